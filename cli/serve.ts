@@ -1,0 +1,55 @@
+/** `claude-db-proxy serve`: the proxy in the foreground, until a signal ends it. */
+import { join } from 'node:path';
+import { parseConfig, type Environment } from '../src/config.ts';
+import { createLog, openLogFile, type LogFile } from '../src/log.ts';
+import { startProxy } from '../src/proxy.ts';
+import { VERSION } from '../src/version.ts';
+
+/** Exit code for a start that was refused, as for wrong usage. */
+const REFUSED = 2;
+
+function refuse(error: unknown): void {
+  process.stderr.write(`claude-db-proxy: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = REFUSED;
+}
+
+/** Runs until SIGINT or SIGTERM; a second signal ends it at once. Sets the exit code. */
+export async function serve(env: Environment): Promise<void> {
+  let logFile: LogFile | undefined;
+  try {
+    const config = parseConfig(env);
+    const file = openLogFile(join(config.dataDir, 'logs'), (error) => {
+      process.stderr.write(`claude-db-proxy: the log file cannot be written: ${error.message}\n`);
+    });
+    logFile = file;
+    const log = createLog(config.logLevel, [process.stdout, file.stream]);
+    // Whatever went wrong, the requests under way did not: go on.
+    process.on('uncaughtException', (error) =>
+      log.error('process.uncaught', { message: error.message, stack: error.stack }),
+    );
+    const proxy = await startProxy({ config, log });
+    log.info('proxy.started', {
+      version: VERSION,
+      node: process.version,
+      upstream: config.upstreamUrl.href,
+      passthrough: config.passthrough,
+      checkpoint_threshold: config.thresholds.checkpoint,
+      swap_threshold: config.thresholds.swap,
+      https_proxy: `http://${config.host}:${proxy.ports.proxy}`,
+      dashboard: `https://localhost:${proxy.ports.dashboard}`,
+      ca: proxy.caPath,
+    });
+    const signal = await new Promise<NodeJS.Signals>((resolve) => {
+      process.once('SIGINT', resolve);
+      process.once('SIGTERM', resolve);
+    });
+    log.info('proxy.stopping', { signal });
+    for (const again of ['SIGINT', 'SIGTERM'] as const) process.once(again, () => process.exit(1));
+    await proxy.stop();
+    log.info('proxy.stopped');
+  } catch (error) {
+    refuse(error);
+  } finally {
+    await logFile?.close();
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * The vocabulary of a conversation: what can have happened to it, and what it remembers.
+ * No event and no memory holds a message, a header or a credential: a checkpoint is named here, and kept elsewhere.
+ */
+import type { CheckpointId, ConversationId, Milliseconds, Timestamp, Tokens, TurnId } from './units.ts';
+
+/** Shares of the effective context window at which something happens, each in (0, 1). */
+export interface Thresholds {
+  /** From here on a checkpoint is wanted. Default 0.70. */
+  readonly checkpoint: number;
+  /** From here on the client is expected to compact. Default 0.80. */
+  readonly swap: number;
+}
+
+/** What the machine knows of a checkpoint: its name, and where in the history its summary ends (the anchor). */
+export interface CheckpointRef {
+  readonly id: CheckpointId;
+  /** How many messages of the history the summary covers. */
+  readonly anchorMessages: number;
+}
+
+/** Why a checkpoint call brought nothing; see `CheckpointFailure` in `src/errors.ts`. */
+export type CallFailureKind = 'transient' | 'rejected' | 'too_long' | 'unusable';
+
+/** A failed checkpoint call as the machine sees it. */
+export interface CallFailure {
+  readonly kind: CallFailureKind;
+  /** For people: one line, no content. */
+  readonly message: string;
+  /** What the API asked for in `retry-after`, or null. */
+  readonly retryAfter: Milliseconds | null;
+}
+
+/** Why a compaction request went to the API instead of being answered here. */
+export type ForwardReason =
+  /** `DBPROXY_PASSTHROUGH`: nothing is ever served. */
+  | 'passthrough'
+  /** No checkpoint covers a beginning of this history. */
+  | 'no_checkpoint'
+  /** `/compact <words>`, or another instruction that a summary made beforehand cannot have followed. */
+  | 'instructions'
+  /** What was said since the checkpoint no longer fits the budget for recent messages. */
+  | 'stale'
+  /** The checkpoint call was still running when the bounded wait was over. */
+  | 'wait_timeout'
+  /** The checkpoint call that was waited for failed. */
+  | 'checkpoint_failed';
+
+/** Facts a conversation is told, each in the past tense. */
+export type ConversationEvent =
+  /** A request of this conversation was read. */
+  | {
+      readonly type: 'turn.started';
+      readonly at: Timestamp;
+      readonly messages: number;
+      /** The checkpoint with the longest prefix of this history, or null. */
+      readonly covering: CheckpointRef | null;
+      /** False when the history no longer begins with what a running checkpoint call summarises. */
+      readonly extendsCall: boolean;
+    }
+  /** The answer to a request of this conversation has ended well, and told its usage. */
+  | {
+      readonly type: 'turn.completed';
+      readonly at: Timestamp;
+      readonly turn: TurnId;
+      /** input + cache creation + cache read + output of this answer. */
+      readonly used: Tokens;
+      /** Context window − min(max_tokens, 20,000). */
+      readonly effectiveWindow: Tokens;
+      readonly model: string;
+    }
+  /** The client asked for a summary of this conversation. */
+  | { readonly type: 'compaction.requested'; readonly at: Timestamp; readonly covering: CheckpointRef | null }
+  /** … and was answered from a checkpoint. Whether it takes it, the next request shows. */
+  | { readonly type: 'compaction.served'; readonly at: Timestamp; readonly checkpoint: CheckpointRef }
+  /** … and the request went to the API. */
+  | { readonly type: 'compaction.forwarded'; readonly at: Timestamp; readonly reason: ForwardReason }
+  /** … and the API's own summary reached the client. */
+  | { readonly type: 'compaction.passed'; readonly at: Timestamp }
+  /** The conversation goes on from a summary instead of its old history. `confirmed`: from the one served here. */
+  | { readonly type: 'history.replaced'; readonly at: Timestamp; readonly confirmed: boolean }
+  /** Raised by the checkpoint call itself. */
+  | { readonly type: 'checkpoint.completed'; readonly checkpoint: CheckpointRef }
+  /** Raised by the idle timer. */
+  | { readonly type: 'conversation.idled' };
+
+/** What a conversation starts from. */
+export interface ConversationInput {
+  readonly id: ConversationId;
+  readonly thresholds: Thresholds;
+  /** False in passthrough: tracked, but no checkpoint is ever computed. */
+  readonly checkpoints: boolean;
+  /** Idle time after which the conversation is forgotten. */
+  readonly ttl: Milliseconds;
+  /** How often a checkpoint is tried per crossing of the threshold. */
+  readonly maxTries: number;
+}
+
+/** What a conversation remembers. Small, serialisable, free of content. */
+export interface ConversationContext extends ConversationInput {
+  readonly model: string | null;
+  readonly used: Tokens;
+  readonly effectiveWindow: Tokens;
+  /** Messages in the history as of the last request. */
+  readonly messages: number;
+  readonly lastActivity: Timestamp | null;
+  /** The last completed turn: the one a checkpoint call starts from. */
+  readonly turn: TurnId | null;
+  /** The servable checkpoint. */
+  readonly checkpoint: CheckpointRef | null;
+  /** Checkpoint calls begun since the threshold was crossed. */
+  readonly tries: number;
+  readonly failure: CallFailure | null;
+  readonly counters: {
+    readonly checkpoints: number;
+    readonly failures: number;
+    readonly served: number;
+    readonly confirmed: number;
+    readonly forwarded: number;
+  };
+}
+
+/** What the checkpoint call is given: names only; whoever performs it keeps body and credentials to itself. */
+export interface CheckpointCallInput {
+  readonly conversation: ConversationId;
+  readonly turn: TurnId | null;
+  /** 1 for the first try since the threshold was crossed. */
+  readonly attempt: number;
+}

@@ -1,0 +1,310 @@
+/**
+ * One conversation, as a statechart. It decides when a checkpoint is computed, retried, given up, servable, served.
+ * It does no I/O: `computeCheckpoint` is a placeholder that the composition root provides.
+ *
+ * Two regions run side by side, as in double buffering: `call` fills the back buffer, `buffer` is what can be shown
+ * at once. `activity` is the idle timer. People see one phase derived from both, see `phases.ts`.
+ */
+import { assertEvent, assign, fromPromise, raise, setup, type ActorRefFrom, type SnapshotFrom } from 'xstate';
+import type {
+  CallFailure,
+  CheckpointCallInput,
+  CheckpointRef,
+  ConversationContext,
+  ConversationEvent,
+  ConversationInput,
+} from './conversation-events.ts';
+import { milliseconds, tokens } from './units.ts';
+
+/** First pause before a failed checkpoint call is tried again; doubles with each try. */
+const RETRY_BASE_MS = 2_000;
+const RETRY_MAX_MS = 60_000;
+
+/** Share of the effective window in use, 0 while nothing is known. */
+export function utilisation(context: Pick<ConversationContext, 'used' | 'effectiveWindow'>): number {
+  return context.effectiveWindow > 0 ? context.used / context.effectiveWindow : 0;
+}
+
+/** Pause before the next try, without jitter: what the API asked for, else 2 s, 4 s, 8 s … 60 s. */
+export function retryPause(context: Pick<ConversationContext, 'tries' | 'failure'>): number {
+  return context.failure?.retryAfter ?? Math.min(RETRY_MAX_MS, RETRY_BASE_MS * 2 ** Math.max(0, context.tries - 1));
+}
+
+const KINDS: ReadonlySet<unknown> = new Set(['transient', 'rejected', 'too_long', 'unusable']);
+
+/** Reads a thrown value as a {@link CallFailure}: a `CheckpointError` by its fields, anything else as transient. */
+function callFailure(error: unknown): CallFailure {
+  const thrown = (typeof error === 'object' && error !== null ? error : {}) as Record<string, unknown>;
+  const kind = KINDS.has(thrown['failure']) ? (thrown['failure'] as CallFailure['kind']) : 'transient';
+  const retryAfter = thrown['retryAfterMs'];
+  return {
+    kind,
+    message: typeof thrown['message'] === 'string' ? thrown['message'] : 'the checkpoint call failed',
+    retryAfter: typeof retryAfter === 'number' ? milliseconds(retryAfter) : null,
+  };
+}
+
+export const conversationMachine = setup({
+  types: {} as {
+    context: ConversationContext;
+    events: ConversationEvent;
+    input: ConversationInput;
+  },
+  actors: {
+    /** The background summary request. Rejects with a `CheckpointError`; aborted through `signal` when left. */
+    computeCheckpoint: fromPromise<CheckpointRef, CheckpointCallInput>(() =>
+      Promise.reject(new Error('computeCheckpoint was not provided')),
+    ),
+  },
+  delays: {
+    retryPause: ({ context }) => retryPause(context),
+    idleTime: ({ context }) => context.ttl,
+  },
+  guards: {
+    wantsCheckpoint: ({ context }) =>
+      context.checkpoints &&
+      context.turn !== null &&
+      context.checkpoint === null &&
+      context.tries < context.maxTries &&
+      utilisation(context) >= context.thresholds.checkpoint,
+    pastSwap: ({ context }) => utilisation(context) >= context.thresholds.swap,
+    leftCall: ({ event }) => event.type === 'turn.started' && !event.extendsCall,
+    isCovered: ({ event }) =>
+      (event.type === 'turn.started' || event.type === 'compaction.requested') && event.covering !== null,
+    isUncovered: ({ event }) =>
+      (event.type === 'turn.started' || event.type === 'compaction.requested') && event.covering === null,
+    failedForGood: (_, params: { failure: CallFailure }) => params.failure.kind === 'too_long',
+    failedForThisTurn: (_, params: { failure: CallFailure }) => params.failure.kind === 'rejected',
+    hasTriesLeft: ({ context }) => context.tries < context.maxTries,
+  },
+  actions: {
+    noteRequest: assign(({ event }) => {
+      assertEvent(event, 'turn.started');
+      return { messages: event.messages, lastActivity: event.at };
+    }),
+    noteTurn: assign(({ context, event }) => {
+      assertEvent(event, 'turn.completed');
+      const next = { used: event.used, effectiveWindow: event.effectiveWindow };
+      const below = utilisation(next) < context.thresholds.checkpoint;
+      return {
+        ...next,
+        turn: event.turn,
+        model: event.model,
+        lastActivity: event.at,
+        // Below the threshold again: the next crossing has its own tries.
+        tries: below ? 0 : context.tries,
+        failure: below ? null : context.failure,
+      };
+    }),
+    noteActivity: assign(({ context, event }) => ({ lastActivity: 'at' in event ? event.at : context.lastActivity })),
+    noteServed: assign(({ context }) => ({ counters: { ...context.counters, served: context.counters.served + 1 } })),
+    noteForwarded: assign(({ context }) => ({
+      counters: { ...context.counters, forwarded: context.counters.forwarded + 1 },
+    })),
+    adoptCovering: assign(({ event }) => {
+      assertEvent(event, ['turn.started', 'compaction.requested']);
+      return { checkpoint: event.covering };
+    }),
+    adoptCompleted: assign(({ context, event }) => {
+      assertEvent(event, 'checkpoint.completed');
+      return {
+        checkpoint: event.checkpoint,
+        failure: null,
+        counters: { ...context.counters, checkpoints: context.counters.checkpoints + 1 },
+      };
+    }),
+    dropCheckpoint: assign({ checkpoint: null }),
+    beginTry: assign(({ context }) => ({ tries: context.tries + 1 })),
+    noteFailure: assign(({ context }, params: { failure: CallFailure }) => ({
+      failure: params.failure,
+      counters: { ...context.counters, failures: context.counters.failures + 1 },
+    })),
+    /** A new history: what was counted, tried and computed belonged to the old one. */
+    beginHistory: assign(({ context, event }) => {
+      assertEvent(event, 'history.replaced');
+      const confirmed = context.counters.confirmed + (event.confirmed ? 1 : 0);
+      return {
+        checkpoint: null,
+        turn: null,
+        used: tokens(0),
+        messages: 0,
+        tries: 0,
+        failure: null,
+        lastActivity: event.at,
+        counters: { ...context.counters, confirmed },
+      };
+    }),
+    forgetTries: assign({ tries: 0, failure: null }),
+  },
+}).createMachine({
+  id: 'conversation',
+  context: ({ input }) => ({
+    ...input,
+    model: null,
+    used: tokens(0),
+    effectiveWindow: tokens(0),
+    messages: 0,
+    lastActivity: null,
+    turn: null,
+    checkpoint: null,
+    tries: 0,
+    failure: null,
+    counters: { checkpoints: 0, failures: 0, served: 0, confirmed: 0, forwarded: 0 },
+  }),
+  initial: 'alive',
+  states: {
+    alive: {
+      type: 'parallel',
+      on: { 'conversation.idled': 'expired' },
+      states: {
+        buffer: {
+          description: 'What a compaction could be answered from, now.',
+          initial: 'empty',
+          states: {
+            empty: {
+              on: {
+                'checkpoint.completed': { target: 'ready', actions: 'adoptCompleted' },
+                'turn.started': [
+                  { guard: 'isCovered', target: 'ready', actions: ['noteRequest', 'adoptCovering'] },
+                  { actions: 'noteRequest' },
+                ],
+                'compaction.requested': { guard: 'isCovered', target: 'ready', actions: 'adoptCovering' },
+                'turn.completed': { actions: 'noteTurn' },
+                'history.replaced': { actions: 'beginHistory' },
+              },
+            },
+            ready: {
+              initial: 'wal',
+              on: {
+                'checkpoint.completed': { actions: 'adoptCompleted' },
+                'turn.started': [
+                  { guard: 'isUncovered', target: 'empty', actions: ['noteRequest', 'dropCheckpoint'] },
+                  { actions: ['noteRequest', 'adoptCovering'] },
+                ],
+                'compaction.requested': [
+                  { guard: 'isUncovered', target: 'empty', actions: 'dropCheckpoint' },
+                  { actions: 'adoptCovering' },
+                ],
+                'compaction.served': { target: 'served', actions: 'noteServed' },
+                'turn.completed': { target: '.wal', actions: 'noteTurn' },
+                'history.replaced': { target: 'empty', actions: 'beginHistory' },
+              },
+              states: {
+                wal: {
+                  description: 'New messages are recorded after the checkpoint.',
+                  always: { guard: 'pastSwap', target: 'swapReady' },
+                },
+                swapReady: { description: 'The client is expected to compact.' },
+              },
+            },
+            served: {
+              description: 'A summary was served; the next request shows whether the client took it.',
+              on: {
+                'compaction.requested': { guard: 'isUncovered', target: 'empty', actions: 'dropCheckpoint' },
+                'compaction.served': { actions: 'noteServed' },
+                'turn.started': [
+                  { guard: 'isUncovered', target: 'empty', actions: ['noteRequest', 'dropCheckpoint'] },
+                  // The old history goes on: the client did not take the summary. It stays good for the next time.
+                  { target: 'ready', actions: ['noteRequest', 'adoptCovering'] },
+                ],
+                'turn.completed': { actions: 'noteTurn' },
+                'history.replaced': { target: 'empty', actions: 'beginHistory' },
+              },
+            },
+          },
+        },
+        call: {
+          description: 'The background summary request.',
+          initial: 'idle',
+          states: {
+            idle: {
+              on: { 'turn.completed': { target: 'considering' } },
+            },
+            considering: {
+              description: 'A turn has ended and its usage is noted.',
+              always: [{ guard: 'wantsCheckpoint', target: 'running' }, { target: 'idle' }],
+            },
+            running: {
+              entry: 'beginTry',
+              invoke: {
+                src: 'computeCheckpoint',
+                input: ({ context }) => ({ conversation: context.id, turn: context.turn, attempt: context.tries }),
+                onDone: {
+                  target: 'idle',
+                  actions: raise(({ event }) => ({ type: 'checkpoint.completed', checkpoint: event.output })),
+                },
+                onError: [
+                  {
+                    guard: { type: 'failedForGood', params: ({ event }) => ({ failure: callFailure(event.error) }) },
+                    target: 'givenUp',
+                    actions: { type: 'noteFailure', params: ({ event }) => ({ failure: callFailure(event.error) }) },
+                  },
+                  {
+                    guard: {
+                      type: 'failedForThisTurn',
+                      params: ({ event }) => ({ failure: callFailure(event.error) }),
+                    },
+                    target: 'idle',
+                    actions: { type: 'noteFailure', params: ({ event }) => ({ failure: callFailure(event.error) }) },
+                  },
+                  {
+                    guard: 'hasTriesLeft',
+                    target: 'waitingToRetry',
+                    actions: { type: 'noteFailure', params: ({ event }) => ({ failure: callFailure(event.error) }) },
+                  },
+                  {
+                    target: 'givenUp',
+                    actions: { type: 'noteFailure', params: ({ event }) => ({ failure: callFailure(event.error) }) },
+                  },
+                ],
+              },
+              on: {
+                'turn.started': { guard: 'leftCall', target: 'idle', actions: 'forgetTries' },
+                'compaction.passed': 'idle',
+                'history.replaced': 'idle',
+              },
+            },
+            waitingToRetry: {
+              description: 'A call failed; the next one starts after a pause.',
+              after: { retryPause: 'running' },
+              on: {
+                'turn.started': { guard: 'leftCall', target: 'idle', actions: 'forgetTries' },
+                'compaction.passed': 'idle',
+                'history.replaced': 'idle',
+              },
+            },
+            givenUp: {
+              description: 'No further call until this history is left.',
+              on: {
+                'turn.started': { guard: 'leftCall', target: 'idle', actions: 'forgetTries' },
+                'compaction.passed': 'idle',
+                'history.replaced': 'idle',
+              },
+            },
+          },
+        },
+        activity: {
+          initial: 'recent',
+          states: {
+            recent: {
+              after: { idleTime: { actions: raise({ type: 'conversation.idled' }) } },
+              on: {
+                'turn.started': { target: 'recent', reenter: true },
+                'turn.completed': { target: 'recent', reenter: true },
+                'compaction.requested': { target: 'recent', reenter: true, actions: 'noteActivity' },
+                'compaction.served': { target: 'recent', reenter: true, actions: 'noteActivity' },
+                'compaction.forwarded': { target: 'recent', reenter: true, actions: ['noteActivity', 'noteForwarded'] },
+                'compaction.passed': { target: 'recent', reenter: true, actions: 'noteActivity' },
+                'history.replaced': { target: 'recent', reenter: true },
+              },
+            },
+          },
+        },
+      },
+    },
+    expired: { type: 'final' },
+  },
+});
+
+export type ConversationActor = ActorRefFrom<typeof conversationMachine>;
+export type ConversationSnapshot = SnapshotFrom<typeof conversationMachine>;

@@ -1,0 +1,152 @@
+/**
+ * The checkpoint call: sends the request, follows the stream, and ends with a summary or a `CheckpointError`.
+ * Body and credentials live in this call and nowhere else.
+ */
+import { performance } from 'node:perf_hooks';
+import { milliseconds, type Milliseconds } from '../../machines/units.ts';
+import { CheckpointError, type CheckpointFailure, type ProxyError } from '../errors.ts';
+import { extractSummary } from '../serving/summary-text.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+import { AnswerReader, readApiError, type Usage } from '../wire/answer.ts';
+import { headerValue, withoutHeaders, type RawHeaders } from '../wire/headers.ts';
+import { SseReader } from '../wire/sse.ts';
+
+/** An error body is read up to here. */
+const MAX_ERROR_BYTES = 64 * 1024;
+
+export interface CheckpointCall {
+  /** Path and query of the conversation's last request. */
+  readonly path: string;
+  /** End-to-end headers of that request, credentials included. */
+  readonly headers: RawHeaders;
+  /** Made by `checkpointBody`. */
+  readonly body: Buffer;
+}
+
+export interface CheckpointResult {
+  readonly summary: string;
+  readonly usage: Usage;
+  readonly duration: Milliseconds;
+}
+
+/** Headers that describe the old body or how the client wants its answer; the call has its own. */
+const REPLACED = new Set(['content-length', 'content-encoding', 'accept-encoding', 'host', 'expect', 'trailer']);
+
+function failureOfStatus(status: number, message: string): CheckpointFailure {
+  if (/prompt is too long|exceeds? .*context|input is too long/i.test(message)) return 'too_long';
+  if (status === 408 || status === 409 || status === 429 || status >= 500) return 'transient';
+  return 'rejected';
+}
+
+/** `retry-after` in seconds, as the API sends it (wire.md, Streaming and errors); undefined for anything else. */
+function retryAfterMs(headers: RawHeaders): number | undefined {
+  const value = headerValue(headers, 'retry-after')?.trim();
+  return value !== undefined && /^\d+(\.\d+)?$/.test(value) ? Number(value) * 1_000 : undefined;
+}
+
+function statusError(status: number, headers: RawHeaders, body: Buffer): CheckpointError {
+  let message = '';
+  let type = '';
+  try {
+    const error = readApiError(JSON.parse(body.toString('utf8')));
+    message = error?.message ?? '';
+    type = error?.type ?? '';
+  } catch {
+    // Not JSON: the status says enough.
+  }
+  // The message of the API may quote the request; only its type is passed on.
+  const said = type === '' ? '' : ` (${type})`;
+  return new CheckpointError(
+    failureOfStatus(status, message),
+    `the API answered the checkpoint call with ${status}${said}`,
+    retryAfterMs(headers),
+  );
+}
+
+function summaryOf(reader: AnswerReader): string {
+  if (reader.error !== null) {
+    const { type, message } = reader.error;
+    const failure = failureOfStatus(type === 'invalid_request_error' ? 400 : 500, message);
+    throw new CheckpointError(failure, `the checkpoint's stream ended with an error (${type})`);
+  }
+  if (!reader.completed) throw new CheckpointError('transient', "the checkpoint's stream ended before its end");
+  if (reader.blocks.some((type) => type.endsWith('tool_use'))) {
+    throw new CheckpointError('unusable', 'the model called a tool instead of writing a summary');
+  }
+  if (reader.stopReason === 'max_tokens' || reader.stopReason === 'model_context_window_exceeded') {
+    throw new CheckpointError('unusable', 'the summary did not fit into its answer and was cut off');
+  }
+  if (reader.stopReason === 'refusal') throw new CheckpointError('unusable', 'the model refused to write a summary');
+  const summary = extractSummary(reader.text);
+  if (summary === '') throw new CheckpointError('unusable', 'the model answered with an empty summary');
+  return summary;
+}
+
+/**
+ * Performs one checkpoint call.
+ *
+ * @throws CheckpointError for every way in which it brings no summary, an abort included
+ */
+export function performCheckpointCall(
+  upstream: Upstream,
+  call: CheckpointCall,
+  signal: AbortSignal,
+): Promise<CheckpointResult> {
+  const began = performance.now();
+  return new Promise((resolve, reject) => {
+    const reader = new AnswerReader({ keepText: true });
+    const sse = new SseReader((event) => reader.takeEvent(event));
+    const errorBody: Buffer[] = [];
+    let errorBytes = 0;
+    let head: { readonly status: number; readonly headers: RawHeaders } | undefined;
+
+    const finish = (outcome: () => CheckpointResult): void => {
+      signal.removeEventListener('abort', abort);
+      try {
+        resolve(outcome());
+      } catch (error) {
+        reject(error instanceof Error ? error : new Error(String(error)));
+      }
+    };
+    const abort = (): void => {
+      finish(() => {
+        throw new CheckpointError('transient', 'the checkpoint call was aborted');
+      });
+      running.abort();
+    };
+    const running = upstream.send(
+      {
+        method: 'POST',
+        path: call.path,
+        headers: [...withoutHeaders(call.headers, (name) => REPLACED.has(name)), 'accept-encoding', 'identity'],
+        body: call.body,
+      },
+      {
+        onHead: (status, _reason, headers) => {
+          head = { status, headers };
+        },
+        onData: (chunk) => {
+          if (head?.status === 200) sse.push(chunk);
+          else if (errorBytes < MAX_ERROR_BYTES) {
+            errorBody.push(chunk);
+            errorBytes += chunk.length;
+          }
+          return true;
+        },
+        onEnd: () =>
+          finish(() => {
+            if (head?.status !== 200)
+              throw statusError(head?.status ?? 0, head?.headers ?? [], Buffer.concat(errorBody));
+            const summary = summaryOf(reader);
+            return { summary, usage: reader.usage, duration: milliseconds(performance.now() - began) };
+          }),
+        onError: (error: ProxyError) =>
+          finish(() => {
+            throw new CheckpointError('transient', error.message, undefined, { cause: error });
+          }),
+      },
+    );
+    if (signal.aborted) abort();
+    else signal.addEventListener('abort', abort, { once: true });
+  });
+}

@@ -1,0 +1,71 @@
+/**
+ * The body of a checkpoint call: the conversation's last request, byte for byte, with one user message appended.
+ * Every changed byte before that message would make the API read the whole history anew instead of from its prompt
+ * cache (wire.md, A checkpoint that costs little); `stream` and `max_tokens` are not part of the cached prefix.
+ */
+import { isObject } from '../wire/message-request.ts';
+import { topLevelSpans, type Span } from '../wire/json-spans.ts';
+import { CHECKPOINT_INSTRUCTION } from './instruction.ts';
+
+/** Room for the summary: what the client itself reserves, a little above the largest real summaries (wire.md). */
+const SUMMARY_TOKENS = 20_000;
+/** What the instruction itself takes up, rounded up. */
+const INSTRUCTION_TOKENS = 1_000;
+
+interface Edit extends Span {
+  readonly text: string;
+}
+
+function apply(body: Buffer, edits: readonly Edit[]): Buffer {
+  const parts: Buffer[] = [];
+  let at = 0;
+  for (const edit of [...edits].sort((a, b) => a.start - b.start)) {
+    parts.push(body.subarray(at, edit.start), Buffer.from(edit.text));
+    at = edit.end;
+  }
+  parts.push(body.subarray(at));
+  return Buffer.concat(parts);
+}
+
+function valueAt(body: Buffer, span: Span | undefined): unknown {
+  if (span === undefined) return undefined;
+  return JSON.parse(body.toString('utf8', span.start, span.end)) as unknown;
+}
+
+/**
+ * `max_tokens` for the summary: as it is, unless it leaves no room for a summary or no longer fits beside the history.
+ * Never below the thinking budget, which the API refuses.
+ */
+function summaryMaxTokens(asked: number, room: number, thinkingBudget: number): number {
+  const least = Math.max(SUMMARY_TOKENS, thinkingBudget + 1_024);
+  if (asked < least) return least;
+  return asked > room ? Math.max(least, Math.min(asked, room)) : asked;
+}
+
+/**
+ * Builds the body of a checkpoint call from the body of the last request.
+ *
+ * @param room tokens that the context window has left after the last answer
+ * @returns null when `body` is not the JSON of a message request (never the case for one that was answered)
+ */
+export function checkpointBody(body: Buffer, room: number): Buffer | null {
+  const spans = topLevelSpans(body);
+  const messages = spans?.get('messages');
+  if (spans === null || messages === undefined || body[messages.end - 1] !== 0x5d) return null;
+  const end = messages.end - 1;
+  const edits: Edit[] = [
+    { start: end, end, text: `,${JSON.stringify({ role: 'user', content: CHECKPOINT_INSTRUCTION })}` },
+  ];
+  const thinking = valueAt(body, spans.get('thinking'));
+  const budget = isObject(thinking) && typeof thinking['budget_tokens'] === 'number' ? thinking['budget_tokens'] : 0;
+  const maxTokens = spans.get('max_tokens');
+  const asked = valueAt(body, maxTokens);
+  if (maxTokens !== undefined && typeof asked === 'number') {
+    const wanted = summaryMaxTokens(asked, room - INSTRUCTION_TOKENS, budget);
+    if (wanted !== asked) edits.push({ ...maxTokens, text: String(wanted) });
+  }
+  const stream = spans.get('stream');
+  if (stream === undefined) edits.push({ start: messages.end, end: messages.end, text: ',"stream":true' });
+  else if (valueAt(body, stream) !== true) edits.push({ ...stream, text: 'true' });
+  return apply(body, edits);
+}

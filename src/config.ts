@@ -1,0 +1,189 @@
+/**
+ * The settings: `DBPROXY_*` variables, parsed and validated once into one frozen value. Nothing else reads them.
+ * An unset or empty variable means its default; a value that cannot be used is a `ConfigError`.
+ */
+import { homedir } from 'node:os';
+import { isAbsolute, join, resolve } from 'node:path';
+import { z } from 'zod';
+import type { Thresholds } from '../machines/conversation-events.ts';
+import { milliseconds, tokens, type Milliseconds, type Tokens } from '../machines/units.ts';
+import { ConfigError } from './errors.ts';
+import type { LogLevel } from './log.ts';
+
+export interface Config {
+  readonly thresholds: Thresholds;
+  readonly logLevel: LogLevel;
+  /** Pure proxy: no checkpoints, nothing served. */
+  readonly passthrough: boolean;
+  /** Port of the CONNECT redirector. 0: any free one. */
+  readonly proxyPort: number;
+  /** Port of the HTTPS forwarder, which also serves `/health` and the dashboard. 0: any free one. */
+  readonly dashboardPort: number;
+  /** Address that both listen on. */
+  readonly host: string;
+  /** Absolute path; holds `certs/`, `state/`, `logs/`. */
+  readonly dataDir: string;
+  readonly upstreamUrl: URL;
+  /** Model name, or the beginning of one → context window. */
+  readonly modelWindows: Readonly<Record<string, Tokens>>;
+  /** A conversation that was idle for this long is forgotten. */
+  readonly conversationTtl: Milliseconds;
+  /** How long a compaction waits for a checkpoint call that is still running. */
+  readonly compactionWait: Milliseconds;
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+const LEVELS: Readonly<Record<string, LogLevel>> = {
+  DEBUG: 'DEBUG',
+  INFO: 'INFO',
+  WARN: 'WARNING',
+  WARNING: 'WARNING',
+  ERROR: 'ERROR',
+};
+const SWITCH: Readonly<Record<string, boolean>> = {
+  true: true,
+  1: true,
+  yes: true,
+  on: true,
+  false: false,
+  0: false,
+  no: false,
+  off: false,
+};
+const UNITS: Readonly<Record<string, number>> = { ms: 1, '': 1_000, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+/** What timers can count: 2³¹ − 1 ms. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
+/** Reads one variable: its default when unset or empty, else `read`, whose undefined means "cannot be used". */
+function setting<T>(
+  env: Environment,
+  name: string,
+  fallback: T,
+  allowed: string,
+  read: (value: string) => T | undefined,
+): T {
+  const value = env[name]?.trim() ?? '';
+  if (value === '') return fallback;
+  const parsed = read(value);
+  if (parsed === undefined) throw new ConfigError(name, value, allowed);
+  return parsed;
+}
+
+const decimal = (value: string): number | undefined => (/^\d*\.?\d+$/.test(value) ? Number(value) : undefined);
+
+function share(value: string): number | undefined {
+  const number = decimal(value);
+  return number !== undefined && number > 0 && number < 1 ? number : undefined;
+}
+
+function port(value: string): number | undefined {
+  return /^\d{1,5}$/.test(value) && Number(value) <= 65_535 ? Number(value) : undefined;
+}
+
+function duration(value: string): Milliseconds | undefined {
+  const [, number = '', unit = ''] = /^(\d*\.?\d+)\s*(ms|s|m|h|d)?$/i.exec(value) ?? [];
+  const amount = decimal(number);
+  const factor = UNITS[unit.toLowerCase()];
+  if (amount === undefined || factor === undefined) return undefined;
+  const total = Math.round(amount * factor);
+  return total > 0 && total <= LONGEST_TIMER ? milliseconds(total) : undefined;
+}
+
+function upstreamUrl(value: string): URL | undefined {
+  if (!URL.canParse(value)) return undefined;
+  const url = new URL(value);
+  const plain = url.username === '' && url.password === '' && url.search === '' && url.hash === '';
+  return plain && (url.protocol === 'https:' || url.protocol === 'http:') ? url : undefined;
+}
+
+const windowsSchema = z.record(z.string().min(1), z.number().int().positive());
+
+function modelWindows(value: string): Record<string, Tokens> | undefined {
+  try {
+    const windows = windowsSchema.parse(JSON.parse(value));
+    return Object.fromEntries(Object.entries(windows).map(([model, window]) => [model, tokens(window)]));
+  } catch {
+    return undefined;
+  }
+}
+
+function directory(value: string, home: string): string {
+  const expanded = value === '~' || value.startsWith('~/') ? join(home, value.slice(1)) : value;
+  return isAbsolute(expanded) ? expanded : resolve(expanded);
+}
+
+/**
+ * Parses the environment.
+ *
+ * @throws ConfigError naming variable, value and what is allowed
+ */
+export function parseConfig(env: Environment): Config {
+  const home = env['HOME'] ?? homedir();
+  const fraction = 'a number between 0 and 1, such as 0.70';
+  const portRange = 'a port from 0 to 65535 (0: any free one)';
+  const checkpoint = setting(env, 'DBPROXY_CHECKPOINT_THRESHOLD', 0.7, fraction, share);
+  const swap = setting(env, 'DBPROXY_SWAP_THRESHOLD', 0.8, fraction, share);
+  if (swap <= checkpoint) {
+    const blamed = (env['DBPROXY_CHECKPOINT_THRESHOLD'] ?? '') === '' ? 'SWAP' : 'CHECKPOINT';
+    const rule =
+      blamed === 'SWAP'
+        ? `must be above DBPROXY_CHECKPOINT_THRESHOLD (${checkpoint})`
+        : `must be below DBPROXY_SWAP_THRESHOLD (${swap})`;
+    throw new ConfigError(`DBPROXY_${blamed}_THRESHOLD`, String(blamed === 'SWAP' ? swap : checkpoint), rule);
+  }
+  const proxyPort = setting(env, 'DBPROXY_PROXY_PORT', 8080, portRange, port);
+  const dashboardPort = setting(env, 'DBPROXY_DASHBOARD_PORT', 8443, portRange, port);
+  if (proxyPort === dashboardPort && proxyPort !== 0) {
+    throw new ConfigError('DBPROXY_DASHBOARD_PORT', String(dashboardPort), 'must not be DBPROXY_PROXY_PORT as well');
+  }
+  return Object.freeze<Config>({
+    thresholds: Object.freeze({ checkpoint, swap }),
+    logLevel: setting<LogLevel>(
+      env,
+      'DBPROXY_LOG_LEVEL',
+      'INFO',
+      'DEBUG, INFO, WARNING or ERROR',
+      (value) => LEVELS[value.toUpperCase()],
+    ),
+    passthrough: setting(env, 'DBPROXY_PASSTHROUGH', false, 'true or false', (value) => SWITCH[value.toLowerCase()]),
+    proxyPort,
+    dashboardPort,
+    host: setting(env, 'DBPROXY_HOST', '127.0.0.1', 'an address or host name to listen on', (value) =>
+      /^[\w.:-]+$/.test(value) ? value : undefined,
+    ),
+    dataDir: setting(env, 'DBPROXY_DATA_DIR', join(home, '.local/share/claude-db-proxy'), 'a directory', (value) =>
+      directory(value, home),
+    ),
+    upstreamUrl: setting(
+      env,
+      'DBPROXY_UPSTREAM_URL',
+      new URL('https://api.anthropic.com'),
+      'an http or https URL without user, query or fragment',
+      upstreamUrl,
+    ),
+    modelWindows: Object.freeze(
+      setting(
+        env,
+        'DBPROXY_MODEL_WINDOWS',
+        {},
+        'a JSON object of model names and tokens, such as {"claude-x": 200000}',
+        modelWindows,
+      ),
+    ),
+    conversationTtl: setting(
+      env,
+      'DBPROXY_CONVERSATION_TTL',
+      milliseconds(7_200_000),
+      'a time such as 7200 (seconds), 90m or 2h, 24 days at most',
+      duration,
+    ),
+    compactionWait: setting(
+      env,
+      'DBPROXY_COMPACTION_WAIT',
+      milliseconds(20_000),
+      'a time such as 20 (seconds) or 500ms',
+      duration,
+    ),
+  });
+}

@@ -1,0 +1,129 @@
+/**
+ * The checkpoint calls under way, and the requests they are made from. Bodies and credentials are held here, outside
+ * every machine, for as long as a conversation may need them for a call, and no longer.
+ */
+import { randomUUID } from 'node:crypto';
+import type { CheckpointCallInput, CheckpointRef } from '../../machines/conversation-events.ts';
+import { checkpointId, type ConversationId, type Timestamp } from '../../machines/units.ts';
+import { performCheckpointCall } from '../checkpoint/call.ts';
+import { checkpointBody } from '../checkpoint/request.ts';
+import { CheckpointError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+import type { RawHeaders } from '../wire/headers.ts';
+import { coveredBlocks, type Lineage, type Prefix } from '../wire/lineage.ts';
+import { refOf, type CheckpointIndex } from './checkpoint-index.ts';
+
+/** A completed turn's request, as a checkpoint call is made from it. */
+export interface CallSource {
+  readonly path: string;
+  readonly headers: RawHeaders;
+  readonly body: Buffer;
+  readonly model: string;
+  readonly prefix: Prefix;
+  /** Tokens that the window has left. */
+  readonly room: number;
+}
+
+interface RunningCall {
+  readonly prefix: Prefix;
+  readonly ended: Promise<unknown>;
+}
+
+export interface CheckpointCallsOptions {
+  readonly upstream: Upstream;
+  readonly index: CheckpointIndex;
+  readonly log: Log;
+  readonly now: () => Timestamp;
+}
+
+export class CheckpointCalls {
+  readonly #sources = new Map<ConversationId, CallSource>();
+  readonly #running = new Map<ConversationId, RunningCall>();
+  readonly #options: CheckpointCallsOptions;
+
+  constructor(options: CheckpointCallsOptions) {
+    this.#options = options;
+  }
+
+  /** Calls under way. */
+  get size(): number {
+    return this.#running.size;
+  }
+
+  /** Keeps a request for the call that its conversation may want now. */
+  hold(conversation: ConversationId, source: CallSource): void {
+    this.#sources.set(conversation, source);
+  }
+
+  /** Lets go of the request kept for a conversation. */
+  release(conversation: ConversationId): void {
+    this.#sources.delete(conversation);
+  }
+
+  /** False when a conversation's call, running or about to be tried again, is about a history that `lineage` has left. */
+  isExtendedBy(conversation: ConversationId, lineage: Lineage): boolean {
+    const prefix = this.#running.get(conversation)?.prefix ?? this.#sources.get(conversation)?.prefix;
+    return prefix === undefined || coveredBlocks(lineage, prefix) > 0;
+  }
+
+  /** The end of the running call that is worth waiting for: any that summarises a beginning of `lineage`; else null. */
+  awaited(lineage: Lineage): Promise<unknown> | null {
+    for (const call of this.#running.values()) if (coveredBlocks(lineage, call.prefix) > 0) return call.ended;
+    return null;
+  }
+
+  /**
+   * Computes a checkpoint for a conversation from the request held for it, and adds it to the index.
+   *
+   * @throws CheckpointError
+   */
+  async compute(input: CheckpointCallInput, signal: AbortSignal): Promise<CheckpointRef> {
+    const source = this.#sources.get(input.conversation);
+    if (source === undefined) throw new CheckpointError('rejected', 'there is no request to make the checkpoint from');
+    const work = this.#perform(input, source, signal);
+    const call = { prefix: source.prefix, ended: work.catch(() => undefined) };
+    this.#running.set(input.conversation, call);
+    try {
+      return await work;
+    } finally {
+      if (this.#running.get(input.conversation) === call) this.#running.delete(input.conversation);
+    }
+  }
+
+  async #perform(input: CheckpointCallInput, source: CallSource, signal: AbortSignal): Promise<CheckpointRef> {
+    const { index, log, now, upstream } = this.#options;
+    const { conversation, attempt } = input;
+    log.info('checkpoint.started', { conversation, attempt, model: source.model, messages: source.prefix.messages });
+    try {
+      const body = checkpointBody(source.body, source.room);
+      if (body === null) throw new CheckpointError('rejected', 'the request could not be read a second time');
+      const { path, headers, prefix, model } = source;
+      const { summary, usage, duration } = await performCheckpointCall(upstream, { path, headers, body }, signal);
+      signal.throwIfAborted();
+      const createdAt = now();
+      const id = checkpointId(randomUUID());
+      const checkpoint = { id, conversation, prefix, summary, model, usage, duration, createdAt };
+      index.add(checkpoint);
+      log.info('checkpoint.completed', {
+        conversation,
+        checkpoint: id,
+        duration_ms: Math.round(duration),
+        summary_chars: summary.length,
+        input_tokens: usage.input,
+        cache_creation_tokens: usage.cacheCreation,
+        cache_read_tokens: usage.cacheRead,
+        output_tokens: usage.output,
+      });
+      return refOf(checkpoint);
+    } catch (error) {
+      if (signal.aborted) log.info('checkpoint.aborted', { conversation, attempt });
+      else {
+        const failure = error instanceof CheckpointError ? error.failure : 'transient';
+        const message = error instanceof Error ? error.message : String(error);
+        log.warn('checkpoint.failed', { conversation, attempt, failure, message });
+      }
+      throw error;
+    }
+  }
+}

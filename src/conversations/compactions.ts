@@ -1,0 +1,148 @@
+/**
+ * A compaction request: answered from a checkpoint of its own history, or left to the API, and why.
+ */
+import type { ForwardReason } from '../../machines/conversation-events.ts';
+import type { ConversationId, Milliseconds, Timestamp, Tokens } from '../../machines/units.ts';
+import type { Log } from '../log.ts';
+import { recentMessages } from '../serving/recent-messages.ts';
+import { servedAnswer, type ServedAnswer } from '../serving/served-answer.ts';
+import { answerText } from '../serving/summary-text.ts';
+import type { Compaction } from '../wire/compaction.ts';
+import { linkKey, messagesAfter } from '../wire/lineage.ts';
+import type { CheckpointCalls } from './checkpoint-calls.ts';
+import { refOf, type Covering } from './checkpoint-index.ts';
+import type { Conversations, SeenRequest } from './conversations.ts';
+
+/** Recent messages may take this share of the effective window … */
+const RECENT_SHARE = 0.1;
+/** … reckoned in characters with a cautious number of characters per token. */
+const CHARACTERS_PER_TOKEN = 3.5;
+
+/** How many characters of recent messages follow a summary, at most. */
+export const recentBudget = (effective: Tokens): number => Math.floor(effective * RECENT_SHARE * CHARACTERS_PER_TOKEN);
+
+export type CompactionOutcome =
+  | { readonly kind: 'serve'; readonly conversation: ConversationId; readonly answer: ServedAnswer }
+  | { readonly kind: 'forward'; readonly conversation: ConversationId; readonly reason: ForwardReason };
+
+export interface CompactionsOptions {
+  readonly conversations: Conversations;
+  readonly calls: CheckpointCalls;
+  readonly passthrough: boolean;
+  /** How long a running checkpoint call is waited for. */
+  readonly wait: Milliseconds;
+  readonly log: Log;
+  readonly now: () => Timestamp;
+}
+
+/** Resolves when `work` has ended or `signal` aborts, and after `ms` at the latest; says whether `work` ended. */
+async function endsWithin(work: Promise<unknown>, ms: number, signal: AbortSignal): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  let stop: (() => void) | undefined;
+  const limit = new Promise<false>((resolve) => {
+    stop = () => resolve(false);
+    timer = setTimeout(stop, ms);
+    signal.addEventListener('abort', stop, { once: true });
+  });
+  try {
+    return await Promise.race([work.then(() => true), limit]);
+  } finally {
+    clearTimeout(timer);
+    if (stop) signal.removeEventListener('abort', stop);
+  }
+}
+
+export class Compactions {
+  readonly #options: CompactionsOptions;
+
+  constructor(options: CompactionsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Decides what becomes of a compaction. Waits for a running call a bounded time.
+   *
+   * @param seen the request; its lineage is that of `compaction.history`
+   * @param signal aborts when the client has gone
+   */
+  async decide(seen: SeenRequest, compaction: Compaction, signal: AbortSignal): Promise<CompactionOutcome> {
+    const { calls, conversations, now, passthrough, wait } = this.#options;
+    const conversation = conversations.conversationOfCompaction(seen);
+    const forward = (reason: ForwardReason): CompactionOutcome => {
+      conversations.noteForwarded(conversation, reason);
+      return { kind: 'forward', conversation, reason };
+    };
+    if (passthrough) return forward('passthrough');
+    if (compaction.kind !== 'whole') return forward('instructions');
+
+    const began = now();
+    let covering = this.#find(conversation, seen);
+    const call = covering === null ? calls.awaited(seen.lineage) : null;
+    if (call !== null) {
+      const ended = await endsWithin(call, wait, signal);
+      if (!ended) return forward('wait_timeout');
+      covering = this.#find(conversation, seen);
+      if (covering === null) return forward('checkpoint_failed');
+    }
+    if (covering === null) return forward(this.#hasFailed(conversation) ? 'checkpoint_failed' : 'no_checkpoint');
+    return this.#serve(conversation, seen, compaction, covering, now() - began) ?? forward('stale');
+  }
+
+  /** A compaction that was sent on while it came in, because nothing could have been served. */
+  noteUnheld(seen: SeenRequest, compaction: Compaction): ConversationId {
+    const { conversations, passthrough } = this.#options;
+    const conversation = conversations.conversationOfCompaction(seen);
+    const unavailable = this.#hasFailed(conversation) ? 'checkpoint_failed' : 'no_checkpoint';
+    const reason = passthrough ? 'passthrough' : compaction.kind === 'whole' ? unavailable : 'instructions';
+    conversations.noteForwarded(conversation, reason);
+    return conversation;
+  }
+
+  #find(conversation: ConversationId, seen: SeenRequest): Covering | null {
+    const { conversations, now } = this.#options;
+    const covering = conversations.covering(seen.lineage);
+    conversations.send(conversation, {
+      type: 'compaction.requested',
+      at: now(),
+      covering: covering === null ? null : refOf(covering.checkpoint),
+    });
+    return covering;
+  }
+
+  #hasFailed(conversation: ConversationId): boolean {
+    const failure = this.#options.conversations.snapshot(conversation)?.context.failure;
+    return failure !== undefined && failure !== null;
+  }
+
+  #serve(
+    conversation: ConversationId,
+    seen: SeenRequest,
+    compaction: Compaction,
+    covering: Covering,
+    waited: number,
+  ): CompactionOutcome | null {
+    const { conversations, log } = this.#options;
+    const { checkpoint, blocks } = covering;
+    const after = messagesAfter(compaction.history, seen.lineage, blocks);
+    const recent = recentMessages(after, recentBudget(conversations.effectiveWindowOf(seen)));
+    if (recent === null) return null;
+    const answer = servedAnswer({
+      text: answerText(checkpoint.summary, recent),
+      model: seen.request.model,
+      stream: seen.request.stream,
+      key: linkKey(seen.lineage, seen.lineage.length),
+    });
+    conversations.noteServed(conversation, covering);
+    log.info('compaction.served', {
+      conversation,
+      checkpoint: checkpoint.id,
+      computed_for: checkpoint.conversation,
+      messages: compaction.history.length,
+      recent_messages: after.length,
+      recent_chars: recent.length,
+      waited_ms: Math.round(waited),
+      saved_ms: Math.max(0, Math.round(checkpoint.duration - waited)),
+    });
+    return { kind: 'serve', conversation, answer };
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * Every way in which this proxy can fail, one class per kind, each with a stable `code`.
+ * What a failure looks like to the client is decided in one place, `answers.ts`; here is only what happened.
+ * A message says what happened, to what, and what to do. It never holds a header, a body or a credential.
+ */
+
+/** Base of all failures that the proxy itself raises. `code` is stable across versions; match on it, not on wording. */
+export abstract class ProxyError extends Error {
+  abstract readonly code: string;
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+  }
+}
+
+/** A setting that cannot be used. The start is refused. */
+export class ConfigError extends ProxyError {
+  readonly code = 'DBPROXY_ERR_CONFIG';
+  /** Name of the variable, e.g. `DBPROXY_SWAP_THRESHOLD`. */
+  readonly variable: string;
+
+  constructor(variable: string, value: string, allowed: string) {
+    super(`${variable}=${value} cannot be used: ${allowed}`);
+    this.variable = variable;
+  }
+}
+
+/** A listener could not be bound to its port. */
+export class ListenError extends ProxyError {
+  readonly code = 'DBPROXY_ERR_LISTEN';
+  /** The setting that names the port, e.g. `DBPROXY_PROXY_PORT`. */
+  readonly variable: string;
+  /** The errno name, e.g. `EADDRINUSE`. */
+  readonly reason: string;
+
+  constructor(variable: string, host: string, port: number, reason: string, options?: ErrorOptions) {
+    const what = reason === 'EADDRINUSE' ? 'is in use by another process' : 'cannot be listened on';
+    super(`${variable}=${port} cannot be used: ${host}:${port} ${what} (${reason}); choose a free port`, options);
+    this.variable = variable;
+    this.reason = reason;
+  }
+}
+
+/** No connection to the upstream, or it broke before a response began. Nothing was answered yet. */
+export class UpstreamUnreachableError extends ProxyError {
+  readonly code = 'DBPROXY_ERR_UPSTREAM_UNREACHABLE';
+}
+
+/** The upstream answered with bytes that are no HTTP/1.1 response. */
+export class UpstreamProtocolError extends ProxyError {
+  readonly code = 'DBPROXY_ERR_UPSTREAM_PROTOCOL';
+}
+
+/** A file that the certificates need is missing, unreadable or not what it should be, and cannot be made anew. */
+export class CertificateError extends ProxyError {
+  readonly code = 'DBPROXY_ERR_CERTIFICATE';
+}
+
+/** What stopped a checkpoint call, as the conversation machine needs to know it. */
+export type CheckpointFailure =
+  /** Worth another try after a pause: 429, 5xx, 529, a broken connection, an error event, an answer cut short. */
+  | 'transient'
+  /** The API refused this very request (400, 401, 403, 413, …): no use until the conversation has moved on. */
+  | 'rejected'
+  /** The history no longer fits the window: only the client can help itself now. */
+  | 'too_long'
+  /** An answer that is no summary: empty, a tool call, a refusal. */
+  | 'unusable';
+
+/** A checkpoint call that brought no summary. */
+export class CheckpointError extends ProxyError {
+  readonly code = 'DBPROXY_ERR_CHECKPOINT';
+  readonly failure: CheckpointFailure;
+  /** Pause the API asked for in `retry-after`, in milliseconds; undefined where it asked for none. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(failure: CheckpointFailure, message: string, retryAfterMs?: number, options?: ErrorOptions) {
+    super(message, options);
+    this.failure = failure;
+    this.retryAfterMs = retryAfterMs;
+  }
+}

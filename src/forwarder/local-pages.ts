@@ -1,0 +1,27 @@
+/** What is ours on `https://localhost:8443`: `/health`. */
+import express, { type Express } from 'express';
+
+/** The answer of `GET /health`. Later fields may be added, none is ever taken away. */
+export interface Health {
+  readonly status: 'ok';
+  readonly version: string;
+  readonly uptime_s: number;
+  readonly conversations: number;
+  readonly checkpoints: number;
+  readonly passthrough: boolean;
+}
+
+export function createLocalPages(health: () => Health): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.get('/health', (_request, response) => {
+    response.set('cache-control', 'no-store').json(health());
+  });
+  app.use((_request, response) => {
+    response.status(404).json({
+      type: 'error',
+      error: { type: 'not_found_error', message: 'claude-db-proxy: there is no such page; see /health' },
+    });
+  });
+  return app;
+}

@@ -1,0 +1,99 @@
+/**
+ * What was said after a checkpoint, as text that follows its summary: people's and the assistant's words in full, tool
+ * traffic abbreviated as far as the budget demands. Words are never cut: where they alone do not fit, there is no text,
+ * and the compaction goes to the API.
+ */
+import { blocksOf, isObject, textOf, type Block, type Message } from '../wire/message-request.ts';
+import { withoutReminders } from '../wire/reminders.ts';
+
+/** How many characters of each tool call and result are kept, from generous to none. */
+const ABBREVIATIONS = [2_000, 800, 300, 100, 0];
+/** The newest message gets this many times as much: older clients keep nothing of it themselves. */
+const NEWEST_FACTOR = 4;
+
+const HEADING = `## Since then
+
+What follows was said after the summary above was written, oldest first. Words are complete; tool calls and their results are shortened.`;
+
+function shorten(text: string, limit: number): string {
+  if (text.length <= limit) return text;
+  if (limit === 0) return `[${text.length} characters left out]`;
+  const head = Math.ceil(limit * 0.7);
+  const tail = limit - head;
+  return `${text.slice(0, head)} [… ${text.length - limit} characters left out …] ${tail > 0 ? text.slice(-tail) : ''}`;
+}
+
+function describeContent(content: unknown): string {
+  if (typeof content === 'string') return withoutReminders(content);
+  if (!Array.isArray(content)) return '';
+  return content
+    .map((item: unknown) => {
+      if (!isObject(item) || typeof item['type'] !== 'string') return '';
+      return typeof item['text'] === 'string' ? withoutReminders(item['text']) : `[${item['type']}]`;
+    })
+    .filter((text) => text !== '')
+    .join('\n');
+}
+
+function describeBlock(block: Block, limit: number, toolNames: Map<unknown, string>): string | null {
+  const text = textOf(block);
+  if (text !== undefined) return withoutReminders(text);
+  switch (block.type) {
+    case 'thinking':
+    case 'redacted_thinking':
+      return null;
+    case 'tool_use':
+    case 'server_tool_use':
+    case 'mcp_tool_use': {
+      const name = typeof block['name'] === 'string' ? block['name'] : 'tool';
+      toolNames.set(block['id'], name);
+      return `[Tool call ${name}: ${shorten(JSON.stringify(block['input'] ?? {}), limit)}]`;
+    }
+    case 'tool_result': {
+      const name = toolNames.get(block['tool_use_id']) ?? 'tool';
+      const failed = block['is_error'] === true ? ', failed' : '';
+      return `[Result of ${name}${failed}: ${shorten(describeContent(block['content']), limit)}]`;
+    }
+    case 'image':
+    case 'document':
+      return `[${block.type}]`;
+    default:
+      return `[${block.type}: ${shorten(JSON.stringify(block), limit)}]`;
+  }
+}
+
+const SPEAKERS: Readonly<Record<string, string>> = { user: 'User', assistant: 'Assistant' };
+
+function render(messages: readonly Message[], limit: number): string {
+  const toolNames = new Map<unknown, string>();
+  const parts: string[] = [];
+  messages.forEach((message, index) => {
+    const room = index === messages.length - 1 ? limit * NEWEST_FACTOR : limit;
+    const speaker = SPEAKERS[message.role];
+    const lines = blocksOf(message).flatMap((block) => {
+      const described = describeBlock(block, room, toolNames);
+      if (described === null || described.trim() === '') return [];
+      // What the client itself says between turns is traffic, not somebody's words.
+      return [speaker === undefined ? shorten(described, room) : described];
+    });
+    if (lines.length > 0) parts.push(`### ${speaker ?? 'System'}\n${lines.join('\n')}`);
+  });
+  return parts.join('\n\n');
+}
+
+/**
+ * Renders the messages after a checkpoint.
+ *
+ * @param messages the history from the anchor on, without the compaction's instruction
+ * @param budget how many characters the text may have
+ * @returns the text; '' when nothing was said; null when it does not fit even without any tool traffic
+ */
+export function recentMessages(messages: readonly Message[], budget: number): string | null {
+  for (const limit of ABBREVIATIONS) {
+    const text = render(messages, limit);
+    if (text === '') return '';
+    const whole = `${HEADING}\n\n${text}`;
+    if (whole.length <= budget) return whole;
+  }
+  return null;
+}

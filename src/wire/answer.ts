@@ -1,0 +1,154 @@
+/**
+ * What an answer of the Messages API says about itself: its usage, how it ended, its text.
+ * Read from the events of a stream (wire.md, Streaming and errors) or from a whole JSON message; tolerant of unknown
+ * events, blocks and fields.
+ */
+import { tokens, type Tokens } from '../../machines/units.ts';
+import { isObject } from './message-request.ts';
+import type { ServerSentEvent } from './sse.ts';
+
+/** Tokens of one answer by kind, as the API bills them. */
+export interface Usage {
+  readonly input: Tokens;
+  readonly cacheCreation: Tokens;
+  readonly cacheRead: Tokens;
+  readonly output: Tokens;
+}
+
+export const NO_USAGE: Usage = { input: tokens(0), cacheCreation: tokens(0), cacheRead: tokens(0), output: tokens(0) };
+
+/** Tokens of the context window in use after an answer (wire.md, Compaction). */
+export const usedTokens = (usage: Usage): Tokens =>
+  tokens(usage.input + usage.cacheCreation + usage.cacheRead + usage.output);
+
+/** An `error` event, or an error body: `{"type":"error","error":{"type","message"}}`. */
+export interface ApiError {
+  readonly type: string;
+  readonly message: string;
+}
+
+const count = (value: unknown, before: Tokens): Tokens =>
+  typeof value === 'number' && Number.isFinite(value) && value >= 0 ? tokens(value) : before;
+
+/** Usage fields are cumulative: a later one replaces an earlier one, a missing or null one leaves it. */
+function mergeUsage(before: Usage, usage: unknown): Usage {
+  if (!isObject(usage)) return before;
+  return {
+    input: count(usage['input_tokens'], before.input),
+    cacheCreation: count(usage['cache_creation_input_tokens'], before.cacheCreation),
+    cacheRead: count(usage['cache_read_input_tokens'], before.cacheRead),
+    output: count(usage['output_tokens'], before.output),
+  };
+}
+
+/** Reads the API's error shape; null for anything else. */
+export function readApiError(json: unknown): ApiError | null {
+  const error = isObject(json) ? json['error'] : null;
+  if (!isObject(error)) return null;
+  const { type, message } = error;
+  return {
+    type: typeof type === 'string' ? type : 'api_error',
+    message: typeof message === 'string' ? message : '',
+  };
+}
+
+function parse(data: string): unknown {
+  try {
+    return JSON.parse(data);
+  } catch {
+    return null;
+  }
+}
+
+/** Follows one answer to its end. `text` is kept only when asked for: an answer on its way to the client needs none. */
+export class AnswerReader {
+  usage: Usage = NO_USAGE;
+  /** `stop_reason`, once known. */
+  stopReason: string | null = null;
+  error: ApiError | null = null;
+  /** True once the answer has ended well: `message_stop`, or a whole JSON message. */
+  completed = false;
+  /** Types of the content blocks, in order. */
+  readonly blocks: string[] = [];
+  readonly #keepText: boolean;
+  #text: string[] = [];
+  #textBlocks = new Set<unknown>();
+
+  constructor(options: { readonly keepText: boolean }) {
+    this.#keepText = options.keepText;
+  }
+
+  /** The text blocks, joined by blank lines in their order. Empty unless `keepText` was set. */
+  get text(): string {
+    return this.#text.join('');
+  }
+
+  /** Takes one event of a stream. */
+  takeEvent(event: ServerSentEvent): void {
+    switch (event.event) {
+      case 'content_block_delta':
+      case 'content_block_start':
+        if (this.#keepText) this.#take(parse(event.data));
+        return;
+      case 'content_block_stop':
+      case 'ping':
+        return;
+      default:
+        this.#take(parse(event.data));
+    }
+  }
+
+  /** Takes a whole JSON answer (`stream: false`), a message or an error. */
+  takeBody(body: string): void {
+    const json = parse(body);
+    this.error = readApiError(json);
+    if (!isObject(json) || json['type'] !== 'message') return;
+    this.usage = mergeUsage(this.usage, json['usage']);
+    this.stopReason = typeof json['stop_reason'] === 'string' ? json['stop_reason'] : null;
+    this.completed = true;
+    const content: readonly unknown[] = Array.isArray(json['content']) ? json['content'] : [];
+    content.forEach((block, index) => this.#startBlock(block, index));
+  }
+
+  #take(json: unknown): void {
+    if (!isObject(json)) return;
+    switch (json['type']) {
+      case 'message_start':
+        if (isObject(json['message'])) this.usage = mergeUsage(this.usage, json['message']['usage']);
+        return;
+      case 'content_block_start':
+        this.#startBlock(json['content_block'], json['index']);
+        return;
+      case 'content_block_delta': {
+        const delta = json['delta'];
+        if (isObject(delta) && delta['type'] === 'text_delta' && this.#textBlocks.has(json['index'])) {
+          if (typeof delta['text'] === 'string') this.#text.push(delta['text']);
+        }
+        return;
+      }
+      case 'message_delta': {
+        this.usage = mergeUsage(this.usage, json['usage']);
+        const delta = json['delta'];
+        if (isObject(delta) && typeof delta['stop_reason'] === 'string') this.stopReason = delta['stop_reason'];
+        return;
+      }
+      case 'message_stop':
+        this.completed = true;
+        return;
+      case 'error':
+        this.error = readApiError(json) ?? { type: 'api_error', message: '' };
+        return;
+      default:
+        return;
+    }
+  }
+
+  #startBlock(block: unknown, index: unknown): void {
+    if (!isObject(block) || typeof block['type'] !== 'string') return;
+    this.blocks.push(block['type']);
+    if (block['type'] !== 'text' || !this.#keepText) return;
+    if (this.#textBlocks.size > 0) this.#text.push('\n\n');
+    this.#textBlocks.add(index);
+    if (typeof block['text'] === 'string') this.#text.push(block['text']);
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * Is this request a compaction, which one, and of which history?
+ *
+ * A compaction is the history plus one instruction (wire.md, Compaction; observed on 1.0.128 to 2.1.330). The
+ * instruction is a message of its own, or one more text block at the end of the last user message: in 2.1.330 when it
+ * fires in a tool loop, in older clients whenever the history ends with a user message.
+ */
+import { blocksOf, textOf, type Message, type MessageRequest } from './message-request.ts';
+import type { RequestClass } from './speaker.ts';
+
+/**
+ * - `whole`: asks for a summary of everything before the instruction
+ * - `instructed`: the same with words of the user on what to summarise (`/compact <words>`, a PreCompact hook)
+ * - `other`: anything else, such as a summary of only a part of the conversation
+ */
+export type CompactionKind = 'whole' | 'instructed' | 'other';
+
+export interface Compaction {
+  readonly kind: CompactionKind;
+  /** The messages to be summarised: without the instruction. */
+  readonly history: readonly Message[];
+}
+
+/** The sentence that every version from 1.0.128 to 2.1.330 asks with. */
+const WHOLE = 'Your task is to create a detailed summary of the conversation so far';
+/** How 2.1.112 and later begin every compaction's instruction, whatever the server makes of the rest. */
+const TEXT_ONLY = 'CRITICAL: Respond with TEXT ONLY';
+/** Looser, for versions that we have not seen; trusted only where the request's class says compaction. */
+const PROBABLY_WHOLE =
+  /summar\w+\s+(of\s+)?(the|this|our)\s+(entire\s+|whole\s+|full\s+)?conversation(\s+so\s+far)?\b/i;
+/** Marks of the instructions for parts (`from here`, `up to here`; 2.1.330). */
+const PARTIAL = [
+  'RECENT portion of the conversation',
+  'earlier retained context',
+  'newer messages that build on this context will follow',
+];
+/** How 1.0.128 to 2.1.330 append the user's words. Elsewhere the instruction only mentions the phrase in quotes. */
+const INSTRUCTED = /\n\nAdditional Instructions:\n\s*\S/;
+
+function instructionOf(message: Message): string | undefined {
+  if (message.role !== 'user') return undefined;
+  const last = blocksOf(message).at(-1);
+  return last === undefined ? undefined : textOf(last);
+}
+
+function withoutLastBlock(messages: readonly Message[]): readonly Message[] {
+  const last = messages.at(-1);
+  if (last === undefined) return messages;
+  const rest = blocksOf(last).slice(0, -1);
+  const before = messages.slice(0, -1);
+  return rest.length === 0 ? before : [...before, { ...last, content: rest }];
+}
+
+function kindOf(instruction: string, requestClass: RequestClass): CompactionKind | null {
+  const text = instruction.trimStart();
+  if (requestClass === 'unknown') {
+    // Somebody may talk about compaction: only an instruction that begins as the client's own does is taken for one.
+    const begins = text.startsWith(WHOLE) || (text.startsWith(TEXT_ONLY) && text.includes('<summary>'));
+    if (!begins) return null;
+  } else if (!text.startsWith(TEXT_ONLY) && !text.includes(WHOLE) && !PROBABLY_WHOLE.test(text)) return 'other';
+  if (PARTIAL.some((mark) => instruction.includes(mark))) return 'other';
+  return INSTRUCTED.test(instruction) ? 'instructed' : 'whole';
+}
+
+/** Reads a request as a compaction; null when it is none. */
+export function readCompaction(request: MessageRequest, requestClass: RequestClass): Compaction | null {
+  if (requestClass === 'turn' || requestClass === 'auxiliary') return null;
+  const last = request.messages.at(-1);
+  const instruction = last === undefined ? undefined : instructionOf(last);
+  if (instruction === undefined) {
+    return requestClass === 'compaction' ? { kind: 'other', history: request.messages } : null;
+  }
+  const kind = kindOf(instruction, requestClass);
+  return kind === null ? null : { kind, history: withoutLastBlock(request.messages) };
+}
+
+/** How requests begin that carry the main history and a question beside it (`auxiliary` where classes are sent). */
+const SIDE_REQUESTS = ['[SUGGESTION MODE:', '<system-reminder>This is a side question from the user'];
+
+/**
+ * True for a request that a client without class headers makes beside the conversation, with its whole history
+ * (prompt suggestions, observed on 2.1.63 to 2.1.200): no turn of it.
+ */
+export function isSideRequest(request: MessageRequest): boolean {
+  const last = request.messages.at(-1);
+  if (last?.role !== 'user') return false;
+  return blocksOf(last).some((block) => SIDE_REQUESTS.some((opening) => textOf(block)?.startsWith(opening) === true));
+}
+
+/** How a history begins that goes on from a summary (2.0.76 to 2.1.330). */
+const CONTINUATION = 'This session is being continued from a previous conversation';
+
+/**
+ * The text with which a compacted history begins: the first user message's text with the summary in it; null when this
+ * history does not begin with a summary.
+ */
+export function continuationText(messages: readonly Message[]): string | null {
+  for (const message of messages) {
+    if (message.role === 'assistant') return null;
+    for (const block of blocksOf(message)) {
+      const text = textOf(block);
+      if (text?.includes(CONTINUATION)) return text;
+    }
+  }
+  return null;
+}

@@ -1,0 +1,61 @@
+/** Raw header lists, `[name, value, name, value, …]`, in the order and spelling in which they came. */
+
+export type RawHeaders = readonly string[];
+
+/** Headers that belong to one connection and not to the message (RFC 9110, 7.6.1), which alone may change here. */
+const HOP_BY_HOP: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+/** Calls `visit` with every header's lower-cased name, value and position. */
+function forEachHeader(raw: RawHeaders, visit: (name: string, value: string, at: number) => void): void {
+  for (let at = 0; at + 1 < raw.length; at += 2) visit((raw[at] ?? '').toLowerCase(), raw[at + 1] ?? '', at);
+}
+
+/** The headers without those for which `drop` says true. */
+export function withoutHeaders(raw: RawHeaders, drop: (name: string) => boolean): string[] {
+  const kept: string[] = [];
+  forEachHeader(raw, (name, value, at) => {
+    if (!drop(name)) kept.push(raw[at] ?? name, value);
+  });
+  return kept;
+}
+
+/** The end-to-end headers: without hop-by-hop ones, and without those that `connection` names. */
+export function endToEnd(raw: RawHeaders): string[] {
+  const named = new Set<string>();
+  forEachHeader(raw, (name, value) => {
+    if (name === 'connection') for (const token of value.split(',')) named.add(token.trim().toLowerCase());
+  });
+  // `connection: content-length` would take the framing away; nobody honest sends it.
+  named.delete('content-length');
+  return withoutHeaders(raw, (name) => HOP_BY_HOP.has(name) || named.has(name));
+}
+
+/** The headers with the value of `name` (lower case) replaced wherever it stands; nothing is added. */
+export function withHeaderValue(raw: RawHeaders, name: string, change: (value: string) => string): string[] {
+  const out = [...raw];
+  forEachHeader(raw, (header, value, at) => {
+    if (header === name) out[at + 1] = change(value);
+  });
+  return out;
+}
+
+/** First value of a header (lower-case `name`), or undefined. */
+export function headerValue(raw: RawHeaders, name: string): string | undefined {
+  for (let at = 0; at + 1 < raw.length; at += 2) if (raw[at]?.toLowerCase() === name) return raw[at + 1];
+  return undefined;
+}
+
+/** True when a message with these headers has a body to read (RFC 9112, 6.3, for requests). */
+export function announcesBody(raw: RawHeaders): boolean {
+  const length = headerValue(raw, 'content-length');
+  return headerValue(raw, 'transfer-encoding') !== undefined || (length !== undefined && length.trim() !== '0');
+}

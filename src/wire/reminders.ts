@@ -1,0 +1,36 @@
+/**
+ * `<system-reminder>` spans: text that the client puts into messages for the model, and that comes, goes and moves
+ * between requests of one conversation (wire.md, Who is asking and How a history moves). They say nothing about which
+ * history this is, and nothing a person said.
+ */
+
+const TAG = /<(\/?)system-reminder>/g;
+
+/**
+ * Takes every reminder out of a text and the white space around what is left. Spans may be nested: older clients put
+ * whole files into a reminder, and files can hold reminders themselves (observed on 1.0.128). A tag without its
+ * counterpart is text like any other.
+ */
+export function withoutReminders(text: string): string {
+  if (!text.includes('<system-reminder>')) return text.trim();
+  const parts: string[] = [];
+  let depth = 0;
+  let from = 0;
+  let opened = 0;
+  for (const tag of text.matchAll(TAG)) {
+    if (tag[1] === '') {
+      if (depth === 0) opened = tag.index;
+      depth += 1;
+    } else if (depth > 0) {
+      depth -= 1;
+      if (depth > 0) continue;
+      parts.push(text.slice(from, opened));
+      from = tag.index + tag[0].length;
+    }
+  }
+  parts.push(text.slice(from));
+  return parts
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
+    .join('\n');
+}
