@@ -98,9 +98,9 @@ export class Conversations {
     const located = directory.locate({ ...speakerOf(seen), lineage, continuation });
     const conversation = located.id;
     this.#open(conversation);
-    if (located.relation === 'compacted') {
-      const probe = this.#probes.get(conversation);
-      const confirmed = probe !== undefined && summary !== null && squeezed(summary, 4_000).includes(probe);
+    const confirmed = summary !== null && this.#isServed(conversation, summary);
+    // Two summaries can begin alike: then the new history seems to share something with the old one.
+    if (located.relation === 'compacted' || (located.relation === 'diverges' && (labels.compacted || confirmed))) {
       this.#probes.delete(conversation);
       this.#options.log.info('history.replaced', { conversation, confirmed });
       this.send(conversation, { type: 'history.replaced', at: now(), confirmed });
@@ -198,6 +198,12 @@ export class Conversations {
   /** Tells a conversation's actor a fact. A conversation that is gone has nothing to be told. */
   send(conversation: ConversationId, event: ConversationEvent): void {
     this.#options.actors.get(conversation)?.send(event);
+  }
+
+  /** True when a history that begins with `text` goes on from the summary that was served last. */
+  #isServed(conversation: ConversationId, text: string): boolean {
+    const probe = this.#probes.get(conversation);
+    return probe !== undefined && squeezed(text, 4_000).includes(probe);
   }
 
   #window(seen: SeenRequest, used: Tokens): Tokens {

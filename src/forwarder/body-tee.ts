@@ -1,5 +1,7 @@
-/** Keeps a copy of a request's body while it passes, up to what the API accepts. Chunks are shared, not copied. */
+/** A request's body while it passes: a copy to read, up to what the API accepts. Chunks are shared, not copied. */
 import { Transform, type TransformCallback } from 'node:stream';
+import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib';
+import { headerValue, type RawHeaders } from '../wire/headers.ts';
 
 /** The API's own limit for a request (wire.md, Requests). */
 export const MAX_BODY_BYTES = 32 * 1024 * 1024;
@@ -30,5 +32,32 @@ export class BodyTee extends Transform {
     this.#chunks = [];
     callback();
     if (whole !== null) this.#onWhole(whole);
+  }
+}
+
+/**
+ * A body as the API will read it. Claude Code may send its requests gzipped (source of 2.1.330, off behind a proxy).
+ *
+ * @returns null for an encoding that is not known, a broken body, or one that grows beyond the API's limit
+ */
+export function decodeBody(headers: RawHeaders, body: Buffer): Buffer | null {
+  const limit = { maxOutputLength: MAX_BODY_BYTES };
+  try {
+    switch (headerValue(headers, 'content-encoding')?.trim().toLowerCase() ?? '') {
+      case '':
+      case 'identity':
+        return body;
+      case 'gzip':
+      case 'x-gzip':
+        return gunzipSync(body, limit);
+      case 'br':
+        return brotliDecompressSync(body, limit);
+      case 'deflate':
+        return inflateSync(body, limit);
+      default:
+        return null;
+    }
+  } catch {
+    return null;
   }
 }

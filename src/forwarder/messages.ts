@@ -16,7 +16,7 @@ import { lineageOf } from '../wire/lineage.ts';
 import { parseMessageRequest } from '../wire/message-request.ts';
 import { requestLabels, type RequestLabels } from '../wire/speaker.ts';
 import { readPassingAnswer, withReadableEncodings, type PassingAnswer } from './answer-observer.ts';
-import { BodyTee, MAX_BODY_BYTES } from './body-tee.ts';
+import { BodyTee, decodeBody, MAX_BODY_BYTES } from './body-tee.ts';
 import { relay, requestHeaders, type AnswerObserver, type Exchange, type RelayOptions } from './relay.ts';
 
 export interface MessagesOptions extends RelayOptions {
@@ -188,12 +188,15 @@ function see(
   headers: RawHeaders,
   body: Buffer,
 ): { readonly seen: SeenRequest; readonly compaction: Compaction | null } | null {
-  const request = parseMessageRequest(body);
-  if (request === null || (labels.class === 'unknown' && isSideRequest(request))) return null;
+  const plain = decodeBody(headers, body);
+  const request = plain === null ? null : parseMessageRequest(plain);
+  if (plain === null || request === null) return null;
+  // Of a continued thread the history is not in the request: nothing can be said about it, nothing computed from it.
+  if (request.continuesThread || (labels.class === 'unknown' && isSideRequest(request))) return null;
   options.modelWindows.learn(request.model, headers);
   const compaction = readCompaction(request, labels.class);
   const lineage = lineageOf(compaction?.history ?? request.messages);
-  return { seen: { labels, request, lineage, path: incoming.url ?? '/v1/messages', headers, body }, compaction };
+  return { seen: { labels, request, lineage, path: incoming.url ?? '/v1/messages', headers, body: plain }, compaction };
 }
 
 /** Follows the answer: labels it, and tells the conversation how it ended. */

@@ -4,7 +4,7 @@
  * and the compaction goes to the API.
  */
 import { blocksOf, isObject, textOf, type Block, type Message } from '../wire/message-request.ts';
-import { withoutReminders } from '../wire/reminders.ts';
+import { spokenText } from '../wire/reminders.ts';
 
 /** How many characters of each tool call and result are kept, from generous to none. */
 const ABBREVIATIONS = [2_000, 800, 300, 100, 0];
@@ -24,12 +24,12 @@ function shorten(text: string, limit: number): string {
 }
 
 function describeContent(content: unknown): string {
-  if (typeof content === 'string') return withoutReminders(content);
+  if (typeof content === 'string') return spokenText(content);
   if (!Array.isArray(content)) return '';
   return content
     .map((item: unknown) => {
       if (!isObject(item) || typeof item['type'] !== 'string') return '';
-      return typeof item['text'] === 'string' ? withoutReminders(item['text']) : `[${item['type']}]`;
+      return typeof item['text'] === 'string' ? spokenText(item['text']) : `[${item['type']}]`;
     })
     .filter((text) => text !== '')
     .join('\n');
@@ -37,7 +37,7 @@ function describeContent(content: unknown): string {
 
 function describeBlock(block: Block, limit: number, toolNames: Map<unknown, string>): string | null {
   const text = textOf(block);
-  if (text !== undefined) return withoutReminders(text);
+  if (text !== undefined) return spokenText(text);
   switch (block.type) {
     case 'thinking':
     case 'redacted_thinking':

@@ -1,9 +1,9 @@
 /** The text a compaction is answered with, in the form that Claude Code takes apart: `<summary>…</summary>`. */
 
-/** Tags that the client looks for with a regular expression; inside the text they must not stand as such. */
-const TAGS = /<(\/?)(summary|analysis)>/gi;
+/** Tags that the client or the model would take for more than text. */
+const TAGS = /<(\/?)(summary|analysis|system-reminder)>/gi;
 
-/** Keeps the client from finding the end of the summary inside it. */
+/** Keeps the client from finding the end of the summary inside it, and the model from taking a quote for a reminder. */
 export const escapeTags = (text: string): string => text.replace(TAGS, '&lt;$1$2&gt;');
 
 /**

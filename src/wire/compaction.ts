@@ -3,7 +3,8 @@
  *
  * A compaction is the history plus one instruction (wire.md, Compaction; observed on 1.0.128 to 2.1.330). The
  * instruction is a message of its own, or one more text block at the end of the last user message: in 2.1.330 when it
- * fires in a tool loop, in older clients whenever the history ends with a user message.
+ * fires in a tool loop, in older clients whenever the history ends with a user message. With 5.5 models a `system`
+ * message can follow it.
  */
 import { blocksOf, textOf, type Message, type MessageRequest } from './message-request.ts';
 import type { RequestClass } from './speaker.ts';
@@ -37,18 +38,24 @@ const PARTIAL = [
 /** How 1.0.128 to 2.1.330 append the user's words. Elsewhere the instruction only mentions the phrase in quotes. */
 const INSTRUCTED = /\n\nAdditional Instructions:\n\s*\S/;
 
-function instructionOf(message: Message): string | undefined {
-  if (message.role !== 'user') return undefined;
-  const last = blocksOf(message).at(-1);
+/** Position of the message that may hold the instruction: the last one, but for `system` messages (5.5 models). */
+function lastSpoken(messages: readonly Message[]): number {
+  let at = messages.length - 1;
+  while (messages[at]?.role === 'system') at -= 1;
+  return at;
+}
+
+function instructionOf(message: Message | undefined): string | undefined {
+  const last = message?.role === 'user' ? blocksOf(message).at(-1) : undefined;
   return last === undefined ? undefined : textOf(last);
 }
 
-function withoutLastBlock(messages: readonly Message[]): readonly Message[] {
-  const last = messages.at(-1);
-  if (last === undefined) return messages;
-  const rest = blocksOf(last).slice(0, -1);
-  const before = messages.slice(0, -1);
-  return rest.length === 0 ? before : [...before, { ...last, content: rest }];
+/** The messages without the last block of the one at `at`. */
+function withoutInstruction(messages: readonly Message[], at: number): readonly Message[] {
+  const holder = messages[at];
+  if (holder === undefined) return messages;
+  const rest = blocksOf(holder).slice(0, -1);
+  return messages.toSpliced(at, 1, ...(rest.length === 0 ? [] : [{ ...holder, content: rest }]));
 }
 
 function kindOf(instruction: string, requestClass: RequestClass): CompactionKind | null {
@@ -65,13 +72,13 @@ function kindOf(instruction: string, requestClass: RequestClass): CompactionKind
 /** Reads a request as a compaction; null when it is none. */
 export function readCompaction(request: MessageRequest, requestClass: RequestClass): Compaction | null {
   if (requestClass === 'turn' || requestClass === 'auxiliary') return null;
-  const last = request.messages.at(-1);
-  const instruction = last === undefined ? undefined : instructionOf(last);
+  const at = lastSpoken(request.messages);
+  const instruction = instructionOf(request.messages[at]);
   if (instruction === undefined) {
     return requestClass === 'compaction' ? { kind: 'other', history: request.messages } : null;
   }
   const kind = kindOf(instruction, requestClass);
-  return kind === null ? null : { kind, history: withoutLastBlock(request.messages) };
+  return kind === null ? null : { kind, history: withoutInstruction(request.messages, at) };
 }
 
 /** How requests begin that carry the main history and a question beside it (`auxiliary` where classes are sent). */

@@ -25,6 +25,11 @@ export interface MessageRequest {
   readonly tools: number;
   /** `metadata.user_id`, as sent. */
   readonly userId: string | null;
+  /**
+   * True when `messages` are only the newest of a history that the API keeps (beta `message-threads-2026-08-12`,
+   * `thread.type: "continue"`; seen on 2.1.330 when forced).
+   */
+  readonly continuesThread: boolean;
 }
 
 type Json = Readonly<Record<string, unknown>>;
@@ -53,7 +58,7 @@ export function parseMessageRequest(body: Buffer): MessageRequest | null {
     return null;
   }
   if (!isObject(json)) return null;
-  const { model, messages, max_tokens: maxTokens, stream, tools, metadata } = json;
+  const { model, messages, max_tokens: maxTokens, stream, tools, metadata, thread } = json;
   if (typeof model !== 'string' || !Array.isArray(messages) || messages.length === 0) return null;
   if (!messages.every(isMessage)) return null;
   const userId = isObject(metadata) ? metadata['user_id'] : null;
@@ -64,6 +69,7 @@ export function parseMessageRequest(body: Buffer): MessageRequest | null {
     stream: stream === true,
     tools: Array.isArray(tools) ? tools.length : 0,
     userId: typeof userId === 'string' ? userId : null,
+    continuesThread: isObject(thread) && thread['type'] === 'continue',
   };
 }
 

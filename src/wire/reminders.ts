@@ -5,6 +5,7 @@
  */
 
 const TAG = /<(\/?)system-reminder>/g;
+const OPENING_LENGTH = '<system-reminder>'.length;
 
 /**
  * Takes every reminder out of a text and the white space around what is left. Spans may be nested: older clients put
@@ -12,6 +13,19 @@ const TAG = /<(\/?)system-reminder>/g;
  * counterpart is text like any other.
  */
 export function withoutReminders(text: string): string {
+  return outsideReminders(text, () => null);
+}
+
+/** Reminders that carry what somebody said, or what happened: they come once, where they belong (2.1.330). */
+const SPOKEN = /^\s*(The user sent a new message while you were working|\[SYSTEM NOTIFICATION)/;
+
+/** What was said in a text: as {@link withoutReminders}, but with the words of reminders that carry a new message. */
+export function spokenText(text: string): string {
+  return outsideReminders(text, (reminder) => (SPOKEN.test(reminder) ? reminder : null));
+}
+
+/** @param keep what to put in the place of a reminder, given what stands between its tags */
+function outsideReminders(text: string, keep: (reminder: string) => string | null): string {
   if (!text.includes('<system-reminder>')) return text.trim();
   const parts: string[] = [];
   let depth = 0;
@@ -25,6 +39,7 @@ export function withoutReminders(text: string): string {
       depth -= 1;
       if (depth > 0) continue;
       parts.push(text.slice(from, opened));
+      parts.push(keep(text.slice(opened + OPENING_LENGTH, tag.index)) ?? '');
       from = tag.index + tag[0].length;
     }
   }

@@ -1,0 +1,38 @@
+/** Figures and how they are shown. */
+
+export interface Figure {
+  readonly name: string;
+  readonly unit: string;
+  readonly p50: number;
+  readonly p99: number;
+  readonly samples: number;
+  /** What the issue asks for, as an upper bound of `p50`; null where nothing is asked. */
+  readonly goal: number | null;
+}
+
+/** The value below which the share `q` of `sorted` lies. */
+export function quantile(sorted: readonly number[], q: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? Number.NaN;
+}
+
+export function figure(name: string, unit: string, values: readonly number[], goal: number | null): Figure {
+  const sorted = [...values].sort((a, b) => a - b);
+  return { name, unit, p50: quantile(sorted, 0.5), p99: quantile(sorted, 0.99), samples: values.length, goal };
+}
+
+export function printTable(figures: readonly Figure[]): void {
+  console.table(
+    Object.fromEntries(
+      figures.map(({ name, unit, p50, p99, samples, goal }) => [
+        name,
+        {
+          p50: `${p50.toFixed(2)} ${unit}`,
+          p99: `${p99.toFixed(2)} ${unit}`,
+          samples,
+          goal: goal === null ? '' : `≤ ${goal} ${unit}`,
+          reached: goal === null ? '' : p50 <= goal ? 'yes' : 'NO',
+        },
+      ]),
+    ),
+  );
+}
