@@ -43,8 +43,10 @@ export type ForwardReason =
   | 'stale'
   /** The checkpoint call was still running when the bounded wait was over. */
   | 'wait_timeout'
-  /** The checkpoint call that was waited for failed. */
-  | 'checkpoint_failed';
+  /** The checkpoint call that was waited for failed, or the last one did. */
+  | 'checkpoint_failed'
+  /** A message of a shape that is not known here. */
+  | 'unreadable';
 
 /** Facts a conversation is told, each in the past tense. */
 export type ConversationEvent =

@@ -19,15 +19,21 @@ import { milliseconds, tokens } from './units.ts';
 /** First pause before a failed checkpoint call is tried again; doubles with each try. */
 const RETRY_BASE_MS = 2_000;
 const RETRY_MAX_MS = 60_000;
+/** However long the API asks to wait: timers cannot count much further, and would then fire at once. */
+const RETRY_AFTER_MAX_MS = 86_400_000;
+/** What is kept of a failure's message. */
+const MESSAGE_LENGTH = 300;
 
 /** Share of the effective window in use, 0 while nothing is known. */
 export function utilisation(context: Pick<ConversationContext, 'used' | 'effectiveWindow'>): number {
   return context.effectiveWindow > 0 ? context.used / context.effectiveWindow : 0;
 }
 
-/** Pause before the next try, without jitter: what the API asked for, else 2 s, 4 s, 8 s … 60 s. */
+/** Pause before the next try, without jitter: what the API asked for (a day at most), else 2 s, 4 s, 8 s … 60 s. */
 export function retryPause(context: Pick<ConversationContext, 'tries' | 'failure'>): number {
-  return context.failure?.retryAfter ?? Math.min(RETRY_MAX_MS, RETRY_BASE_MS * 2 ** Math.max(0, context.tries - 1));
+  const asked = context.failure?.retryAfter ?? null;
+  if (asked !== null) return Math.min(RETRY_AFTER_MAX_MS, asked);
+  return Math.min(RETRY_MAX_MS, RETRY_BASE_MS * 2 ** Math.max(0, context.tries - 1));
 }
 
 const KINDS: ReadonlySet<unknown> = new Set(['transient', 'rejected', 'too_long', 'unusable']);
@@ -39,7 +45,10 @@ function callFailure(error: unknown): CallFailure {
   const retryAfter = thrown['retryAfterMs'];
   return {
     kind,
-    message: typeof thrown['message'] === 'string' ? thrown['message'] : 'the checkpoint call failed',
+    message: (typeof thrown['message'] === 'string' ? thrown['message'] : 'the checkpoint call failed').slice(
+      0,
+      MESSAGE_LENGTH,
+    ),
     retryAfter: typeof retryAfter === 'number' ? milliseconds(retryAfter) : null,
   };
 }
@@ -75,6 +84,8 @@ export const conversationMachine = setup({
       (event.type === 'turn.started' || event.type === 'compaction.requested') && event.covering === null,
     failedForGood: (_, params: { failure: CallFailure }) => params.failure.kind === 'too_long',
     failedForThisTurn: (_, params: { failure: CallFailure }) => params.failure.kind === 'rejected',
+    endsBelow: ({ context, event }) =>
+      event.type === 'turn.completed' && utilisation(event) < context.thresholds.checkpoint,
     hasTriesLeft: ({ context }) => context.tries < context.maxTries,
   },
   actions: {
@@ -109,6 +120,8 @@ export const conversationMachine = setup({
       assertEvent(event, 'checkpoint.completed');
       return {
         checkpoint: event.checkpoint,
+        // Should this checkpoint be left by a rewind, the next one has its own tries.
+        tries: 0,
         failure: null,
         counters: { ...context.counters, checkpoints: context.counters.checkpoints + 1 },
       };
@@ -202,6 +215,8 @@ export const conversationMachine = setup({
               on: {
                 'compaction.requested': { guard: 'isUncovered', target: 'empty', actions: 'dropCheckpoint' },
                 'compaction.served': { actions: 'noteServed' },
+                // Another conversation's checkpoint was served while this one's own was computed.
+                'checkpoint.completed': { actions: 'adoptCompleted' },
                 'turn.started': [
                   { guard: 'isUncovered', target: 'empty', actions: ['noteRequest', 'dropCheckpoint'] },
                   // The old history goes on: the client did not take the summary. It stays good for the next time.
@@ -265,8 +280,8 @@ export const conversationMachine = setup({
               },
             },
             waitingToRetry: {
-              description: 'A call failed; the next one starts after a pause.',
-              after: { retryPause: 'running' },
+              description: 'A call failed; the next one starts after a pause, if it is still wanted then.',
+              after: { retryPause: [{ guard: 'wantsCheckpoint', target: 'running' }, { target: 'idle' }] },
               on: {
                 'turn.started': { guard: 'leftCall', target: 'idle', actions: 'forgetTries' },
                 'compaction.passed': 'idle',
@@ -274,8 +289,9 @@ export const conversationMachine = setup({
               },
             },
             givenUp: {
-              description: 'No further call until this history is left.',
+              description: 'No further call until this history is left, or is below the threshold again.',
               on: {
+                'turn.completed': { guard: 'endsBelow', target: 'idle' },
                 'turn.started': { guard: 'leftCall', target: 'idle', actions: 'forgetTries' },
                 'compaction.passed': 'idle',
                 'history.replaced': 'idle',

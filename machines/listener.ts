@@ -26,7 +26,7 @@ export type ListenerReport =
 
 interface ListenerContext extends ListenerInput {
   readonly port: number | null;
-  /** Failed attempts in a row. */
+  /** Failures in a row: attempts to bind, and sockets that failed before they had listened for a while. */
   readonly failures: number;
   readonly everBound: boolean;
   readonly reason: string | null;
@@ -36,6 +36,9 @@ interface ListenerContext extends ListenerInput {
 export function bindPause(failures: number): number {
   return Math.min(30_000, 100 * 2 ** Math.max(0, failures - 1));
 }
+
+/** A socket that has listened for this long has recovered: its next failure is the first in a row. */
+export const SETTLED_AFTER_MS = 10_000;
 
 const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
@@ -55,18 +58,19 @@ export const listenerMachine = setup({
     /** Stops accepting, drains, resolves when nothing is left. Never rejects for a socket that is already gone. */
     close: fromPromise<undefined, { name: ListenerName }>(() => Promise.resolve(undefined)),
   },
-  delays: { bindPause: ({ context }) => bindPause(context.failures) },
+  delays: { bindPause: ({ context }) => bindPause(context.failures), settled: SETTLED_AFTER_MS },
   actions: {
     noteFailure: assign(({ context }, params: { reason: string }) => ({
       failures: context.failures + 1,
       reason: params.reason,
     })),
     reportListening: enqueueActions(({ context, enqueue }, params: { port: number }) => {
-      enqueue.assign({ port: params.port, failures: 0, everBound: true, reason: null });
+      enqueue.assign({ port: params.port, everBound: true, reason: null });
       enqueue(() => {
         context.parent.send({ type: 'listener.listening', name: context.name, port: params.port });
       });
     }),
+    forgetFailures: assign({ failures: 0 }),
     reportDown: ({ context }) => {
       const { name, reason, everBound } = context;
       context.parent.send({ type: 'listener.down', name, reason: reason ?? 'unknown', everBound });
@@ -95,6 +99,7 @@ export const listenerMachine = setup({
     },
     listening: {
       invoke: { src: 'watch', input: ({ context }) => ({ name: context.name }) },
+      after: { settled: { actions: 'forgetFailures' } },
       on: {
         'listener.stop': 'closing',
         'listener.failed': {

@@ -29,7 +29,7 @@ export interface SupervisorContext {
   readonly listeners: Readonly<Record<ListenerName, ListenerStatus>>;
   /** Listeners that have closed for good. */
   readonly closed: readonly ListenerName[];
-  /** Conversations that ended by a thrown error, for `/health` and tests. */
+  /** Conversations and listeners whose own machine ended by a thrown error, for `/health` and tests. */
   readonly crashes: number;
 }
 
@@ -53,11 +53,21 @@ function childOf(event: ChildEnded['event']): { id: string } {
   return { id: typeof event.actorId === 'string' ? event.actorId : event.type.split('.').slice(3).join('.') };
 }
 
+/** The listeners' status with one of them down. Its port is kept: clients know it. */
+function withDown(
+  { listeners }: SupervisorContext,
+  name: ListenerName,
+  reason: string,
+): SupervisorContext['listeners'] {
+  return { ...listeners, [name]: { up: false, port: listeners[name].port, reason } };
+}
+
 export const supervisorMachine = setup({
   types: {} as { context: SupervisorContext; events: SupervisorEvent; output: SupervisorOutput },
   actors: { conversation: conversationMachine, listener: listenerMachine },
   guards: {
-    isForwarder: (_, params: { name: ListenerName }) => params.name === 'forwarder',
+    isRedirector: (_, params: { name: ListenerName }) => params.name === 'redirector',
+    wasNeverBound: (_, params: { everBound: boolean }) => !params.everBound,
     bothClosed: ({ context }) => context.closed.length === LISTENERS.size,
   },
   actions: {
@@ -77,10 +87,7 @@ export const supervisorMachine = setup({
       listeners: { ...context.listeners, [params.name]: { ...context.listeners[params.name], up: false } },
     })),
     noteDown: assign(({ context }, params: { name: ListenerName; reason: string }) => ({
-      listeners: {
-        ...context.listeners,
-        [params.name]: { up: false, port: context.listeners[params.name].port, reason: params.reason },
-      },
+      listeners: withDown(context, params.name, params.reason),
     })),
     openConversation: enqueueActions(({ enqueue, self }, params: { input: ConversationInput }) => {
       // A second child of the same id would orphan the first.
@@ -96,6 +103,7 @@ export const supervisorMachine = setup({
       enqueue.stopChild(params.id);
       if (LISTENERS.has(params.id)) {
         const name = params.id as ListenerName;
+        enqueue.assign(({ context }) => ({ listeners: withDown(context, name, 'the listener broke') }));
         if (self.getSnapshot().matches('stopping')) enqueue.raise({ type: 'listener.closed', name });
         else enqueue.spawnChild('listener', { id: name, input: { name, parent: self } });
       }
@@ -135,24 +143,34 @@ export const supervisorMachine = setup({
   },
   states: {
     starting: {
-      entry: { type: 'startListener', params: { name: 'forwarder' } },
+      initial: 'forwarder',
       on: {
-        'listener.listening': [
-          {
-            guard: { type: 'isForwarder', params: ({ event }) => ({ name: event.name }) },
-            actions: [
-              { type: 'noteListening', params: ({ event }) => ({ name: event.name, port: event.port }) },
-              { type: 'startListener', params: { name: 'redirector' } },
-            ],
-          },
-          {
-            target: 'running',
-            actions: { type: 'noteListening', params: ({ event }) => ({ name: event.name, port: event.port }) },
-          },
-        ],
         'listener.down': {
+          guard: { type: 'wasNeverBound', params: ({ event }) => ({ everBound: event.everBound }) },
           target: 'stopping',
           actions: { type: 'noteDown', params: ({ event }) => ({ name: event.name, reason: event.reason }) },
+        },
+      },
+      states: {
+        forwarder: {
+          entry: { type: 'startListener', params: { name: 'forwarder' } },
+          on: {
+            'listener.listening': {
+              target: 'redirector',
+              actions: { type: 'noteListening', params: ({ event }) => ({ name: event.name, port: event.port }) },
+            },
+          },
+        },
+        redirector: {
+          entry: { type: 'startListener', params: { name: 'redirector' } },
+          on: {
+            'listener.listening': {
+              // A forwarder that failed meanwhile and came back is noted as such, by the root.
+              guard: { type: 'isRedirector', params: ({ event }) => ({ name: event.name }) },
+              target: '#supervisor.running',
+              actions: { type: 'noteListening', params: ({ event }) => ({ name: event.name, port: event.port }) },
+            },
+          },
         },
       },
     },

@@ -4,7 +4,7 @@
  * cache (wire.md, A checkpoint that costs little); `stream` and `max_tokens` are not part of the cached prefix.
  */
 import { isObject } from '../wire/message-request.ts';
-import { topLevelSpans, type Span } from '../wire/json-spans.ts';
+import { parseSpan, topLevelSpans, type Span } from '../wire/json-spans.ts';
 import { CHECKPOINT_INSTRUCTION } from './instruction.ts';
 
 /** Room for the summary: what the client itself reserves, a little above the largest real summaries (wire.md). */
@@ -25,11 +25,6 @@ function apply(body: Buffer, edits: readonly Edit[]): Buffer {
   }
   parts.push(body.subarray(at));
   return Buffer.concat(parts);
-}
-
-function valueAt(body: Buffer, span: Span | undefined): unknown {
-  if (span === undefined) return undefined;
-  return JSON.parse(body.toString('utf8', span.start, span.end)) as unknown;
 }
 
 /**
@@ -56,16 +51,16 @@ export function checkpointBody(body: Buffer, room: number): Buffer | null {
   const edits: Edit[] = [
     { start: end, end, text: `,${JSON.stringify({ role: 'user', content: CHECKPOINT_INSTRUCTION })}` },
   ];
-  const thinking = valueAt(body, spans.get('thinking'));
+  const thinking = parseSpan(body, spans.get('thinking'));
   const budget = isObject(thinking) && typeof thinking['budget_tokens'] === 'number' ? thinking['budget_tokens'] : 0;
   const maxTokens = spans.get('max_tokens');
-  const asked = valueAt(body, maxTokens);
+  const asked = parseSpan(body, maxTokens);
   if (maxTokens !== undefined && typeof asked === 'number') {
     const wanted = summaryMaxTokens(asked, room - INSTRUCTION_TOKENS, budget);
     if (wanted !== asked) edits.push({ ...maxTokens, text: String(wanted) });
   }
   const stream = spans.get('stream');
   if (stream === undefined) edits.push({ start: messages.end, end: messages.end, text: ',"stream":true' });
-  else if (valueAt(body, stream) !== true) edits.push({ ...stream, text: 'true' });
+  else if (parseSpan(body, stream) !== true) edits.push({ ...stream, text: 'true' });
   return apply(body, edits);
 }

@@ -61,6 +61,11 @@ export class CheckpointCalls {
     this.#sources.delete(conversation);
   }
 
+  /** True while a conversation has a call under way, or a request kept for the next try. */
+  concerns(conversation: ConversationId): boolean {
+    return this.#running.has(conversation) || this.#sources.has(conversation);
+  }
+
   /** False when a conversation's call, running or about to be tried again, is about a history that `lineage` has left. */
   isExtendedBy(conversation: ConversationId, lineage: Lineage): boolean {
     const prefix = this.#running.get(conversation)?.prefix ?? this.#sources.get(conversation)?.prefix;

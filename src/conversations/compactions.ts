@@ -8,10 +8,11 @@ import { recentMessages } from '../serving/recent-messages.ts';
 import { servedAnswer, type ServedAnswer } from '../serving/served-answer.ts';
 import { answerText } from '../serving/summary-text.ts';
 import type { Compaction } from '../wire/compaction.ts';
-import { linkKey, messagesAfter } from '../wire/lineage.ts';
+import { linkKey, messagesAfter, type Lineage } from '../wire/lineage.ts';
 import type { CheckpointCalls } from './checkpoint-calls.ts';
 import { refOf, type Covering } from './checkpoint-index.ts';
 import type { Conversations, SeenRequest } from './conversations.ts';
+import { readLineage } from './lineage-reader.ts';
 
 /** Recent messages may take this share of the effective window … */
 const RECENT_SHARE = 0.1;
@@ -62,7 +63,6 @@ export class Compactions {
   /**
    * Decides what becomes of a compaction. Waits for a running call a bounded time.
    *
-   * @param seen the request; its lineage is that of `compaction.history`
    * @param signal aborts when the client has gone
    */
   async decide(seen: SeenRequest, compaction: Compaction, signal: AbortSignal): Promise<CompactionOutcome> {
@@ -76,16 +76,20 @@ export class Compactions {
     if (compaction.kind !== 'whole') return forward('instructions');
 
     const began = now();
-    let covering = this.#find(conversation, seen);
-    const call = covering === null ? calls.awaited(seen.lineage) : null;
+    const lineage = await readLineage(compaction.history);
+    if (lineage === null) return forward('unreadable');
+    // The turn before may have crossed the threshold just now.
+    await conversations.settled(conversation);
+    let covering = this.#find(conversation, lineage);
+    const call = covering === null ? calls.awaited(lineage) : null;
     if (call !== null) {
       const ended = await endsWithin(call, wait, signal);
       if (!ended) return forward('wait_timeout');
-      covering = this.#find(conversation, seen);
+      covering = this.#find(conversation, lineage);
       if (covering === null) return forward('checkpoint_failed');
     }
     if (covering === null) return forward(this.#hasFailed(conversation) ? 'checkpoint_failed' : 'no_checkpoint');
-    return this.#serve(conversation, seen, compaction, covering, now() - began) ?? forward('stale');
+    return this.#serve(conversation, seen, compaction, lineage, covering, now() - began) ?? forward('stale');
   }
 
   /** A compaction that was sent on while it came in, because nothing could have been served. */
@@ -98,9 +102,9 @@ export class Compactions {
     return conversation;
   }
 
-  #find(conversation: ConversationId, seen: SeenRequest): Covering | null {
+  #find(conversation: ConversationId, lineage: Lineage): Covering | null {
     const { conversations, now } = this.#options;
-    const covering = conversations.covering(seen.lineage);
+    const covering = conversations.covering(lineage);
     conversations.send(conversation, {
       type: 'compaction.requested',
       at: now(),
@@ -118,19 +122,20 @@ export class Compactions {
     conversation: ConversationId,
     seen: SeenRequest,
     compaction: Compaction,
+    lineage: Lineage,
     covering: Covering,
     waited: number,
   ): CompactionOutcome | null {
     const { conversations, log } = this.#options;
     const { checkpoint, blocks } = covering;
-    const after = messagesAfter(compaction.history, seen.lineage, blocks);
+    const after = messagesAfter(compaction.history, lineage, blocks);
     const recent = recentMessages(after, recentBudget(conversations.effectiveWindowOf(seen)));
     if (recent === null) return null;
     const answer = servedAnswer({
       text: answerText(checkpoint.summary, recent),
       model: seen.request.model,
       stream: seen.request.stream,
-      key: linkKey(seen.lineage, seen.lineage.length),
+      key: linkKey(lineage, lineage.length),
     });
     conversations.noteServed(conversation, covering);
     log.info('compaction.served', {

@@ -13,20 +13,21 @@ import { escapeTags } from '../serving/summary-text.ts';
 import { usedTokens, type Usage } from '../wire/answer.ts';
 import { continuationText } from '../wire/compaction.ts';
 import { headerValue, type RawHeaders } from '../wire/headers.ts';
-import { wholeOf, type Lineage } from '../wire/lineage.ts';
-import type { MessageRequest } from '../wire/message-request.ts';
+import { rootOf, wholeOf, type Lineage } from '../wire/lineage.ts';
+import type { History, MessageRequest } from '../wire/message-request.ts';
 import { sessionOfUserId, type RequestLabels, type Speaker } from '../wire/speaker.ts';
 import { contextWindow, effectiveWindow } from '../wire/windows.ts';
 import type { CheckpointCalls } from './checkpoint-calls.ts';
 import { refOf, type CheckpointIndex, type Covering } from './checkpoint-index.ts';
 import type { ConversationDirectory } from './directory.ts';
+import { readLineage } from './lineage-reader.ts';
 
-/** A message request that has been read. */
+/** A message request whose outline has been read. */
 export interface SeenRequest {
   readonly labels: RequestLabels;
   readonly request: MessageRequest;
-  /** The chain over the messages that are history (a compaction's without its instruction). */
-  readonly lineage: Lineage;
+  /** The messages that are history: a compaction's without its instruction. */
+  readonly history: History;
   readonly path: string;
   /** End-to-end headers. */
   readonly headers: RawHeaders;
@@ -38,6 +39,8 @@ export interface Turn {
   readonly id: TurnId;
   readonly conversation: ConversationId;
   readonly seen: SeenRequest;
+  /** Set once somebody needed to know the history: at most one reading per turn. */
+  lineage: Promise<Lineage | null> | null;
 }
 
 /** Opens conversation actors and finds them again; the supervisor does both. */
@@ -73,6 +76,7 @@ export class Conversations {
   /** Beginning of the summary that was served last, until the client shows whether it took it. */
   readonly #probes = new Map<ConversationId, string>();
   readonly #phases = new Map<ConversationId, Phase>();
+  readonly #settling = new Map<ConversationId, Promise<void>>();
   #turns = 0;
 
   constructor(options: ConversationsOptions) {
@@ -91,62 +95,105 @@ export class Conversations {
 
   /** A request has begun a turn of its conversation. */
   beginTurn(seen: SeenRequest): Turn {
-    const { directory, calls, now } = this.#options;
-    const { labels, request, lineage } = seen;
-    const summary = continuationText(request.messages);
+    const { calls, directory, log, now } = this.#options;
+    const { labels, history } = seen;
+    const summary = continuationText(history);
     const continuation = labels.compacted || summary !== null;
-    const located = directory.locate({ ...speakerOf(seen), lineage, continuation });
+    const located = directory.locate({ ...speakerOf(seen), root: rootOf(history), continuation });
     const conversation = located.id;
     this.#open(conversation);
     const confirmed = summary !== null && this.#isServed(conversation, summary);
-    // Two summaries can begin alike: then the new history seems to share something with the old one.
-    if (located.relation === 'compacted' || (located.relation === 'diverges' && (labels.compacted || confirmed))) {
+    // Two summaries can begin alike: then the new history seems to be the one before.
+    if (located.replaced || labels.compacted || confirmed) {
       this.#probes.delete(conversation);
-      this.#options.log.info('history.replaced', { conversation, confirmed });
+      log.info('history.replaced', { conversation, confirmed });
       this.send(conversation, { type: 'history.replaced', at: now(), confirmed });
     }
-    this.send(conversation, {
-      type: 'turn.started',
-      at: now(),
-      messages: request.messages.length,
-      covering: refOrNull(this.covering(lineage)),
-      extendsCall: calls.isExtendedBy(conversation, lineage),
-    });
     this.#turns += 1;
-    return { id: turnId(this.#turns), conversation, seen };
+    const turn: Turn = { id: turnId(this.#turns), conversation, seen, lineage: null };
+    // Only a conversation that has something to lose needs its history read.
+    const holds = this.snapshot(conversation)?.context.checkpoint != null || calls.concerns(conversation);
+    if (holds) this.#settle(conversation, this.#readHistory(turn));
+    else this.#tellStarted(turn, null);
+    return turn;
   }
 
-  /** The answer to a turn has ended well. A checkpoint call may start from it before this returns. */
+  /**
+   * The answer to a turn has ended well. Below the threshold that is only noted; from there on the history is read, and
+   * a checkpoint call may start.
+   */
   completeTurn(turn: Turn, usage: Usage): void {
-    const { calls, now } = this.#options;
+    const { config } = this.#options;
     const { conversation, seen } = turn;
     const used = usedTokens(usage);
     const window = this.#window(seen, used);
     const effective = effectiveWindow(window, seen.request.maxTokens);
-    calls.hold(conversation, {
-      path: seen.path,
-      headers: seen.headers,
-      body: seen.body,
-      model: seen.request.model,
-      prefix: wholeOf(seen.lineage),
-      room: window - used,
-    });
-    this.send(conversation, {
-      type: 'turn.completed',
-      at: now(),
-      turn: turn.id,
-      used,
-      effectiveWindow: effective,
-      model: seen.request.model,
-    });
+    const crossed = used >= effective * config.thresholds.checkpoint && !config.passthrough;
+    if (!crossed) this.#tellCompleted(turn, used, effective);
+    else this.#settle(conversation, this.#completeCrossed(turn, used, window, effective));
+  }
+
+  /** Resolves when all that is known of a conversation's turns has been told to its actor. */
+  async settled(conversation: ConversationId): Promise<void> {
+    await this.#settling.get(conversation);
+  }
+
+  async #completeCrossed(turn: Turn, used: Tokens, window: Tokens, effective: Tokens): Promise<void> {
+    const { calls } = this.#options;
+    const { conversation, seen } = turn;
+    const lineage = await this.#readHistory(turn);
+    if (lineage !== null) {
+      const { path, headers, body, request } = seen;
+      const source = { path, headers, body, model: request.model, prefix: wholeOf(lineage), room: window - used };
+      calls.hold(conversation, source);
+    }
+    this.#tellCompleted(turn, used, effective);
     const snapshot = this.snapshot(conversation);
     if (snapshot === undefined || !wantsSource(snapshot)) calls.release(conversation);
+  }
+
+  /** Reads a turn's history, once, and tells its conversation what covers it. */
+  #readHistory(turn: Turn): Promise<Lineage | null> {
+    turn.lineage ??= readLineage(turn.seen.history).then((lineage) => {
+      this.#tellStarted(turn, lineage);
+      return lineage;
+    });
+    return turn.lineage;
+  }
+
+  #tellStarted(turn: Turn, lineage: Lineage | null): void {
+    const { calls, now } = this.#options;
+    const { conversation, seen } = turn;
+    this.send(conversation, {
+      type: 'turn.started',
+      at: now(),
+      messages: seen.history.length,
+      covering: lineage === null ? null : refOrNull(this.covering(lineage)),
+      extendsCall: lineage === null || calls.isExtendedBy(conversation, lineage),
+    });
+  }
+
+  #tellCompleted(turn: Turn, used: Tokens, effective: Tokens): void {
+    const { model } = turn.seen.request;
+    const event = { type: 'turn.completed', at: this.#options.now(), turn: turn.id, used, model } as const;
+    this.send(turn.conversation, { ...event, effectiveWindow: effective });
+  }
+
+  /** Keeps work on a conversation for {@link settled}, one after the other. */
+  #settle(conversation: ConversationId, work: Promise<unknown>): void {
+    const settling = Promise.allSettled([this.#settling.get(conversation), work]).then(([, outcome]) => {
+      if (this.#settling.get(conversation) === settling) this.#settling.delete(conversation);
+      if (outcome.status === 'rejected') {
+        this.#options.log.error('history.unread', { conversation, message: String(outcome.reason) });
+      }
+    });
+    this.#settling.set(conversation, settling);
   }
 
   /** The conversation that a compaction is about. */
   conversationOfCompaction(seen: SeenRequest): ConversationId {
     const { directory } = this.#options;
-    const query = { ...speakerOf(seen), lineage: seen.lineage, continuation: false };
+    const query = { ...speakerOf(seen), root: rootOf(seen.history), continuation: false };
     const conversation = directory.locateCompaction(query) ?? directory.locate(query).id;
     this.#open(conversation);
     return conversation;

@@ -1,51 +1,43 @@
 /**
- * Which conversation a request belongs to. Session and agent tell who speaks, the chain of messages tells which
- * history: one speaker may have several (older clients run subagents and side requests under the session's own id).
+ * Which conversation a request belongs to. Session and agent tell who speaks; the first block of the history tells which
+ * of a speaker's histories it is: older clients run subagents and side requests under the session's own id. Forks,
+ * rewinds and edits need no rules here, because what may be served is never decided by a conversation's name.
  */
 import { hash } from 'node:crypto';
 import { conversationId, type ConversationId } from '../../machines/units.ts';
-import { commonBeginning, linkKey, trailOf, type Common, type Lineage, type Trail } from '../wire/lineage.ts';
 import type { Speaker } from '../wire/speaker.ts';
-
-/** How a request relates to what its conversation was before. */
-export type Relation =
-  /** The first request of its conversation. */
-  | 'new'
-  /** The history goes on, or is the same again. */
-  | 'extends'
-  /** The history shares a beginning with the known one and then differs: rewound, edited, or a sibling. */
-  | 'diverges'
-  /** A new history that begins with a summary of the old one. */
-  | 'compacted';
-
-export interface Located {
-  readonly id: ConversationId;
-  readonly relation: Relation;
-}
-
-interface Entry {
-  readonly id: ConversationId;
-  trail: Trail;
-  /** Rises with each request, so that the speaker's latest conversation can be told. */
-  lastUse: number;
-}
 
 /** What of a request decides where it belongs. */
 export interface LocateQuery extends Speaker {
-  readonly lineage: Lineage;
+  /** What the history begins with, see `rootOf`. */
+  readonly root: string;
   /** True when the history begins with a summary, or the client says that it has just compacted. */
   readonly continuation: boolean;
 }
 
+export interface Located {
+  readonly id: ConversationId;
+  /** True when the conversation goes on from a new history: it was compacted. */
+  readonly replaced: boolean;
+}
+
+interface Entry {
+  readonly id: ConversationId;
+  /** What its histories began with, the newest last: after a compaction a user can still go back. */
+  roots: readonly string[];
+  /** Rises with each request, so that the speaker's latest conversation can be told. */
+  lastUse: number;
+}
+
+/** Beginnings remembered per conversation: one more with each compaction. */
+const MAX_ROOTS = 16;
 const SAFE = /^[\w.-]{1,80}$/;
 
 /** A name that can stand in a header and says whose conversation it is where the client told. */
-function nameOf(speaker: Speaker, lineage: Lineage, isFirst: boolean): ConversationId {
-  const parts = [speaker.session ?? 'anonymous', ...(speaker.agent === null ? [] : [speaker.agent])];
+function nameOf(query: LocateQuery, isFirst: boolean): ConversationId {
+  const parts = [query.session ?? 'anonymous', ...(query.agent === null ? [] : [query.agent])];
   const readable = parts.map((part) => (SAFE.test(part) ? part : hash('sha256', part, 'hex').slice(0, 16))).join('.');
-  if (isFirst && speaker.session !== null) return conversationId(readable);
-  const root = hash('sha256', linkKey(lineage, 1), 'hex').slice(0, 8);
-  return conversationId(`${readable}~${root}`);
+  return conversationId(isFirst && query.session !== null ? readable : `${readable}~${query.root.slice(0, 8)}`);
 }
 
 const keyOf = (speaker: Speaker): string => JSON.stringify([speaker.session, speaker.agent]);
@@ -55,31 +47,36 @@ export class ConversationDirectory {
   readonly #speakerOf = new Map<ConversationId, string>();
   #uses = 0;
 
-  /** The conversation a request belongs to, and its history from now on. Opens one where there is none. */
+  /** The conversation that a request is a turn of. Opens one where there is none. */
   locate(query: LocateQuery): Located {
-    const found = this.#find(query);
-    if (found !== null) {
-      found.entry.trail = trailOf(query.lineage);
-      this.#uses += 1;
-      found.entry.lastUse = this.#uses;
-      return { id: found.entry.id, relation: found.relation };
-    }
     const key = keyOf(query);
     const entries = this.#bySpeaker.get(key) ?? [];
-    let id = nameOf(query, query.lineage, entries.length === 0);
-    // Two histories of one speaker with the same first message, of which the earlier has gone a different way.
-    for (let copy = 2; this.#speakerOf.has(id); copy += 1) id = conversationId(`${id.replace(/\+\d+$/, '')}+${copy}`);
     this.#uses += 1;
-    entries.push({ id, trail: trailOf(query.lineage), lastUse: this.#uses });
-    this.#bySpeaker.set(key, entries);
+    const known = entries.find((entry) => entry.roots.includes(query.root));
+    if (known !== undefined) {
+      const replaced = query.continuation && known.roots.at(-1) !== query.root;
+      known.roots = [...known.roots.filter((root) => root !== query.root), query.root];
+      known.lastUse = this.#uses;
+      return { id: known.id, replaced };
+    }
+    const parent = query.continuation ? latest(entries) : undefined;
+    if (parent !== undefined) {
+      parent.roots = [...parent.roots, query.root].slice(-MAX_ROOTS);
+      parent.lastUse = this.#uses;
+      return { id: parent.id, replaced: true };
+    }
+    const name = nameOf(query, entries.length === 0);
+    let id = name;
+    for (let copy = 2; this.#speakerOf.has(id); copy += 1) id = conversationId(`${name}+${copy}`);
+    this.#bySpeaker.set(key, [...entries, { id, roots: [query.root], lastUse: this.#uses }]);
     this.#speakerOf.set(id, key);
-    return { id, relation: 'new' };
+    return { id, replaced: false };
   }
 
-  /** The conversation a compaction is about, without taking its history for the conversation's own; null if unknown. */
+  /** The conversation that a compaction is about; null when the speaker has none. */
   locateCompaction(query: LocateQuery): ConversationId | null {
-    const found = this.#find(query);
-    return found?.entry.id ?? this.latestOf(query);
+    const entries = this.#bySpeaker.get(keyOf(query)) ?? [];
+    return (entries.find((entry) => entry.roots.includes(query.root)) ?? latest(entries))?.id ?? null;
   }
 
   /** The speaker's conversation that spoke last; null when it has none. */
@@ -94,20 +91,6 @@ export class ConversationDirectory {
     const rest = (this.#bySpeaker.get(key) ?? []).filter((entry) => entry.id !== id);
     if (rest.length === 0) this.#bySpeaker.delete(key);
     else this.#bySpeaker.set(key, rest);
-  }
-
-  #find(query: LocateQuery): { entry: Entry; relation: Relation } | null {
-    const entries = this.#bySpeaker.get(keyOf(query)) ?? [];
-    let best: { readonly entry: Entry; readonly common: Common } | null = null;
-    for (const entry of entries) {
-      const common = commonBeginning(entry.trail, query.lineage);
-      if (common.blocks === 0) continue;
-      const ahead = common.blocks - (best?.common.blocks ?? 0);
-      if (best === null || ahead > 0 || (ahead === 0 && entry.lastUse > best.entry.lastUse)) best = { entry, common };
-    }
-    if (best !== null) return { entry: best.entry, relation: best.common.whole ? 'extends' : 'diverges' };
-    const parent = query.continuation ? latest(entries) : undefined;
-    return parent === undefined ? null : { entry: parent, relation: 'compacted' };
   }
 }
 

@@ -12,8 +12,7 @@ import type { ModelWindows } from '../upstream/model-windows.ts';
 import type { AnswerReader } from '../wire/answer.ts';
 import { isSideRequest, readCompaction, type Compaction } from '../wire/compaction.ts';
 import { announcesBody, type RawHeaders } from '../wire/headers.ts';
-import { lineageOf } from '../wire/lineage.ts';
-import { parseMessageRequest } from '../wire/message-request.ts';
+import { readMessageRequest } from '../wire/message-request.ts';
 import { requestLabels, type RequestLabels } from '../wire/speaker.ts';
 import { readPassingAnswer, withReadableEncodings, type PassingAnswer } from './answer-observer.ts';
 import { BodyTee, decodeBody, MAX_BODY_BYTES } from './body-tee.ts';
@@ -189,14 +188,14 @@ function see(
   body: Buffer,
 ): { readonly seen: SeenRequest; readonly compaction: Compaction | null } | null {
   const plain = decodeBody(headers, body);
-  const request = plain === null ? null : parseMessageRequest(plain);
+  const request = plain === null ? null : readMessageRequest(plain);
   if (plain === null || request === null) return null;
   // Of a continued thread the history is not in the request: nothing can be said about it, nothing computed from it.
   if (request.continuesThread || (labels.class === 'unknown' && isSideRequest(request))) return null;
   options.modelWindows.learn(request.model, headers);
   const compaction = readCompaction(request, labels.class);
-  const lineage = lineageOf(compaction?.history ?? request.messages);
-  return { seen: { labels, request, lineage, path: incoming.url ?? '/v1/messages', headers, body: plain }, compaction };
+  const history = compaction?.history ?? request;
+  return { seen: { labels, request, history, path: incoming.url ?? '/v1/messages', headers, body: plain }, compaction };
 }
 
 /** Follows the answer: labels it, and tells the conversation how it ended. */

@@ -6,7 +6,7 @@
  * fires in a tool loop, in older clients whenever the history ends with a user message. With 5.5 models a `system`
  * message can follow it.
  */
-import { blocksOf, textOf, type Message, type MessageRequest } from './message-request.ts';
+import { blocksOf, textOf, type History, type Message } from './message-request.ts';
 import type { RequestClass } from './speaker.ts';
 
 /**
@@ -19,7 +19,7 @@ export type CompactionKind = 'whole' | 'instructed' | 'other';
 export interface Compaction {
   readonly kind: CompactionKind;
   /** The messages to be summarised: without the instruction. */
-  readonly history: readonly Message[];
+  readonly history: History;
 }
 
 /** The sentence that every version from 1.0.128 to 2.1.330 asks with. */
@@ -39,23 +39,29 @@ const PARTIAL = [
 const INSTRUCTED = /\n\nAdditional Instructions:\n\s*\S/;
 
 /** Position of the message that may hold the instruction: the last one, but for `system` messages (5.5 models). */
-function lastSpoken(messages: readonly Message[]): number {
-  let at = messages.length - 1;
-  while (messages[at]?.role === 'system') at -= 1;
+function lastSpoken(history: History): number {
+  let at = history.length - 1;
+  while (history.message(at)?.role === 'system') at -= 1;
   return at;
 }
 
-function instructionOf(message: Message | undefined): string | undefined {
+function instructionOf(message: Message | null): string | undefined {
   const last = message?.role === 'user' ? blocksOf(message).at(-1) : undefined;
   return last === undefined ? undefined : textOf(last);
 }
 
-/** The messages without the last block of the one at `at`. */
-function withoutInstruction(messages: readonly Message[], at: number): readonly Message[] {
-  const holder = messages[at];
-  if (holder === undefined) return messages;
-  const rest = blocksOf(holder).slice(0, -1);
-  return messages.toSpliced(at, 1, ...(rest.length === 0 ? [] : [{ ...holder, content: rest }]));
+/** The history without the last block of the message at `at`, and without that message if nothing else is in it. */
+function withoutInstruction(history: History, at: number): History {
+  const holder = history.message(at);
+  const rest = holder === null ? [] : blocksOf(holder).slice(0, -1);
+  if (holder === null || rest.length === 0) {
+    return {
+      length: history.length - 1,
+      message: (index) => history.message(index < at ? index : index + 1),
+    };
+  }
+  const kept = { ...holder, content: rest };
+  return { length: history.length, message: (index) => (index === at ? kept : history.message(index)) };
 }
 
 function kindOf(instruction: string, requestClass: RequestClass): CompactionKind | null {
@@ -70,15 +76,13 @@ function kindOf(instruction: string, requestClass: RequestClass): CompactionKind
 }
 
 /** Reads a request as a compaction; null when it is none. */
-export function readCompaction(request: MessageRequest, requestClass: RequestClass): Compaction | null {
+export function readCompaction(request: History, requestClass: RequestClass): Compaction | null {
   if (requestClass === 'turn' || requestClass === 'auxiliary') return null;
-  const at = lastSpoken(request.messages);
-  const instruction = instructionOf(request.messages[at]);
-  if (instruction === undefined) {
-    return requestClass === 'compaction' ? { kind: 'other', history: request.messages } : null;
-  }
+  const at = lastSpoken(request);
+  const instruction = instructionOf(request.message(at));
+  if (instruction === undefined) return requestClass === 'compaction' ? { kind: 'other', history: request } : null;
   const kind = kindOf(instruction, requestClass);
-  return kind === null ? null : { kind, history: withoutInstruction(request.messages, at) };
+  return kind === null ? null : { kind, history: withoutInstruction(request, at) };
 }
 
 /** How requests begin that carry the main history and a question beside it (`auxiliary` where classes are sent). */
@@ -88,8 +92,8 @@ const SIDE_REQUESTS = ['[SUGGESTION MODE:', '<system-reminder>This is a side que
  * True for a request that a client without class headers makes beside the conversation, with its whole history
  * (prompt suggestions, observed on 2.1.63 to 2.1.200): no turn of it.
  */
-export function isSideRequest(request: MessageRequest): boolean {
-  const last = request.messages.at(-1);
+export function isSideRequest(history: History): boolean {
+  const last = history.message(history.length - 1);
   if (last?.role !== 'user') return false;
   return blocksOf(last).some((block) => SIDE_REQUESTS.some((opening) => textOf(block)?.startsWith(opening) === true));
 }
@@ -101,9 +105,10 @@ const CONTINUATION = 'This session is being continued from a previous conversati
  * The text with which a compacted history begins: the first user message's text with the summary in it; null when this
  * history does not begin with a summary.
  */
-export function continuationText(messages: readonly Message[]): string | null {
-  for (const message of messages) {
-    if (message.role === 'assistant') return null;
+export function continuationText(history: History): string | null {
+  for (let at = 0; at < history.length; at += 1) {
+    const message = history.message(at);
+    if (message === null || message.role === 'assistant') return null;
     for (const block of blocksOf(message)) {
       const text = textOf(block);
       if (text?.includes(CONTINUATION)) return text;

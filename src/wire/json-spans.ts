@@ -1,6 +1,9 @@
 /**
- * Where the top-level values of a JSON object stand in its bytes, so that one of them can be changed and every other
- * byte stays as it came. For text that `JSON.parse` accepts; on anything else it may say null or nonsense.
+ * Where values stand in the bytes of a JSON text, without parsing them: so that one can be changed with every other byte
+ * left as it came, and so that only what a decision needs is ever parsed. Strings, which make up nearly all of a
+ * request, are skipped by a native search.
+ *
+ * For text that `JSON.parse` accepts. On anything else the answer is null or spans that hold no JSON.
  */
 
 /** Bytes from `start` (inclusive) to `end` (exclusive). */
@@ -13,9 +16,12 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const COMMA = 0x2c;
 const COLON = 0x3a;
-const OPEN = new Set([0x7b, 0x5b]);
-const CLOSE = new Set([0x7d, 0x5d]);
-const SPACE = new Set([0x20, 0x09, 0x0a, 0x0d]);
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+const OPEN_BRACKET = 0x5b;
+const CLOSE_BRACKET = 0x5d;
+
+const isSpace = (byte: number | undefined): boolean => byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
 
 /** Position after the string that begins at `start`; -1 when it has no end. */
 function endOfString(bytes: Buffer, start: number): number {
@@ -31,28 +37,36 @@ function endOfString(bytes: Buffer, start: number): number {
 
 function skipSpace(bytes: Buffer, at: number): number {
   let next = at;
-  while (SPACE.has(bytes[next] ?? 0)) next += 1;
+  while (isSpace(bytes[next])) next += 1;
   return next;
 }
 
 /** Position after the value that begins at `start`; -1 when it has no end. */
 function endOfValue(bytes: Buffer, start: number): number {
   let depth = 0;
-  for (let at = start; at < bytes.length;) {
-    const byte = bytes[at] ?? 0;
-    if (byte === QUOTE) {
-      at = endOfString(bytes, at);
-      if (at < 0) return -1;
-      if (depth === 0) return at;
-      continue;
+  for (let at = start; at < bytes.length; at += 1) {
+    switch (bytes[at]) {
+      case QUOTE:
+        at = endOfString(bytes, at) - 1;
+        if (at < 0) return -1;
+        if (depth === 0) return at + 1;
+        break;
+      case OPEN_BRACE:
+      case OPEN_BRACKET:
+        depth += 1;
+        break;
+      case CLOSE_BRACE:
+      case CLOSE_BRACKET:
+        if (depth === 0) return at; // a number or literal, and the bracket of what holds it
+        depth -= 1;
+        if (depth === 0) return at + 1;
+        break;
+      case COMMA:
+        if (depth === 0) return at;
+        break;
+      default:
+        if (depth === 0 && isSpace(bytes[at])) return at;
     }
-    if (OPEN.has(byte)) depth += 1;
-    else if (CLOSE.has(byte)) {
-      if (depth === 0) return at; // a number or literal before the object's own bracket
-      depth -= 1;
-      if (depth === 0) return at + 1;
-    } else if (depth === 0 && (byte === COMMA || SPACE.has(byte))) return at;
-    at += 1;
   }
   return -1;
 }
@@ -60,27 +74,49 @@ function endOfValue(bytes: Buffer, start: number): number {
 /** The spans of the values of a JSON object by key (of a repeated key the last, as `JSON.parse` takes it), or null. */
 export function topLevelSpans(bytes: Buffer): ReadonlyMap<string, Span> | null {
   let at = skipSpace(bytes, 0);
-  if (bytes[at] !== 0x7b) return null;
+  if (bytes[at] !== OPEN_BRACE) return null;
   const spans = new Map<string, Span>();
   at = skipSpace(bytes, at + 1);
   while (bytes[at] === QUOTE) {
     const keyEnd = endOfString(bytes, at);
     if (keyEnd < 0) return null;
-    let key: unknown;
-    try {
-      key = JSON.parse(bytes.toString('utf8', at, keyEnd));
-    } catch {
-      return null;
-    }
+    const key = parseSpan(bytes, { start: at, end: keyEnd });
+    if (typeof key !== 'string') return null;
     at = skipSpace(bytes, keyEnd);
     if (bytes[at] !== COLON) return null;
     const start = skipSpace(bytes, at + 1);
     const end = endOfValue(bytes, start);
     if (end < 0) return null;
-    spans.set(String(key), { start, end });
+    spans.set(key, { start, end });
     at = skipSpace(bytes, end);
     if (bytes[at] !== COMMA) break;
     at = skipSpace(bytes, at + 1);
   }
-  return bytes[at] === 0x7d ? spans : null;
+  return bytes[at] === CLOSE_BRACE ? spans : null;
+}
+
+/** The spans of the elements of the JSON array at `array`, or null when there is none. */
+export function elementSpans(bytes: Buffer, array: Span): Span[] | null {
+  if (bytes[array.start] !== OPEN_BRACKET || bytes[array.end - 1] !== CLOSE_BRACKET) return null;
+  const elements: Span[] = [];
+  let at = skipSpace(bytes, array.start + 1);
+  while (at < array.end - 1) {
+    const end = endOfValue(bytes, at);
+    if (end <= at) return null;
+    elements.push({ start: at, end });
+    at = skipSpace(bytes, end);
+    if (bytes[at] !== COMMA) break;
+    at = skipSpace(bytes, at + 1);
+  }
+  return at === array.end - 1 ? elements : null;
+}
+
+/** The value at a span; undefined when there is no span or no JSON in it. */
+export function parseSpan(bytes: Buffer, span: Span | undefined): unknown {
+  if (span === undefined) return undefined;
+  try {
+    return JSON.parse(bytes.toString('utf8', span.start, span.end)) as unknown;
+  } catch {
+    return undefined;
+  }
 }

@@ -9,7 +9,7 @@
  */
 import { hash } from 'node:crypto';
 import { ABSENT, fingerprints } from './fingerprint.ts';
-import { blocksOf, type Message } from './message-request.ts';
+import { blocksOf, historyFrom, type History, type Message } from './message-request.ts';
 
 const LINK_BYTES = 16;
 const DETAIL_BYTES = ABSENT.length;
@@ -38,15 +38,22 @@ export interface Prefix {
   readonly details: Buffer;
 }
 
-/** Computes the chain over `messages`. */
-export function lineageOf(messages: readonly Message[]): Lineage {
+/**
+ * Reads the chain over a history, message by message: a generator, so that whoever drives it can pause in between and a
+ * history of megabytes holds nobody up.
+ *
+ * @returns null when a message is of no known shape
+ */
+export function* lineageSteps(history: History): Generator<void, Lineage | null> {
   const links: Buffer[] = [];
   const details: Buffer[] = [];
   const detailCounts: number[] = [];
   const places: number[] = [];
   const owners: number[] = [];
   let previous = '';
-  messages.forEach((message, index) => {
+  for (let index = 0; index < history.length; index += 1) {
+    const message = history.message(index);
+    if (message === null) return null;
     for (const print of fingerprints(message.role, blocksOf(message))) {
       const link = hash('sha256', previous + print.skeleton, 'buffer').subarray(0, LINK_BYTES);
       previous = link.toString('latin1');
@@ -56,7 +63,8 @@ export function lineageOf(messages: readonly Message[]): Lineage {
       owners.push(index);
       places.push(print.block);
     }
-  });
+    yield;
+  }
   return {
     length: links.length,
     links: Buffer.concat(links),
@@ -65,6 +73,26 @@ export function lineageOf(messages: readonly Message[]): Lineage {
     messages: Uint32Array.from(owners),
     places: Uint32Array.from(places),
   };
+}
+
+/** The chain over messages that are at hand and of a known shape. */
+export function lineageOf(messages: readonly Message[]): Lineage {
+  const steps = lineageSteps(historyFrom(messages));
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true && step.value !== null) return step.value;
+  }
+}
+
+/** The link of a history's first block: what a conversation is known by as long as it is not compacted. '' for none. */
+export function rootOf(history: History): string {
+  for (let at = 0; at < history.length; at += 1) {
+    const message = history.message(at);
+    if (message === null) return '';
+    const first = fingerprints(message.role, blocksOf(message))[0];
+    if (first !== undefined) return hash('sha256', first.skeleton, 'hex').slice(0, 2 * LINK_BYTES);
+  }
+  return '';
 }
 
 /** The link of the first `count` blocks, as a map key; '' for none. */
@@ -105,50 +133,19 @@ export function coveredBlocks(lineage: Lineage, prefix: Prefix): number {
   return 0;
 }
 
-/** The messages behind the first `count` blocks: what is left of the message that the last of them stands in, then all that follow. */
-export function messagesAfter(messages: readonly Message[], lineage: Lineage, count: number): readonly Message[] {
+/** What comes behind the first `count` blocks: the rest of the message that the last of them stands in, then all that follow. */
+export function messagesAfter(history: History, lineage: Lineage, count: number): Message[] {
   const owner = lineage.messages[count - 1];
   const place = lineage.places[count - 1];
-  if (owner === undefined || place === undefined) return messages;
-  const shared = messages[owner];
-  const rest = shared === undefined ? [] : blocksOf(shared).slice(place + 1);
-  const following = messages.slice(owner + 1);
-  return shared === undefined || rest.length === 0 ? following : [{ ...shared, content: rest }, ...following];
-}
-
-const TRAIL_BYTES = 8;
-
-/** A chain as it is kept between requests, to tell which conversation the next one belongs to: 8 bytes a block. */
-export type Trail = Buffer & { readonly trail?: never };
-
-export function trailOf(lineage: Lineage): Trail {
-  const trail = Buffer.alloc(lineage.length * TRAIL_BYTES);
-  for (let at = 0; at < lineage.length; at += 1) {
-    lineage.links.copy(trail, at * TRAIL_BYTES, at * LINK_BYTES, at * LINK_BYTES + TRAIL_BYTES);
+  const after: Message[] = [];
+  if (owner !== undefined && place !== undefined) {
+    const shared = history.message(owner);
+    const rest = shared === null ? [] : blocksOf(shared).slice(place + 1);
+    if (shared !== null && rest.length > 0) after.push({ ...shared, content: rest });
   }
-  return trail;
-}
-
-/** How much two histories have in common at their beginning. */
-export interface Common {
-  /** Blocks of the new history that the known one begins with as well. */
-  readonly blocks: number;
-  /** True when the new history begins with the whole of the known one. */
-  readonly whole: boolean;
-}
-
-/** Compares a known history with a new one. */
-export function commonBeginning(known: Trail, lineage: Lineage): Common {
-  const most = Math.min(known.length / TRAIL_BYTES, lineage.length);
-  // Equal links mean equal beginnings, so the last equal pair can be found by halving.
-  let low = 0;
-  let high = most;
-  while (low < high) {
-    const middle = Math.ceil((low + high) / 2);
-    const at = (middle - 1) * LINK_BYTES;
-    const from = (middle - 1) * TRAIL_BYTES;
-    if (lineage.links.compare(known, from, from + TRAIL_BYTES, at, at + TRAIL_BYTES) === 0) low = middle;
-    else high = middle - 1;
+  for (let at = owner === undefined ? 0 : owner + 1; at < history.length; at += 1) {
+    const message = history.message(at);
+    if (message !== null) after.push(message);
   }
-  return { blocks: low, whole: low * TRAIL_BYTES === known.length };
+  return after;
 }

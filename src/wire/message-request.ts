@@ -1,7 +1,9 @@
 /**
- * A `POST /v1/messages` body, read as far as a decision needs it and no further.
- * Lenient on purpose: whatever the API would accept is accepted; unknown fields and blocks are carried along.
+ * A `POST /v1/messages` body, read as far as a decision needs it and no further: the outline by looking at brackets and
+ * quotes, single messages when they are asked for. Lenient on purpose: whatever the API would accept is accepted;
+ * unknown fields and blocks are carried along.
  */
+import { elementSpans, parseSpan, topLevelSpans, type Span } from './json-spans.ts';
 
 /** A content block: an object with a `type`; everything else depends on it. */
 export interface Block {
@@ -15,18 +17,28 @@ export interface Message {
   readonly content: string | readonly Block[];
 }
 
-/** The parts of a message request that decisions are made from. */
-export interface MessageRequest {
+/** A sequence of messages that are parsed one by one, when asked for. */
+export interface History {
+  readonly length: number;
+  /** The message at `index`; null for what is none or not of a known shape. */
+  message(index: number): Message | null;
+}
+
+/** Messages that are at hand already. */
+export const historyFrom = (messages: readonly Message[]): History => ({
+  length: messages.length,
+  message: (index) => messages[index] ?? null,
+});
+
+/** What a body says beside its messages. */
+interface Outline {
   readonly model: string;
-  readonly messages: readonly Message[];
   readonly maxTokens: number;
   readonly stream: boolean;
-  /** How many tools the request offers. */
-  readonly tools: number;
   /** `metadata.user_id`, as sent. */
   readonly userId: string | null;
   /**
-   * True when `messages` are only the newest of a history that the API keeps (beta `message-threads-2026-08-12`,
+   * True when the messages are only the newest of a history that the API keeps (beta `message-threads-2026-08-12`,
    * `thread.type: "continue"`; seen on 2.1.330 when forced).
    */
   readonly continuesThread: boolean;
@@ -44,33 +56,62 @@ const isMessage = (value: unknown): value is Message =>
   typeof value['role'] === 'string' &&
   (typeof value['content'] === 'string' || (Array.isArray(value['content']) && value['content'].every(isBlock)));
 
-/**
- * Reads a request body.
- *
- * @returns null for anything that is no message request (not JSON, no messages, content of an unknown shape): such a
- *   body concerns nobody here and goes to the API as it came.
- */
-export function parseMessageRequest(body: Buffer): MessageRequest | null {
-  let json: unknown;
-  try {
-    json = JSON.parse(body.toString('utf8'));
-  } catch {
-    return null;
+/** A message request: its outline, and its messages. */
+export class MessageRequest implements Outline, History {
+  readonly model: string;
+  readonly maxTokens: number;
+  readonly stream: boolean;
+  readonly userId: string | null;
+  readonly continuesThread: boolean;
+  readonly #body: Buffer;
+  readonly #spans: readonly Span[];
+
+  constructor(outline: Outline, body: Buffer, spans: readonly Span[]) {
+    this.model = outline.model;
+    this.maxTokens = outline.maxTokens;
+    this.stream = outline.stream;
+    this.userId = outline.userId;
+    this.continuesThread = outline.continuesThread;
+    this.#body = body;
+    this.#spans = spans;
   }
-  if (!isObject(json)) return null;
-  const { model, messages, max_tokens: maxTokens, stream, tools, metadata, thread } = json;
-  if (typeof model !== 'string' || !Array.isArray(messages) || messages.length === 0) return null;
-  if (!messages.every(isMessage)) return null;
+
+  get length(): number {
+    return this.#spans.length;
+  }
+
+  message(index: number): Message | null {
+    const value = parseSpan(this.#body, this.#spans[index]);
+    return isMessage(value) ? value : null;
+  }
+}
+
+/**
+ * Reads the outline of a request body.
+ *
+ * @returns null for anything that is no message request (no JSON object, no model, no messages): such a body concerns
+ *   nobody here and goes to the API as it came
+ */
+export function readMessageRequest(body: Buffer): MessageRequest | null {
+  const spans = topLevelSpans(body);
+  const array = spans?.get('messages');
+  if (spans === null || array === undefined) return null;
+  const messages = elementSpans(body, array);
+  const field = (name: string): unknown => parseSpan(body, spans.get(name));
+  const model = field('model');
+  if (messages === null || messages.length === 0 || typeof model !== 'string') return null;
+  const maxTokens = field('max_tokens');
+  const metadata = field('metadata');
   const userId = isObject(metadata) ? metadata['user_id'] : null;
-  return {
+  const thread = field('thread');
+  const outline: Outline = {
     model,
-    messages,
     maxTokens: typeof maxTokens === 'number' && maxTokens > 0 ? maxTokens : 0,
-    stream: stream === true,
-    tools: Array.isArray(tools) ? tools.length : 0,
+    stream: field('stream') === true,
     userId: typeof userId === 'string' ? userId : null,
     continuesThread: isObject(thread) && thread['type'] === 'continue',
   };
+  return new MessageRequest(outline, body, messages);
 }
 
 /** A message's content as a list of blocks; a plain string is one text block (wire.md, How a history moves). */
