@@ -4,17 +4,19 @@
  */
 import { randomUUID } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
-import { ProxyAgent, request, type Dispatcher } from 'undici';
+import { Agent, ProxyAgent, request, type Dispatcher } from 'undici';
 import { AnswerReader, type Usage } from '../wire/answer.ts';
 import type { Block, Message } from '../wire/message-request.ts';
 import { SseReader } from '../wire/sse.ts';
 import { extractSummary } from '../serving/summary-text.ts';
 
 export interface ScriptedClientOptions {
-  /** The redirector, e.g. `http://127.0.0.1:8080`. */
-  readonly proxy: string;
+  /** The redirector, e.g. `http://127.0.0.1:8080`; undefined: straight to `api`, without a proxy. */
+  readonly proxy?: string;
   /** CA certificate to trust (PEM). */
-  readonly ca: string;
+  readonly ca?: string;
+  /** Where the API is; the real one's name by default. */
+  readonly api?: string;
   readonly model?: string;
   readonly session?: string;
   readonly agent?: string;
@@ -75,7 +77,10 @@ export class ScriptedClient {
     this.#options = options;
     this.session = options.session ?? randomUUID();
     this.model = options.model ?? 'claude-sonnet-4-6';
-    this.#dispatcher = new ProxyAgent({ uri: options.proxy, requestTls: { ca: options.ca }, proxyTunnel: true });
+    const { proxy, ca } = options;
+    const requestTls = ca === undefined ? {} : { ca };
+    this.#dispatcher =
+      proxy === undefined ? new Agent() : new ProxyAgent({ uri: proxy, requestTls, proxyTunnel: true });
   }
 
   /** Sends a user message; a good answer becomes part of the history. */
@@ -121,7 +126,8 @@ export class ScriptedClient {
   ): Promise<Reply> {
     const began = performance.now();
     const markAt = requestClass === 'compaction' ? messages.length - 2 : messages.length - 1;
-    const response = await request('https://api.anthropic.com/v1/messages?beta=true', {
+    const { api = 'https://api.anthropic.com' } = this.#options;
+    const response = await request(`${api}/v1/messages?beta=true`, {
       method: 'POST',
       dispatcher: this.#dispatcher,
       headers: this.#headers(requestClass, compaction),

@@ -116,9 +116,16 @@ async function send(
   await delivery.json(200, JSON.stringify(messageJson(message)), answer.headers);
 }
 
-/** Without looking at the request: its size stands for its tokens, its last bytes tell whether it is streamed. */
+/** One delta of a lean answer. */
+const LEAN_DELTA = 'A lean answer says. ';
+const LEAN_DELTAS = 100;
+
+/**
+ * Without looking at the request: its size stands for its tokens, its last bytes tell whether it is streamed, the header
+ * `x-simulated-deltas` how many deltas the answer has.
+ */
 async function answerLean(simulation: Simulation, record: RequestRecord, delivery: Delivery): Promise<void> {
-  const text = 'A lean answer says nothing of note, at the speed that was asked for. '.repeat(30);
+  const text = LEAN_DELTA.repeat(Number(record.headers['x-simulated-deltas'] ?? LEAN_DELTAS));
   const blocks: readonly AnswerBlock[] = [{ type: 'text', text }];
   const usage = {
     input_tokens: Math.ceil(record.body.length / simulation.charsPerToken),

@@ -18,8 +18,11 @@ const CLEARED = /^(\[Old tool result content cleared\]$|<persisted-output>)/;
 
 /** A form of a JSON value that is equal exactly for equal values, whatever the order of keys. Lengths, so no escaping. */
 function canonical(value: unknown, out: string[]): void {
-  if (typeof value === 'string') out.push('"', String(value.length), ':', value);
-  else if (Array.isArray(value)) {
+  if (typeof value === 'string') {
+    // Halves of characters are all the same in UTF-8, which is what is hashed; escaped they are not.
+    if (value.isWellFormed()) out.push('"', String(value.length), ':', value);
+    else out.push('u', JSON.stringify(value));
+  } else if (Array.isArray(value)) {
     out.push('[');
     for (const item of value) canonical(item, out);
     out.push(']');
@@ -88,11 +91,12 @@ export interface Fingerprint {
 
 /**
  * The fingerprints of one message's blocks, those that do not count left out: reminders, and thinking, which is the
- * detail of the assistant's block that follows it.
+ * detail of the assistant's block that follows it (of the last one where none follows).
  */
 export function fingerprints(role: string, blocks: readonly Block[]): Fingerprint[] {
   const prints: Fingerprint[] = [];
   let thinking = '';
+  let before = '';
   blocks.forEach((block, index) => {
     if (isThinking(block)) {
       thinking += canonicalText(withoutMark(block));
@@ -107,7 +111,13 @@ export function fingerprints(role: string, blocks: readonly Block[]): Fingerprin
     if (plain === null) return;
     const detail = role === 'assistant' ? (thinking === '' ? ABSENT : digest8(thinking)) : null;
     prints.push({ skeleton: canonicalText(role, plain), detail, block: index });
+    before = thinking;
     thinking = '';
   });
+  // An answer that was cut off while it thought: what no block follows belongs to the last one.
+  const last = prints.at(-1);
+  if (thinking !== '' && last !== undefined && role === 'assistant') {
+    prints[prints.length - 1] = { ...last, detail: digest8(canonicalText(before, thinking)) };
+  }
   return prints;
 }

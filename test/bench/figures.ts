@@ -36,3 +36,35 @@ export function printTable(figures: readonly Figure[]): void {
     ),
   );
 }
+
+/** One row of a comparison: what each of the three took, and the ratio that is asked for. */
+export interface Comparison {
+  readonly name: string;
+  readonly unit: string;
+  readonly direct: number;
+  readonly proxy: number;
+  readonly nginx: number | null;
+  /** For times: added by us over added by nginx; for rates: ours over nginx's. Null without nginx. */
+  readonly ratio: number | null;
+  readonly goal: string;
+  readonly reached: boolean | null;
+}
+
+export function printComparisons(rows: readonly Comparison[]): void {
+  const shown = (value: number | null): string => (value === null ? '-' : value.toFixed(2));
+  console.table(
+    Object.fromEntries(
+      rows.map(({ name, unit, direct, proxy, nginx, ratio, goal, reached }) => [
+        `${name} (${unit})`,
+        {
+          direct: shown(direct),
+          proxy: shown(proxy),
+          nginx: shown(nginx),
+          ratio: shown(ratio),
+          goal,
+          reached: reached === null ? '' : reached ? 'yes' : 'NO',
+        },
+      ]),
+    ),
+  );
+}

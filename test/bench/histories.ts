@@ -27,3 +27,9 @@ export function historyOf(bytes: number): Message[] {
   }
   return messages;
 }
+
+/** The body of a message request with that history. */
+export const bodyOf = (messages: readonly Message[]): Buffer =>
+  Buffer.from(
+    JSON.stringify({ model: 'claude-opus-5-5', messages, system: [], tools: [], max_tokens: 32_000, stream: true }),
+  );

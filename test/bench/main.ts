@@ -4,10 +4,16 @@
  */
 import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
+import { benchDataPath } from './data-path.ts';
+import { printComparisons, printTable } from './figures.ts';
 import { benchServing } from './serving.ts';
-import { printTable, type Figure } from './figures.ts';
 
-const figures: Figure[] = [...(await benchServing())];
+const { comparisons, figures: lag, nginx } = await benchDataPath();
+printComparisons(comparisons);
+if (nginx === null) console.log('nginx is not installed: nothing to compare with (apt-get install nginx-light)');
+const figures = [...lag, ...(await benchServing())];
 printTable(figures);
-const machine = { node: process.version, cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length };
-writeFileSync('bench-results.json', `${JSON.stringify({ at: new Date().toISOString(), machine, figures }, null, 2)}\n`);
+
+const machine = { node: process.version, cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, nginx };
+const results = { at: new Date().toISOString(), machine, comparisons, figures };
+writeFileSync('bench-results.json', `${JSON.stringify(results, null, 2)}\n`);

@@ -6,18 +6,13 @@ import { COMPACT_INSTRUCTION } from '../../src/demo/scripted-client.ts';
 import type { Message } from '../../src/wire/message-request.ts';
 import { startRig, type Rig } from '../support/rig.ts';
 import { figure, type Figure } from './figures.ts';
-import { historyOf } from './histories.ts';
+import { bodyOf, historyOf } from './histories.ts';
 
 const SIZES = [
   { label: '1 MB', bytes: 1_000_000, goal: 15 },
   { label: '4 MB', bytes: 4_000_000, goal: 60 },
 ];
 const SAMPLES = 60;
-
-const bodyOf = (messages: readonly Message[]): Buffer =>
-  Buffer.from(
-    JSON.stringify({ model: 'claude-opus-5-5', messages, system: [], tools: [], max_tokens: 32_000, stream: true }),
-  );
 
 function head(kind: string, length: number): string {
   return [

@@ -1,0 +1,127 @@
+/** The way of the bytes: direct, through us, through nginx, interleaved in one run. */
+import { performance } from 'node:perf_hooks';
+import { figure, quantile, type Comparison, type Figure } from './figures.ts';
+import { bodyOf, historyOf } from './histories.ts';
+import { Connection, throughput, type Timing } from './load.ts';
+import { startBench, type Bench, type Target } from './processes.ts';
+
+const targetsOf = (bench: Bench): Target[] => [bench.direct, bench.proxy, ...(bench.nginx ? [bench.nginx] : [])];
+
+async function interleaved(
+  bench: Bench,
+  bytes: number,
+  deltas: number,
+  samples: number,
+): Promise<Map<string, Timing[]>> {
+  const body = bodyOf(historyOf(bytes));
+  const open = await Promise.all(
+    targetsOf(bench).map(async (target) => ({ target, connection: await Connection.open(target) })),
+  );
+  const timings = new Map<string, Timing[]>();
+  for (let sample = -5; sample < samples; sample += 1) {
+    for (const { connection, target } of open) {
+      const timing = await connection.exchange({ session: `bench-${bytes}`, body, deltas });
+      if (sample >= 0) timings.set(target.name, [...(timings.get(target.name) ?? []), timing]);
+    }
+  }
+  for (const { connection } of open) connection.close();
+  return timings;
+}
+
+function compare(
+  name: string,
+  timings: Map<string, Timing[]>,
+  of: (timing: Timing) => number,
+  limit: number | null,
+  q = 0.5,
+): Comparison {
+  const at = (target: string): number =>
+    quantile(
+      (timings.get(target) ?? []).map(of).sort((a, b) => a - b),
+      q,
+    );
+  const [direct, proxy] = [at('direct'), at('claude-db-proxy')];
+  const nginx = timings.has('nginx') ? at('nginx') : null;
+  const ratio = nginx === null ? null : (proxy - direct) / (nginx - direct);
+  return {
+    name,
+    unit: 'ms',
+    direct,
+    proxy,
+    nginx,
+    ratio,
+    goal: limit === null ? '' : `added ≤ ${limit} × nginx`,
+    reached: ratio === null || limit === null ? null : ratio <= limit,
+  };
+}
+
+async function rate(bench: Bench): Promise<Comparison> {
+  const spec = { session: 'load', body: bodyOf(historyOf(100_000)), deltas: 50 };
+  const rates = new Map<string, number[]>();
+  for (let round = 0; round < 4; round += 1) {
+    for (const target of targetsOf(bench)) {
+      const perSecond = await throughput(target, 32, spec, 1_500);
+      if (round > 0) rates.set(target.name, [...(rates.get(target.name) ?? []), perSecond]);
+    }
+  }
+  const at = (target: string): number =>
+    quantile(
+      (rates.get(target) ?? []).sort((a, b) => a - b),
+      0.5,
+    );
+  const nginx = rates.has('nginx') ? at('nginx') : null;
+  const ratio = nginx === null ? null : at('claude-db-proxy') / nginx;
+  return {
+    name: 'requests per second, 32 connections, 100 KB',
+    unit: '1/s',
+    direct: at('direct'),
+    proxy: at('claude-db-proxy'),
+    nginx,
+    ratio,
+    goal: '≥ 0.6 × nginx',
+    reached: ratio === null ? null : ratio >= 0.6,
+  };
+}
+
+/** Lag of the event loop while requests of 4 MB pass, as somebody else's request would feel it. */
+async function lag(bench: Bench): Promise<Figure> {
+  const body = bodyOf(historyOf(4_000_000));
+  const connection = await Connection.open(bench.proxy);
+  await connection.exchange({ session: 'large', body, deltas: 50 });
+  await bench.stats();
+  const values: number[] = [];
+  for (let round = 0; round < 10; round += 1) {
+    const until = performance.now() + 500;
+    while (performance.now() < until) await connection.exchange({ session: 'large', body, deltas: 50 });
+    values.push((await bench.stats()).lagP99);
+  }
+  connection.close();
+  return figure('event-loop delay p99 while 4 MB requests pass', 'ms', values, 10);
+}
+
+export async function benchDataPath(): Promise<{
+  readonly comparisons: Comparison[];
+  readonly figures: Figure[];
+  readonly nginx: string | null;
+}> {
+  const bench = await startBench();
+  try {
+    const comparisons: Comparison[] = [];
+    for (const [label, bytes, samples] of [
+      ['100 KB', 100_000, 150],
+      ['600 KB', 600_000, 150],
+      ['4 MB', 4_000_000, 60],
+    ] as const) {
+      const timings = await interleaved(bench, bytes, 50, samples);
+      const limit = bytes >= 600_000 ? 1.5 : null;
+      comparisons.push(compare(`first byte, ${label}, p50`, timings, (timing) => timing.firstByte, limit));
+      comparisons.push(compare(`first byte, ${label}, p99`, timings, (timing) => timing.firstByte, null, 0.99));
+    }
+    const long = await interleaved(bench, 100_000, 2_000, 60);
+    comparisons.push(compare('whole answer of 2,000 events, p50', long, (timing) => timing.total, 1.5));
+    comparisons.push(await rate(bench));
+    return { comparisons, figures: [await lag(bench)], nginx: bench.nginxVersion };
+  } finally {
+    await bench.close();
+  }
+}

@@ -1,0 +1,93 @@
+/** The processes that a measurement needs: the simulated API, the proxy in front of it, nginx beside it. All over TLS. */
+import { fork, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { openCertificates } from '../../src/certificates/certificates.ts';
+import { silentLog } from '../../src/log.ts';
+import { startNginx, type Nginx } from './nginx.ts';
+import type { ProxyStats } from './proxy-process.ts';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+
+export interface Target {
+  readonly name: string;
+  readonly port: number;
+  readonly servername: string;
+  readonly ca: string;
+}
+
+export interface Bench {
+  readonly direct: Target;
+  readonly proxy: Target;
+  readonly nginx: Target | null;
+  readonly nginxVersion: string | null;
+  stats(): Promise<ProxyStats>;
+  close(): Promise<void>;
+}
+
+async function startApi(certs: string): Promise<{ child: ChildProcess; port: number }> {
+  const args = ['--import', 'tsx', 'src/simulated-api/main.ts', '--lean', '--record', '0'];
+  const tls = ['--tls-cert', join(certs, 'localhost.pem'), '--tls-key', join(certs, 'localhost-key.pem')];
+  const child = spawn(process.execPath, [...args, ...tls], { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
+  const [line] = (await once(child.stdout, 'data')) as [Buffer];
+  const port = Number(/:(\d+)/.exec(line.toString().replace('https:', ''))?.[1]);
+  return { child, port };
+}
+
+async function startProxyProcess(
+  env: Record<string, string>,
+): Promise<{ child: ChildProcess; port: number; ca: string }> {
+  const child = fork(join(root, 'test/bench/proxy-process.ts'), {
+    execArgv: ['--import', 'tsx', '--expose-gc'],
+    env: { ...process.env, ...env },
+  });
+  const [message] = (await once(child, 'message')) as [{ ports: { dashboard: number }; caPath: string }];
+  return { child, port: message.ports.dashboard, ca: readFileSync(message.caPath, 'utf8') };
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null) return;
+  child.kill('SIGTERM');
+  await once(child, 'exit');
+}
+
+/** Starts everything. `env` goes to the proxy. */
+export async function startBench(env: Record<string, string> = {}): Promise<Bench> {
+  const directory = mkdtempSync(join(tmpdir(), 'dbproxy-bench-'));
+  const certs = join(directory, 'api-certs');
+  const { caPem, caPath } = await openCertificates({ directory: certs, now: () => new Date(), log: silentLog });
+  const api = await startApi(certs);
+  const proxy = await startProxyProcess({
+    DBPROXY_DATA_DIR: join(directory, 'proxy'),
+    DBPROXY_PROXY_PORT: '0',
+    DBPROXY_DASHBOARD_PORT: '0',
+    DBPROXY_UPSTREAM_URL: `https://localhost:${api.port}`,
+    NODE_EXTRA_CA_CERTS: caPath,
+    ...env,
+  });
+  const tls = {
+    cert: readFileSync(join(certs, 'localhost.pem'), 'utf8'),
+    key: readFileSync(join(certs, 'localhost-key.pem'), 'utf8'),
+  };
+  const nginx: Nginx | null = await startNginx(api.port, tls);
+  return {
+    direct: { name: 'direct', port: api.port, servername: 'localhost', ca: caPem },
+    proxy: { name: 'claude-db-proxy', port: proxy.port, servername: 'api.anthropic.com', ca: proxy.ca },
+    nginx: nginx && { name: 'nginx', port: nginx.port, servername: 'localhost', ca: caPem },
+    nginxVersion: nginx?.version ?? null,
+    async stats() {
+      proxy.child.send('stats');
+      const [message] = (await once(proxy.child, 'message')) as [{ stats: ProxyStats }];
+      return message.stats;
+    },
+    async close() {
+      await nginx?.close();
+      await end(proxy.child);
+      await end(api.child);
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
