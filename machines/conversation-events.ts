@@ -110,7 +110,7 @@ export interface ConversationContext extends ConversationInput {
   readonly turn: TurnId | null;
   /** The servable checkpoint. */
   readonly checkpoint: CheckpointRef | null;
-  /** Checkpoint calls begun since the threshold was crossed. */
+  /** Checkpoint calls begun since the threshold was crossed and none has succeeded. */
   readonly tries: number;
   readonly failure: CallFailure | null;
   readonly counters: {

@@ -20,7 +20,7 @@ export interface ScreenOptions {
 }
 
 /** Elsewhere than on a terminal: how long nothing may be written before a status is. */
-const SILENCE_MS = 800;
+const SILENCE_MS = 900;
 
 const ERASE = '\r\u001b[K';
 

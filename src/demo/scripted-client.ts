@@ -77,7 +77,9 @@ export class ScriptedClient {
     this.#options = options;
     this.session = options.session ?? randomUUID();
     this.model = options.model ?? 'claude-sonnet-4-6';
-    const { proxy, ca } = options;
+    const { api, ca, proxy } = options;
+    // What is scripted here must never reach the real API.
+    if (proxy === undefined && api === undefined) throw new Error('the scripted client needs a proxy or an api');
     const requestTls = ca === undefined ? {} : { ca };
     this.#dispatcher =
       proxy === undefined ? new Agent() : new ProxyAgent({ uri: proxy, requestTls, proxyTunnel: true });

@@ -3,11 +3,13 @@
  * the files that are read are only as long as files are, which is what fills a context window.
  */
 
-/** One turn: what the user says, what is read along the way, and what the assistant answers. */
+import type { Block, Message } from '../wire/message-request.ts';
+
+/** One turn: what the user says, what the assistant reads before it answers, and its answer. */
 export interface ScriptedTurn {
   readonly user: string;
   readonly assistant: string;
-  /** What was read, and how many tokens of it. */
+  /** What a tool call brought, and how many tokens of it. */
   readonly reads?: { readonly name: string; readonly tokens: number };
 }
 
@@ -17,7 +19,7 @@ export const SYSTEM_TOKENS = 20_000;
 /** Until the checkpoint threshold (70 %) is passed. */
 export const OPENING: readonly ScriptedTurn[] = [
   {
-    user: 'The nightly import loses a few orders. Start with the reader.',
+    user: 'The nightly import loses orders. Start with the reader.',
     reads: { name: 'src/import/reader.ts', tokens: 19_000 },
     assistant:
       'The reader cuts the file at every line break before it looks at quotes. A note with a line break in it becomes two broken rows.',
@@ -31,12 +33,14 @@ export const OPENING: readonly ScriptedTurn[] = [
   {
     user: 'What do the tests cover today?',
     reads: { name: 'test/import/reader.test.ts', tokens: 18_000 },
-    assistant: 'Commas in quotes, empty fields, a missing header. No test has a line break inside quotes, so nobody noticed.',
+    assistant:
+      'Commas in quotes, empty fields, a missing header. No test has a line break inside quotes, so nobody noticed.',
   },
   {
     user: 'One rule: src/types.ts stays as it is, the mobile app reads it.',
     reads: { name: 'src/types.ts', tokens: 15_000 },
-    assistant: 'Understood. OrderRow keeps its fields and their order; whatever the reader needs for itself stays inside the reader.',
+    assistant:
+      'Understood. OrderRow keeps its fields and their order; whatever the reader needs for itself stays inside the reader.',
   },
   {
     user: 'Check who else calls the reader.',
@@ -56,27 +60,38 @@ export const MEANWHILE: readonly ScriptedTurn[] = [
   {
     user: 'Write the failing test first.',
     reads: { name: 'the new test, and its run', tokens: 1_400 },
-    assistant: 'Added "keeps a line break inside quotes". It fails as expected: three rows come out where there should be two.',
+    assistant:
+      'Added "keeps a line break inside quotes". It fails as expected: three rows come out where there should be two.',
   },
   {
     user: 'Good. Now the fix, as small as you can.',
     reads: { name: 'src/import/reader.ts, changed', tokens: 1_700 },
-    assistant: 'splitRecords() walks the characters once and remembers whether it is inside quotes; only outside does a line break end a row.',
+    assistant:
+      'splitRecords() walks the characters once and remembers whether it is inside quotes; only outside does a line break end a row.',
   },
   {
     user: 'What about \\r\\n?',
     reads: { name: 'test run', tokens: 900 },
-    assistant: 'Both endings count as one line break, also when a piece of the stream ends between the two. There is a test for that now.',
+    assistant:
+      'Both endings count as one line break, also when a piece of the stream ends between the two. There is a test for that now.',
   },
   {
     user: 'And a quote inside quotes?',
     reads: { name: 'test run', tokens: 900 },
-    assistant: 'Two quotes in a row stand for one, as the format says. I added the case with a pair cut apart by the stream.',
+    assistant:
+      'Two quotes in a row stand for one, as the format says. I added the case with a pair cut apart by the stream.',
   },
   {
     user: 'Is it still fast enough for 50,000 rows?',
     reads: { name: 'bench/import.ts', tokens: 1_500 },
-    assistant: '0.31 s against 0.28 s before, for the file of yesterday. Reading it from the disk takes longer than that.',
+    assistant:
+      '0.31 s against 0.28 s before, for the file of yesterday. Reading it from the disk takes longer than that.',
+  },
+  {
+    user: 'Any other place that cuts at line breaks?',
+    reads: { name: 'grep for split in src', tokens: 1_000 },
+    assistant:
+      'Three, and none of them reads files of customers: the log viewer, the changelog check and the banner at start.',
   },
   {
     user: "Don't call it parseLines anywhere, lines are not records.",
@@ -86,12 +101,14 @@ export const MEANWHILE: readonly ScriptedTurn[] = [
   {
     user: 'Does the preview still work?',
     reads: { name: 'back office preview', tokens: 1_300 },
-    assistant: 'It does: the preview gets whole records from its stream now, and shows notes with line breaks as they were typed.',
+    assistant:
+      'It does: the preview gets whole records from its stream now, and shows notes with line breaks as they were typed.',
   },
   {
     user: "Run yesterday's file through it.",
     reads: { name: 'import --dry-run', tokens: 1_300 },
-    assistant: 'All 50,212 rows arrive. The 41 that were lost are among them; I compared their order numbers with the log.',
+    assistant:
+      'All 50,212 rows arrive. The 41 that were lost are among them; I compared their order numbers with the log.',
   },
   {
     user: 'And the whole suite again.',
@@ -104,7 +121,8 @@ export const MEANWHILE: readonly ScriptedTurn[] = [
 export const LAST_BEFORE: ScriptedTurn = {
   user: 'Show me the whole diff before we go on.',
   reads: { name: 'git diff', tokens: 9_500 },
-  assistant: 'Four files: the reader, its test, the preview and its test. src/types.ts is not among them. Still open: changelog and commit.',
+  assistant:
+    'Four files: the reader, its test, the preview and its test. src/types.ts is not among them. Still open: changelog and commit.',
 };
 
 /** After the compaction, from the summary. */
@@ -127,9 +145,9 @@ export const AFTERWARDS: readonly ScriptedTurn[] = [
 
 const EVERYTHING = [...OPENING, ...MEANWHILE, LAST_BEFORE, ...AFTERWARDS];
 
-/** What the assistant answers to a user message of this session; undefined to any other. */
-export function answerTo(message: string): string | undefined {
-  return EVERYTHING.find(({ user }) => message.endsWith(user))?.assistant;
+/** What the assistant answers to a user's words in this session; undefined to any other. */
+export function answerTo(words: string): string | undefined {
+  return EVERYTHING.find(({ user }) => user === words)?.assistant;
 }
 
 const LINES = [
@@ -155,15 +173,27 @@ export function listing(name: string, tokens: number): string {
   return lines.join('\n');
 }
 
-/** The user message of a turn: what was read, then what is said. */
-export function messageOf({ user, reads }: ScriptedTurn): string {
-  return reads === undefined ? user : `${listing(reads.name, reads.tokens)}\n\n${user}`;
+/** A turn as it grows the history: what comes before its last request, and that request's own message. */
+export function messagesOf(
+  { user, reads }: ScriptedTurn,
+  number: number,
+): { readonly before: readonly Message[]; readonly last: string | readonly Block[] } {
+  if (reads === undefined) return { before: [], last: user };
+  const id = `toolu_01demo${number}`;
+  const call = { type: 'tool_use', id, name: 'Bash', input: { command: `show ${reads.name}` } };
+  return {
+    before: [
+      { role: 'user', content: user },
+      { role: 'assistant', content: [call] },
+    ],
+    last: [{ type: 'tool_result', tool_use_id: id, content: listing(reads.name, reads.tokens) }],
+  };
 }
 
-/** The summary that the simulated model writes of this session, about 750 tokens: nine seconds at 80 tokens per second. */
+/** The summary that the simulated model writes of this session, about 520 tokens: nine seconds for a large model. */
 export const SUMMARY = `<summary>
 1. What the user asked for
-- "The nightly import loses a few orders. Start with the reader."
+- "The nightly import loses orders. Start with the reader."
 - A rule for everything that follows: "src/types.ts stays as it is, the mobile app reads it."
 - "Write the failing test first.", then "the fix, as small as you can".
 - "Don't call it parseLines anywhere, lines are not records."
@@ -173,6 +203,7 @@ export const SUMMARY = `<summary>
 - A new function splitRecords() walks the characters once and remembers whether it is inside quotes. A regular expression over the whole file was ruled out, because the preview passes a stream and the fix has to work on pieces.
 - \\r\\n and \\n both count as one line break, also when a piece of the stream ends between the two characters.
 - Two quotes in a row stand for one, also when they are cut apart.
+- What the reader needs for itself (the open record, the state inside or outside of quotes) stays in the reader, so that OrderRow keeps its fields and their order for the mobile app.
 
 3. Files
 - src/import/reader.ts: readRows() now calls splitRecords(); its signature is unchanged.
@@ -186,7 +217,8 @@ export const SUMMARY = `<summary>
 - No other errors. Before any change the suite stood at 612 passed, 3 skipped.
 
 5. Done, and how it was checked
-- The suite was run before the first change. Callers of the reader were searched: the nightly job and the preview in the back office, no others.
+- The log was compared with the cause: every dropped row follows a row that ends inside quotes, 41 times out of 41.
+- The suite was run before the first change, so that it is known what green looks like. Callers of the reader were searched: the nightly job and the preview in the back office, no others.
 
 6. Open
 - A line in the changelog under Fixed, and one commit for the whole change.

@@ -99,7 +99,7 @@ export function turnLine(
     ' ',
     colour(bar(turn.share, look.thresholds)),
     `${full}  `,
-    fit(turn.text, room),
+    aside === '' ? fit(turn.text, room) : fit(turn.text, room).padEnd(room),
     colours.dim(aside),
   ].join('');
 }
