@@ -23,6 +23,7 @@ import { createLocalPages } from './forwarder/local-pages.ts';
 import type { Log } from './log.ts';
 import { createRedirector } from './redirector/redirector.ts';
 import { ModelWindows } from './upstream/model-windows.ts';
+import { UpstreamConnections } from './upstream/connections.ts';
 import { openUpstream } from './upstream/upstream.ts';
 import { VERSION } from './version.ts';
 
@@ -73,6 +74,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     log,
   });
   const upstream = openUpstream({ url: config.upstreamUrl, ca: options.upstreamCa });
+  const connections = new UpstreamConnections({ url: config.upstreamUrl, ca: options.upstreamCa });
   const modelWindows = new ModelWindows({ upstream, log, enabled: !config.passthrough });
   const index = new CheckpointIndex();
   const calls = new CheckpointCalls({ upstream, index, log, now });
@@ -96,7 +98,9 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const forwarder = createForwarder({
     apiHost: API_HOST,
     certificates,
-    upstream,
+    connections,
+    upstreamHost: config.upstreamUrl.host,
+    upstreamPrefix: config.upstreamUrl.pathname.replace(/\/$/, ''),
     log,
     conversations,
     compactions,
@@ -167,6 +171,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const release = async (): Promise<void> => {
     clearInterval(renewal);
     clearInterval(sweep);
+    connections.close();
     await upstream.close();
   };
 

@@ -4,7 +4,7 @@
  * cache (wire.md, A checkpoint that costs little); `stream` and `max_tokens` are not part of the cached prefix.
  */
 import { isObject } from '../wire/message-request.ts';
-import { parseSpan, topLevelSpans, type Span } from '../wire/json-spans.ts';
+import { elementSpans, parseSpan, topLevelSpans, type Span } from '../wire/json-spans.ts';
 import { CHECKPOINT_INSTRUCTION } from './instruction.ts';
 
 /** Room for the summary: what the client itself reserves, a little above the largest real summaries (wire.md). */
@@ -46,7 +46,7 @@ function summaryMaxTokens(asked: number, room: number, thinkingBudget: number): 
 export function checkpointBody(body: Buffer, room: number): Buffer | null {
   const spans = topLevelSpans(body);
   const messages = spans?.get('messages');
-  if (spans === null || messages === undefined || body[messages.end - 1] !== 0x5d) return null;
+  if (spans === null || messages === undefined || !elementSpans(body, messages)?.length) return null;
   const end = messages.end - 1;
   const edits: Edit[] = [
     { start: end, end, text: `,${JSON.stringify({ role: 'user', content: CHECKPOINT_INSTRUCTION })}` },

@@ -95,7 +95,7 @@ export class Conversations {
 
   /** A request has begun a turn of its conversation. */
   beginTurn(seen: SeenRequest): Turn {
-    const { calls, directory, log, now } = this.#options;
+    const { directory, log, now } = this.#options;
     const { labels, history } = seen;
     const summary = continuationText(history);
     const continuation = labels.compacted || summary !== null;
@@ -111,11 +111,20 @@ export class Conversations {
     }
     this.#turns += 1;
     const turn: Turn = { id: turnId(this.#turns), conversation, seen, lineage: null };
-    // Only a conversation that has something to lose needs its history read.
-    const holds = this.snapshot(conversation)?.context.checkpoint != null || calls.concerns(conversation);
-    if (holds) this.#settle(conversation, this.#readHistory(turn));
+    if (this.#hasSomethingToLose(conversation)) this.#settle(conversation, this.#readHistory(turn));
     else this.#tellStarted(turn, null);
     return turn;
+  }
+
+  /** True when a speaker's conversation is known and has no checkpoint, nor one on its way, to lose by its next request. */
+  hasNothingToLose(speaker: Speaker): boolean {
+    const conversation = this.nearest(speaker);
+    return conversation !== null && !this.#hasSomethingToLose(conversation);
+  }
+
+  #hasSomethingToLose(conversation: ConversationId): boolean {
+    const context = this.snapshot(conversation)?.context;
+    return (context !== undefined && context.checkpoint !== null) || this.#options.calls.concerns(conversation);
   }
 
   /**

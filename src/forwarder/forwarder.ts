@@ -5,13 +5,15 @@
  *   localhost           ──▶ /v1/* to the API (for ANTHROPIC_BASE_URL), all else to our own pages
  *   anything else       ──▶ 421: nobody of that name lives here
  */
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
-import { createServer } from 'node:https';
+import { createServer as createHttpServer, type RequestListener } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import { answerFor, sendError } from '../answers.ts';
+import { createServer } from 'node:tls';
+import { answerFor } from '../answers.ts';
 import type { Certificates } from '../certificates/certificates.ts';
+import type { RequestHead } from '../http1/head.ts';
 import { listening } from '../listening.ts';
-import { announcesBody } from '../wire/headers.ts';
+import { headerValue } from '../wire/headers.ts';
+import { ClientConnection, type Exchange } from './client-connection.ts';
 import { handleMessages, type MessagesOptions } from './messages.ts';
 import { relay, requestHeaders } from './relay.ts';
 
@@ -35,66 +37,73 @@ export interface Forwarder {
   close(): Promise<void>;
 }
 
-/** A client may take this long for its request's header … */
-const HEADERS_TIMEOUT_MS = 60_000;
-/** … and keeps a connection open between requests as long as the client likes, within reason. */
-const KEEP_ALIVE_MS = 300_000;
+/** Time for a TLS handshake … */
+const HANDSHAKE_MS = 30_000;
+/** … for a request's header to come in … */
+const HEAD_MS = 60_000;
+/** … and between two requests of a connection. */
+const IDLE_MS = 300_000;
 
 const LOCAL_HOSTS: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '[::1]']);
 
-const hostOf = (request: IncomingMessage): string =>
-  (request.headers.host ?? '').toLowerCase().replace(/:\d+$/, '').replace(/\.$/, '');
+const hostOf = (head: RequestHead): string =>
+  (headerValue(head.headers, 'host') ?? '').toLowerCase().replace(/:\d+$/, '').replace(/\.$/, '');
 
 /** True for the path of a message request, whatever its query. */
-const isMessages = (request: IncomingMessage): boolean =>
-  request.method === 'POST' && /^\/v1\/messages\/?(\?|$)/.test(request.url ?? '');
+const isMessages = (head: RequestHead): boolean =>
+  head.method === 'POST' && /^\/v1\/messages\/?(\?|$)/.test(head.target);
+
+const isForApi = (head: RequestHead): boolean => head.target.startsWith('/v1/');
 
 export function createForwarder(options: ForwarderOptions): Forwarder {
-  const { apiHost, certificates, local, log } = options;
-  const connections = new Set<Socket>();
-  let underWay = 0;
+  const { apiHost, certificates, log } = options;
+  const sockets = new Set<Socket>();
+  const connections = new Set<ClientConnection>();
   let whenIdle: (() => void) | undefined;
 
-  const toApi = (request: IncomingMessage, response: ServerResponse): void => {
-    if (isMessages(request)) handleMessages(options, request, response);
-    else {
-      const body = announcesBody(request.rawHeaders) ? request : null;
-      relay(options, { request, response }, body, requestHeaders(request.rawHeaders));
+  // Our own pages speak through Node's server. A browser keeps its connections for them; anybody else's ends with the
+  // answer, because the next request on it may be for the API.
+  const pages = createHttpServer((request, response) => {
+    if (!/^\/(dashboard|socket\.io)\b/.test(request.url ?? '')) response.shouldKeepAlive = false;
+    options.local(request, response);
+  });
+
+  const onExchange = (exchange: Exchange): void => {
+    try {
+      const host = hostOf(exchange.head);
+      if (host !== apiHost && !LOCAL_HOSTS.has(host)) {
+        const message = 'this host is not served here';
+        exchange.refuse({ status: 421, reason: 'Misdirected Request', type: 'invalid_request_error', message });
+      } else if (isMessages(exchange.head)) handleMessages(options, exchange);
+      else relay(options, exchange, { headers: requestHeaders(exchange.head.headers) });
+    } catch (error) {
+      log.error('request.failed', { message: error instanceof Error ? error.message : String(error) });
+      if (exchange.answered) exchange.cut();
+      else exchange.refuse(answerFor(error));
     }
   };
 
-  const route = (request: IncomingMessage, response: ServerResponse): void => {
-    const host = hostOf(request);
-    if (host === apiHost) toApi(request, response);
-    else if (!LOCAL_HOSTS.has(host)) {
-      sendError(response, { status: 421, type: 'invalid_request_error', message: 'this host is not served here' });
-    } else if (request.url?.startsWith('/v1/') === true) toApi(request, response);
-    else local(request, response);
+  const takeOver = (head: RequestHead, socket: Socket, bytes: Buffer): boolean => {
+    if (!LOCAL_HOSTS.has(hostOf(head)) || isForApi(head)) return false;
+    socket.unshift(bytes);
+    pages.emit('connection', socket);
+    return true;
   };
 
-  const server = createServer(
-    { ...certificates.serverOptions(), headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: 0, noDelay: true },
-    (request, response) => {
-      // Errors of a connection that is gone; what it means for the upstream, `close` tells.
-      request.on('error', () => undefined);
-      response.on('error', () => undefined);
-      underWay += 1;
-      response.once('close', () => {
-        underWay -= 1;
-        if (underWay === 0) whenIdle?.();
-      });
-      try {
-        route(request, response);
-      } catch (error) {
-        log.error('request.failed', { message: error instanceof Error ? error.message : String(error) });
-        sendError(response, answerFor(error));
-      }
-    },
-  );
-  server.keepAliveTimeout = KEEP_ALIVE_MS;
+  const server = createServer({ ...certificates.serverOptions(), handshakeTimeout: HANDSHAKE_MS }, (socket) => {
+    socket.setNoDelay(true);
+    const connection = new ClientConnection(socket, { onExchange, takeOver, headMs: HEAD_MS, idleMs: IDLE_MS });
+    connections.add(connection);
+    sockets.add(socket);
+    socket.once('close', () => {
+      connections.delete(connection);
+      sockets.delete(socket);
+      if (connections.size === 0) whenIdle?.();
+    });
+  });
   server.on('connection', (socket: Socket) => {
-    connections.add(socket);
-    socket.once('close', () => connections.delete(socket));
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
   });
   server.on('tlsClientError', (error, socket) => {
     log.debug('forwarder.handshake_failed', { message: error.message });
@@ -113,16 +122,18 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     onFailure: (told) => listener.onFailure(told),
     async close() {
       listener.stop();
-      server.closeIdleConnections();
+      pages.closeIdleConnections();
       let timer: NodeJS.Timeout | undefined;
       await new Promise<void>((resolve) => {
         whenIdle = resolve;
         timer = setTimeout(resolve, options.drainMs);
-        if (underWay === 0) resolve();
+        for (const connection of connections) connection.endWhenIdle();
+        if (connections.size === 0) resolve();
       });
       clearTimeout(timer);
       // Connections that came through the redirector are not the server's own: it does not wait for them.
-      for (const socket of connections) socket.destroySoon();
+      pages.closeAllConnections();
+      for (const socket of sockets) socket.destroy();
     },
   };
 }

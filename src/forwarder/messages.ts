@@ -2,21 +2,21 @@
  * `POST /v1/messages`: every request goes to the API as it came and is followed on the side, but for one kind. A
  * compaction that may be answered here is read whole first, and then either answered or sent on, byte for byte.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Readable } from 'node:stream';
-import type { ConversationId } from '../../machines/units.ts';
 import type { Phase } from '../../machines/phases.ts';
+import type { ConversationId } from '../../machines/units.ts';
 import type { Compactions } from '../conversations/compactions.ts';
 import type { Conversations, SeenRequest, Turn } from '../conversations/conversations.ts';
+import { formatResponseHead } from '../http1/head.ts';
 import type { ModelWindows } from '../upstream/model-windows.ts';
 import type { AnswerReader } from '../wire/answer.ts';
 import { isSideRequest, readCompaction, type Compaction } from '../wire/compaction.ts';
-import { announcesBody, type RawHeaders } from '../wire/headers.ts';
+import { headerValue, withoutHeaders, type RawHeaders } from '../wire/headers.ts';
 import { readMessageRequest } from '../wire/message-request.ts';
 import { requestLabels, type RequestLabels } from '../wire/speaker.ts';
 import { readPassingAnswer, withReadableEncodings, type PassingAnswer } from './answer-observer.ts';
-import { BodyTee, decodeBody, MAX_BODY_BYTES } from './body-tee.ts';
-import { relay, requestHeaders, type AnswerObserver, type Exchange, type RelayOptions } from './relay.ts';
+import type { Exchange } from './client-connection.ts';
+import { relay, requestHeaders, type RelayObserver, type RelayOptions, type RelayRequest } from './relay.ts';
+import { BodyCopy, decodeBody } from './body-copy.ts';
 
 export interface MessagesOptions extends RelayOptions {
   readonly conversations: Conversations;
@@ -41,10 +41,11 @@ const labelled = (phase: Phase, conversation: string): string[] => [
   conversation,
 ];
 
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
 /** Handles one `POST /v1/messages`. */
-export function handleMessages(options: MessagesOptions, request: IncomingMessage, response: ServerResponse): void {
-  const labels = requestLabels(request.rawHeaders);
-  const exchange = { request, response };
+export function handleMessages(options: MessagesOptions, exchange: Exchange): void {
+  const labels = requestLabels(exchange.head.headers);
   const worthHolding = labels.class === 'compaction' || labels.class === 'unknown';
   if (worthHolding && options.conversations.mayServe) hold(options, exchange, labels);
   else stream(options, exchange, labels);
@@ -52,137 +53,130 @@ export function handleMessages(options: MessagesOptions, request: IncomingMessag
 
 /** The request goes on while it comes in; what it means is read when it is complete. */
 function stream(options: MessagesOptions, exchange: Exchange, labels: RequestLabels): void {
-  const { request } = exchange;
-  const headers = requestHeaders(request.rawHeaders);
+  const headers = requestHeaders(exchange.head.headers);
   let reading: Reading = { kind: 'none', conversation: options.conversations.nearest(labels) };
-  const follow = observe(options, () => reading);
-  if (labels.class === 'auxiliary' || !announcesBody(request.rawHeaders)) {
-    relay(options, exchange, announcesBody(request.rawHeaders) ? request : null, headers, follow);
+  if (labels.class === 'auxiliary') {
+    relay(
+      options,
+      exchange,
+      { headers },
+      observe(options, () => reading),
+    );
     return;
   }
-  const tee = new BodyTee((body) => {
-    reading = read(options, request, labels, headers, body) ?? reading;
-  });
-  request.pipe(tee);
-  relay(options, exchange, tee, withReadableEncodings(headers), follow);
+  const copy = new BodyCopy();
+  const readNow = (): void => {
+    const body = copy.take();
+    if (body !== null) reading = read(options, exchange, labels, headers, body) ?? reading;
+  };
+  // What a request means is worth knowing early only where somebody may act on it before its answer has ended.
+  const later = labels.class === 'turn' && !labels.compacted && options.conversations.hasNothingToLose(labels);
+  relay(
+    options,
+    exchange,
+    { headers: withReadableEncodings(headers) },
+    {
+      ...observe(options, () => reading, later ? readNow : undefined),
+      payload: (bytes) => copy.add(bytes),
+      ...(later ? {} : { requestEnd: readNow }),
+    },
+  );
 }
 
 /** The request is read whole before anything is decided. */
 function hold(options: MessagesOptions, exchange: Exchange, labels: RequestLabels): void {
-  const { request } = exchange;
-  const headers = requestHeaders(request.rawHeaders);
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  const onData = (chunk: Buffer): void => {
-    chunks.push(chunk);
-    bytes += chunk.length;
-    if (bytes <= MAX_BODY_BYTES) return;
-    // Too large for the API: let it say so itself.
-    request.off('data', onData);
-    request.off('end', onEnd);
-    request.pause();
-    const none: Reading = { kind: 'none', conversation: options.conversations.nearest(labels) };
+  const { head, out } = exchange;
+  const expects = headerValue(head.headers, 'expect') !== undefined;
+  // Who waits for a go-ahead would wait for ever; it is given here, and so not asked for again.
+  if (expects) out.write(formatResponseHead({ status: 100, reason: 'Continue', headers: [] }));
+  const headers = withoutHeaders(requestHeaders(head.headers), (name) => name === 'expect');
+  const early: Buffer[] = [];
+  const copy = new BodyCopy();
+  let decided = false;
+  const sendOn = (reading: Reading, request: Partial<RelayRequest>): void => {
+    decided = true;
+    const readable = withReadableEncodings(headers);
     relay(
       options,
       exchange,
-      chained(chunks, request),
-      headers,
-      observe(options, () => none),
+      { headers: readable, early, ...request },
+      observe(options, () => reading),
     );
   };
-  const onEnd = (): void => {
-    decide(options, exchange, labels, headers, Buffer.concat(chunks)).catch((error: unknown) => {
-      options.log.error('compaction.failed', { message: error instanceof Error ? error.message : String(error) });
-      sendOn(options, exchange, headers, Buffer.concat(chunks), { kind: 'none', conversation: null });
-    });
-  };
-  request.on('data', onData);
-  request.on('end', onEnd);
+  const none = (): Reading => ({ kind: 'none', conversation: options.conversations.nearest(labels) });
+  exchange.readBody({
+    framed(bytes) {
+      early.push(bytes);
+      if (!copy.overflowed) return true;
+      // Too large for the API: let it say so itself. The relay goes on reading where this stops.
+      if (!decided) sendOn(none(), {});
+      return false;
+    },
+    payload(bytes) {
+      copy.add(bytes);
+    },
+    end() {
+      const body = copy.take();
+      if (body === null || decided) return;
+      decide(options, exchange, labels, headers, body).then(
+        (reading) => {
+          if (reading !== null) sendOn(reading, { complete: true });
+        },
+        (error: unknown) => {
+          options.log.error('compaction.failed', { message: messageOf(error) });
+          sendOn(none(), { complete: true });
+        },
+      );
+    },
+  });
 }
 
-async function* follow(chunks: readonly Buffer[], rest: IncomingMessage): AsyncGenerator<Buffer> {
-  yield* chunks;
-  yield* rest as AsyncIterable<Buffer>;
-}
-
-const chained = (chunks: readonly Buffer[], rest: IncomingMessage): Readable => Readable.from(follow(chunks, rest));
-
+/** Decides on a request that was read whole; null when it has been answered (or nobody waits for an answer any more). */
 async function decide(
   options: MessagesOptions,
   exchange: Exchange,
   labels: RequestLabels,
   headers: RawHeaders,
   body: Buffer,
-): Promise<void> {
+): Promise<Reading | null> {
   const { compactions, conversations } = options;
-  const found = see(options, exchange.request, labels, headers, body);
-  if (found === null) {
-    sendOn(options, exchange, headers, body, { kind: 'none', conversation: conversations.nearest(labels) });
-    return;
-  }
-  if (found.compaction === null) {
-    sendOn(options, exchange, headers, body, { kind: 'turn', turn: conversations.beginTurn(found.seen) });
-    return;
-  }
+  const found = see(options, exchange, labels, headers, body);
+  if (found === null) return { kind: 'none', conversation: conversations.nearest(labels) };
+  if (found.compaction === null) return { kind: 'turn', turn: conversations.beginTurn(found.seen) };
   const gone = new AbortController();
-  const leave = (): void => gone.abort();
-  exchange.response.once('close', leave);
+  const stopWatching = exchange.onGone(() => gone.abort());
   const outcome = await compactions.decide(found.seen, found.compaction, gone.signal);
-  exchange.response.off('close', leave);
-  if (exchange.response.destroyed) return;
+  stopWatching();
+  if (gone.signal.aborted) return null;
   const { conversation } = outcome;
   switch (outcome.kind) {
     case 'forward':
-      sendOn(options, exchange, headers, body, { kind: 'compaction', conversation });
-      return;
+      return { kind: 'compaction', conversation };
     case 'serve': {
-      const { answer } = outcome;
       const marks = [...labelled(conversations.phase(conversation), conversation), ...SERVED];
-      const framing = ['content-length', String(answer.body.length)];
-      exchange.response.writeHead(200, [...answer.headers, ...framing, ...marks]);
-      exchange.response.end(answer.body);
+      exchange.respond(200, 'OK', [...outcome.answer.headers, ...marks], outcome.answer.body);
+      return null;
     }
   }
-}
-
-function sendOn(
-  options: MessagesOptions,
-  exchange: Exchange,
-  headers: RawHeaders,
-  body: Buffer,
-  reading: Reading,
-): void {
-  relay(
-    options,
-    exchange,
-    body,
-    withReadableEncodings(headers),
-    observe(options, () => reading),
-  );
 }
 
 /** Reads a request that is already on its way. Null when it is of no conversation. */
 function read(
   options: MessagesOptions,
-  request: IncomingMessage,
+  exchange: Exchange,
   labels: RequestLabels,
   headers: RawHeaders,
   body: Buffer,
 ): Reading | null {
-  try {
-    const found = see(options, request, labels, headers, body);
-    if (found === null) return null;
-    if (found.compaction === null) return { kind: 'turn', turn: options.conversations.beginTurn(found.seen) };
-    return { kind: 'compaction', conversation: options.compactions.noteUnheld(found.seen, found.compaction) };
-  } catch (error) {
-    options.log.error('request.unread', { message: error instanceof Error ? error.message : String(error) });
-    return null;
-  }
+  const found = see(options, exchange, labels, headers, body);
+  if (found === null) return null;
+  if (found.compaction === null) return { kind: 'turn', turn: options.conversations.beginTurn(found.seen) };
+  return { kind: 'compaction', conversation: options.compactions.noteUnheld(found.seen, found.compaction) };
 }
 
 function see(
   options: MessagesOptions,
-  incoming: IncomingMessage,
+  exchange: Exchange,
   labels: RequestLabels,
   headers: RawHeaders,
   body: Buffer,
@@ -195,15 +189,20 @@ function see(
   options.modelWindows.learn(request.model, headers);
   const compaction = readCompaction(request, labels.class);
   const history = compaction?.history ?? request;
-  return { seen: { labels, request, history, path: incoming.url ?? '/v1/messages', headers, body: plain }, compaction };
+  return { seen: { labels, request, history, path: exchange.head.target, headers, body: plain }, compaction };
 }
 
-/** Follows the answer: labels it, and tells the conversation how it ended. */
-function observe(options: MessagesOptions, reading: () => Reading): AnswerObserver {
+/**
+ * Follows the answer: labels it, and tells the conversation how it ended.
+ *
+ * @param readFirst what is to be done before `reading` can be relied upon, once the answer has ended
+ */
+function observe(options: MessagesOptions, reading: () => Reading, readFirst?: () => void): RelayObserver {
   const { conversations } = options;
   let passing: PassingAnswer | null = null;
   const ended = (reader: AnswerReader): void => {
     if (!reader.completed) return;
+    readFirst?.();
     const now = reading();
     if (now.kind === 'turn') conversations.completeTurn(now.turn, reader.usage);
     else if (now.kind === 'compaction') conversations.notePassed(now.conversation);
@@ -211,7 +210,8 @@ function observe(options: MessagesOptions, reading: () => Reading): AnswerObserv
   return {
     head(status, headers) {
       const now = reading();
-      if (status === 200 && now.kind !== 'none') passing = readPassingAnswer(headers, ended);
+      const followed = now.kind !== 'none' || readFirst !== undefined;
+      if (status === 200 && followed) passing = readPassingAnswer(headers, ended);
       const conversation = now.kind === 'turn' ? now.turn.conversation : now.conversation;
       return conversation === null
         ? labelled('IDLE', 'none')

@@ -4,106 +4,345 @@
  *   client ──request──▶ upstream        bytes as they come, held back as fast as the upstream reads
  *   client ◀──answer─── upstream        bytes as they come, held back as fast as the client reads
  *
- * Hop-by-hop headers are the only ones that change. An observer may look on; it never holds anything up.
+ * Bodies pass with their framing, chunk by chunk and trailers included; of the heads only hop-by-hop headers change.
+ * An observer may look on; it never holds anything up.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Readable } from 'node:stream';
-import { answerFor, sendError } from '../answers.ts';
+import type { Socket } from 'node:net';
+import { answerFor } from '../answers.ts';
+import { UpstreamProtocolError, UpstreamUnreachableError } from '../errors.ts';
+import { BatchWriter } from '../http1/batch-writer.ts';
+import {
+  bodyReader,
+  keepsAlive,
+  responseFraming,
+  type BodyReader,
+  type BodySlice,
+  type Framing,
+} from '../http1/framing.ts';
+import {
+  endOfHead,
+  formatRequestHead,
+  formatResponseHead,
+  MalformedHead,
+  MAX_HEAD_BYTES,
+  parseResponseHead,
+  type ResponseHead,
+} from '../http1/head.ts';
 import type { Log } from '../log.ts';
-import type { Upstream } from '../upstream/upstream.ts';
-import { endToEnd, withoutHeaders, type RawHeaders } from '../wire/headers.ts';
+import { join } from '../redirector/tunnel.ts';
+import type { Lease, UpstreamConnections } from '../upstream/connections.ts';
+import { endToEnd, headerValue, type RawHeaders } from '../wire/headers.ts';
+import type { BodySink, Exchange } from './client-connection.ts';
 
-export interface Exchange {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-}
-
-/** Looks on while an answer passes. A throw in it is logged and changes nothing. */
-export interface AnswerObserver {
+/** Looks on while an exchange passes. A throw in it is logged and changes nothing. */
+export interface RelayObserver {
+  /** The request's body without framing. */
+  readonly payload?: (bytes: Buffer) => void;
+  /** The request has come in whole. */
+  readonly requestEnd?: () => void;
   /** Headers to add to the answer. */
-  head?(status: number, headers: RawHeaders): readonly string[];
-  data?(chunk: Buffer): void;
+  readonly head?: (status: number, headers: RawHeaders) => readonly string[];
+  /** The answer's body without framing. */
+  readonly data?: (bytes: Buffer) => void;
   /** The answer has been passed on whole. */
-  end?(): void;
+  readonly end?: () => void;
 }
 
 export interface RelayOptions {
-  readonly upstream: Upstream;
+  readonly connections: UpstreamConnections;
+  /** Value of `Host` on the way out. */
+  readonly upstreamHost: string;
+  /** Path prefix of the upstream, '' for none. */
+  readonly upstreamPrefix: string;
   readonly log: Log;
 }
 
-/** Headers that the way out writes itself (`host`), or that belong to this hop (`expect` was answered here). */
-const OURS = new Set(['host', 'expect', 'trailer']);
+export interface RelayRequest {
+  /** The request's headers as they go out, but for `Host` and framing; see {@link requestHeaders}. */
+  readonly headers: RawHeaders;
+  /** Bytes of the body that were read already, framed as they came. */
+  readonly early?: readonly Buffer[];
+  /** True when `early` is all of it. */
+  readonly complete?: boolean;
+}
 
-/** The request's headers as they go to the upstream. */
-export const requestHeaders = (raw: RawHeaders): string[] => withoutHeaders(endToEnd(raw), (name) => OURS.has(name));
+/** The request's headers as they go to the upstream: end-to-end, `Host` in its place with the upstream's name. */
+export const requestHeaders = (raw: RawHeaders): string[] => endToEnd(raw);
 
-/**
- * Sends a request on and its answer back.
- *
- * @param body what to send: the request itself (or a stream that it runs through), bytes, or null for none
- * @param headers made by {@link requestHeaders}
- */
+const isUpgrade = (headers: RawHeaders): boolean =>
+  headerValue(headers, 'upgrade') !== undefined && /\bupgrade\b/i.test(headerValue(headers, 'connection') ?? '');
+
+/** Framing stands in hop-by-hop `transfer-encoding`; a chunked body passes chunk by chunk, so its header does too. */
+const framingHeaders = (framing: Framing): string[] =>
+  framing.kind === 'chunked' ? ['Transfer-Encoding', 'chunked'] : [];
+
+function outgoingHead(options: RelayOptions, exchange: Exchange, headers: RawHeaders): Buffer {
+  const { head, framing } = exchange;
+  const host = options.upstreamHost;
+  const named = [...headers];
+  let found = false;
+  for (let at = 0; at + 1 < named.length; at += 2) {
+    if (named[at]?.toLowerCase() !== 'host') continue;
+    named[at + 1] = host;
+    found = true;
+  }
+  const upgrade = isUpgrade(head.headers)
+    ? ['Connection', 'Upgrade', 'Upgrade', headerValue(head.headers, 'upgrade') ?? '']
+    : [];
+  const all = [...(found ? [] : ['Host', host]), ...named, ...framingHeaders(framing), ...upgrade];
+  const target = head.target.startsWith('/') ? options.upstreamPrefix + head.target : head.target;
+  return formatRequestHead({ method: head.method, target, headers: all });
+}
+
+/** Sends a request on and its answer back. */
 export function relay(
   options: RelayOptions,
   exchange: Exchange,
-  body: Buffer | Readable | null,
-  headers: RawHeaders,
-  observer: AnswerObserver = {},
+  request: RelayRequest,
+  observer: RelayObserver = {},
 ): void {
-  const { log, upstream } = options;
-  const { request, response } = exchange;
-  response.sendDate = false;
+  new Relay(options, exchange, request, observer).start();
+}
 
-  const observed = <T>(fallback: T, look: () => T): T => {
+class Relay {
+  readonly #options: RelayOptions;
+  readonly #exchange: Exchange;
+  readonly #request: RelayRequest;
+  readonly #observer: RelayObserver;
+  #lease: Lease | null = null;
+  #sentBefore = 0;
+  #requestDone = false;
+  #head: ResponseHead | null = null;
+  #headBytes: Buffer | null = null;
+  #body: BodyReader | null = null;
+  /** How the answer's body goes out, where it cannot go as it came. */
+  #reframe: 'chunked' | 'plain' | null = null;
+  #over = false;
+  #stopWatching: (() => void) | null = null;
+
+  constructor(options: RelayOptions, exchange: Exchange, request: RelayRequest, observer: RelayObserver) {
+    this.#options = options;
+    this.#exchange = exchange;
+    this.#request = request;
+    this.#observer = observer;
+  }
+
+  start(): void {
+    this.#stopWatching = this.#exchange.onGone(() => this.#end());
+    this.#connect(false);
+  }
+
+  #connect(fresh: boolean): void {
+    this.#options.connections.lease(fresh).then(
+      (lease) => {
+        if (this.#over) lease.release();
+        else this.#send(lease);
+      },
+      (error: unknown) => this.#fail(error),
+    );
+  }
+
+  #send(lease: Lease): void {
+    const { early = [], complete = false, headers } = this.#request;
+    const { socket } = lease;
+    this.#lease = lease;
+    this.#sentBefore = socket.bytesWritten;
+    const out = new BatchWriter(socket);
+    socket.on('data', this.#onData).on('close', this.#onClose).on('drain', this.#onUpstreamDrain);
+    this.#exchange.socket.on('drain', this.#onClientDrain);
+    socket.resume();
+    socket.cork();
+    out.write(outgoingHead(this.#options, this.#exchange, headers));
+    for (const bytes of early) out.write(bytes);
+    const done = (): void => {
+      out.flush();
+      this.#requestDone = true;
+      this.#observe(() => this.#observer.requestEnd?.());
+    };
+    if (complete) done();
+    else this.#exchange.readBody(this.#sink(out, done));
+    // The head leaves together with the first bytes of the body.
+    socket.uncork();
+  }
+
+  #sink(out: BatchWriter, end: () => void): BodySink {
+    const { payload } = this.#observer;
+    const sink: BodySink = { framed: (bytes) => (this.#over ? true : out.write(bytes)), end };
+    return payload === undefined ? sink : { ...sink, payload: (bytes) => this.#observe(() => payload(bytes)) };
+  }
+
+  readonly #onUpstreamDrain = (): void => this.#exchange.resumeBody();
+  readonly #onClientDrain = (): void => void this.#lease?.socket.resume();
+
+  readonly #onData = (chunk: Buffer): void => {
     try {
-      return look();
+      if (this.#body === null) this.#takeHead(chunk);
+      else this.#takeBody(chunk);
     } catch (error) {
-      log.error('observer.failed', { message: error instanceof Error ? error.message : String(error) });
-      return fallback;
+      const message = error instanceof Error ? error.message : String(error);
+      this.#fail(new UpstreamProtocolError(`the API's answer cannot be read as HTTP (${message})`, { cause: error }));
     }
   };
 
-  const call = upstream.send(
-    { method: request.method ?? 'GET', path: request.url ?? '/', headers, body },
-    {
-      onHead(status, reason, answerHeaders) {
-        const added = observed([], () => observer.head?.(status, answerHeaders) ?? []);
-        response.writeHead(status, reason, [...endToEnd(answerHeaders), ...added]);
-        response.flushHeaders();
-      },
-      onData(chunk) {
-        const more = response.write(chunk);
-        observed(undefined, () => observer.data?.(chunk));
-        return more;
-      },
-      onEnd(trailers) {
-        if (trailers.length > 0) addTrailers(response, trailers);
-        response.end();
-        observed(undefined, () => observer.end?.());
-      },
-      onError(error) {
-        if (response.destroyed) return;
-        log.warn('upstream.failed', { code: error.code, message: error.message, begun: response.headersSent });
-        // What had begun can only be cut off, as the API's own connection was.
-        if (response.headersSent) response.destroy();
-        else
-          sendError(
-            response,
-            answerFor(error),
-            observed([], () => observer.head?.(502, []) ?? []),
-          );
-      },
-    },
-  );
-  response.on('drain', () => call.resume());
-  response.on('close', () => {
-    if (!response.writableFinished) call.abort();
-  });
-}
+  readonly #onClose = (): void => {
+    if (this.#over) return;
+    const lease = this.#lease;
+    if (this.#body !== null && this.#head !== null && this.#closes()) {
+      this.#complete();
+    } else if (this.#head !== null) {
+      this.#end();
+      this.#exchange.cut(); // as the API's own connection was
+    } else if (lease?.reused === true && lease.socket.bytesWritten === this.#sentBefore && this.#headBytes === null) {
+      // Nothing was sent: the connection had been closed before it was used.
+      this.#unlisten();
+      this.#connect(true);
+    } else {
+      const cause = 'the connection was closed before an answer came';
+      this.#fail(new UpstreamUnreachableError(`${cause}; try again`));
+    }
+  };
 
-function addTrailers(response: ServerResponse, trailers: RawHeaders): void {
-  const pairs: [string, string][] = [];
-  for (let at = 0; at + 1 < trailers.length; at += 2) pairs.push([trailers[at] ?? '', trailers[at + 1] ?? '']);
-  response.addTrailers(pairs);
+  /** True when the connection's end is the answer's end. */
+  #closes(): boolean {
+    return this.#head !== null && responseFraming(this.#head, this.#exchange.head.method).kind === 'close';
+  }
+
+  #takeHead(chunk: Buffer): void {
+    let bytes = this.#headBytes === null ? chunk : Buffer.concat([this.#headBytes, chunk]);
+    for (;;) {
+      const end = endOfHead(bytes);
+      if (end < 0) {
+        if (bytes.length > MAX_HEAD_BYTES) throw new Error('its header is too large');
+        this.#headBytes = bytes;
+        return;
+      }
+      const head = parseResponseHead(bytes.subarray(0, end));
+      bytes = bytes.subarray(end);
+      this.#headBytes = null;
+      if (head.status === 101) {
+        this.#upgrade(head, bytes);
+        return;
+      }
+      if (head.status >= 200) {
+        this.#begin(head, bytes);
+        return;
+      }
+      const { status, reason } = head;
+      this.#exchange.out.write(formatResponseHead({ status, reason, headers: endToEnd(head.headers) }));
+      if (bytes.length === 0) return;
+    }
+  }
+
+  #begin(head: ResponseHead, rest: Buffer): void {
+    const exchange = this.#exchange;
+    const framing = responseFraming(head, exchange.head.method);
+    this.#head = head;
+    const { data } = this.#observer;
+    this.#body = bodyReader(framing, (bytes) => {
+      if (this.#reframe !== null) this.#sendReframed(bytes);
+      if (data !== undefined) this.#observe(() => data(bytes));
+    });
+    const added = this.#observe(() => this.#observer.head?.(head.status, head.headers)) ?? [];
+    const old = exchange.head.version === 'HTTP/1.0';
+    if (framing.kind === 'close') this.#reframe = old ? 'plain' : 'chunked';
+    else if (framing.kind === 'chunked' && old) this.#reframe = 'plain';
+    const chunked = this.#reframe === 'chunked' || (framing.kind === 'chunked' && !old);
+    const headers = [...endToEnd(head.headers), ...(chunked ? ['Transfer-Encoding', 'chunked'] : []), ...added];
+    // An answer before the request's end: what is left of that will not be read.
+    exchange.sendHead(head.status, head.reason, headers, this.#reframe === 'plain' || !this.#requestDone);
+    if (this.#body.done) this.#complete();
+    else if (rest.length > 0) this.#takeBody(rest);
+  }
+
+  #takeBody(chunk: Buffer): void {
+    const body = this.#body;
+    if (body === null) return;
+    const slice = this.#follow(body, chunk);
+    if (slice === null) return;
+    if (this.#reframe === null && slice.taken > 0) {
+      this.#exchange.out.write(slice.taken === chunk.length ? chunk : chunk.subarray(0, slice.taken));
+    }
+    if (slice.done) this.#complete(slice.taken < chunk.length);
+    else if (this.#exchange.out.full) this.#lease?.socket.pause();
+  }
+
+  /** Null when the answer's framing is broken: the client gets what came, and judges for itself. */
+  #follow(body: BodyReader, chunk: Buffer): BodySlice | null {
+    try {
+      return body.read(chunk);
+    } catch (error) {
+      if (!(error instanceof MalformedHead)) throw error;
+      if (this.#reframe === null) this.#exchange.out.write(chunk);
+      this.#fail(new UpstreamProtocolError(`the API's answer cannot be read as HTTP (${error.message})`));
+      return null;
+    }
+  }
+
+  #sendReframed(bytes: Buffer): void {
+    if (bytes.length === 0) return;
+    const { out } = this.#exchange;
+    if (this.#reframe === 'plain') out.write(bytes);
+    else out.write(Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`), bytes, Buffer.from('\r\n')]));
+  }
+
+  /** @param surplus true when the upstream has sent more than its answer: that connection is good for nothing */
+  #complete(surplus = false): void {
+    if (this.#reframe === 'chunked') this.#exchange.out.write(Buffer.from('0\r\n\r\n'));
+    const lease = this.#lease;
+    const reusable = this.#head !== null && keepsAlive(this.#head) && !this.#closes() && this.#requestDone && !surplus;
+    this.#over = true;
+    this.#unlisten();
+    this.#stopWatching?.();
+    if (reusable) lease?.release();
+    else lease?.socket.destroy();
+    this.#exchange.finish();
+    this.#observe(() => this.#observer.end?.());
+  }
+
+  #upgrade(head: ResponseHead, rest: Buffer): void {
+    const lease = this.#lease;
+    if (lease === null) return;
+    this.#over = true;
+    this.#unlisten();
+    this.#stopWatching?.();
+    const { status, reason, headers } = head;
+    this.#exchange.out.write(formatResponseHead({ status, reason, headers }));
+    const ahead = this.#exchange.detach();
+    if (rest.length > 0) this.#exchange.socket.write(rest);
+    join(this.#exchange.socket, lease.socket, ahead);
+  }
+
+  #fail(error: unknown): void {
+    if (this.#over) return;
+    const begun = this.#exchange.answered;
+    const message = error instanceof Error ? error.message : String(error);
+    this.#options.log.warn('upstream.failed', { message, begun });
+    this.#end();
+    // What had begun can only be cut off.
+    if (begun) this.#exchange.cut();
+    else this.#exchange.refuse(answerFor(error), this.#observe(() => this.#observer.head?.(502, [])) ?? []);
+  }
+
+  #end(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#unlisten();
+    this.#stopWatching?.();
+    this.#lease?.socket.destroy();
+  }
+
+  #unlisten(): void {
+    const socket: Socket | undefined = this.#lease?.socket;
+    socket?.off('data', this.#onData).off('close', this.#onClose).off('drain', this.#onUpstreamDrain);
+    this.#exchange.socket.off('drain', this.#onClientDrain);
+  }
+
+  #observe<T>(look: () => T): T | undefined {
+    try {
+      return look();
+    } catch (error) {
+      this.#options.log.error('observer.failed', { message: error instanceof Error ? error.message : String(error) });
+      return undefined;
+    }
+  }
 }

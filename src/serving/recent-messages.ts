@@ -4,7 +4,7 @@
  * and the compaction goes to the API.
  */
 import { blocksOf, isObject, textOf, type Block, type Message } from '../wire/message-request.ts';
-import { spokenText } from '../wire/reminders.ts';
+import { splitReminders } from '../wire/reminders.ts';
 
 /** How many characters of each tool call and result are kept, from generous to none. */
 const ABBREVIATIONS = [2_000, 800, 300, 100, 0];
@@ -15,29 +15,52 @@ const HEADING = `## Since then
 
 What follows was said after the summary above was written, oldest first. Words are complete; tool calls and their results are shortened.`;
 
+/** Moves a cut that would go through a character (a surrogate pair) in front of it. */
+const cutBefore = (text: string, at: number): number => {
+  const code = text.charCodeAt(at);
+  return code >= 0xdc00 && code <= 0xdfff && at > 0 ? at - 1 : at;
+};
+
 function shorten(text: string, limit: number): string {
   if (text.length <= limit) return text;
   if (limit === 0) return `[${text.length} characters left out]`;
-  const head = Math.ceil(limit * 0.7);
-  const tail = limit - head;
-  return `${text.slice(0, head)} [… ${text.length - limit} characters left out …] ${tail > 0 ? text.slice(-tail) : ''}`;
+  const head = cutBefore(text, Math.ceil(limit * 0.7));
+  const tail = cutBefore(text, text.length - Math.floor(limit * 0.3));
+  return `${text.slice(0, head)} [… ${tail - head} characters left out …] ${text.slice(tail)}`;
 }
 
-function describeContent(content: unknown): string {
-  if (typeof content === 'string') return spokenText(content);
-  if (!Array.isArray(content)) return '';
-  return content
-    .map((item: unknown) => {
-      if (!isObject(item) || typeof item['type'] !== 'string') return '';
-      return typeof item['text'] === 'string' ? spokenText(item['text']) : `[${item['type']}]`;
-    })
-    .filter((text) => text !== '')
-    .join('\n');
+/** How results begin that are a person's words: a rejected call, an answered question (2.1.330). */
+const PERSONS_WORDS = /^(The user |User has )/;
+
+/** A tool result: its output shortened, what people said in it in full. */
+function describeResult(content: unknown, limit: number): string {
+  const items: readonly unknown[] =
+    typeof content === 'string' ? [{ type: 'text', text: content }] : Array.isArray(content) ? content : [];
+  const output: string[] = [];
+  const said: string[] = [];
+  for (const item of items) {
+    if (!isObject(item) || typeof item['type'] !== 'string') continue;
+    if (typeof item['text'] !== 'string') {
+      output.push(`[${item['type']}]`);
+      continue;
+    }
+    const { text, spoken } = splitReminders(item['text']);
+    if (text !== '') output.push(text);
+    said.push(...spoken);
+  }
+  const text = output.join('\n');
+  return [PERSONS_WORDS.test(text) ? text : shorten(text, limit), ...said].join('\n');
+}
+
+/** A text in full, reminders left out but for those that carry what somebody said. */
+function describeText(text: string): string {
+  const { spoken, text: rest } = splitReminders(text);
+  return [rest, ...spoken].filter((part) => part !== '').join('\n');
 }
 
 function describeBlock(block: Block, limit: number, toolNames: Map<unknown, string>): string | null {
   const text = textOf(block);
-  if (text !== undefined) return spokenText(text);
+  if (text !== undefined) return describeText(text);
   switch (block.type) {
     case 'thinking':
     case 'redacted_thinking':
@@ -52,7 +75,7 @@ function describeBlock(block: Block, limit: number, toolNames: Map<unknown, stri
     case 'tool_result': {
       const name = toolNames.get(block['tool_use_id']) ?? 'tool';
       const failed = block['is_error'] === true ? ', failed' : '';
-      return `[Result of ${name}${failed}: ${shorten(describeContent(block['content']), limit)}]`;
+      return `[Result of ${name}${failed}: ${describeResult(block['content'], limit)}]`;
     }
     case 'image':
     case 'document':

@@ -13,19 +13,29 @@ const OPENING_LENGTH = '<system-reminder>'.length;
  * counterpart is text like any other.
  */
 export function withoutReminders(text: string): string {
-  return outsideReminders(text, () => null);
+  return outsideReminders(text, () => undefined);
 }
 
 /** Reminders that carry what somebody said, or what happened: they come once, where they belong (2.1.330). */
 const SPOKEN = /^\s*(The user sent a new message while you were working|\[SYSTEM NOTIFICATION)/;
 
-/** What was said in a text: as {@link withoutReminders}, but with the words of reminders that carry a new message. */
-export function spokenText(text: string): string {
-  return outsideReminders(text, (reminder) => (SPOKEN.test(reminder) ? reminder : null));
+/** A text apart: what stands outside reminders, and the reminders that carry what somebody said. */
+export interface Spoken {
+  readonly text: string;
+  readonly spoken: readonly string[];
 }
 
-/** @param keep what to put in the place of a reminder, given what stands between its tags */
-function outsideReminders(text: string, keep: (reminder: string) => string | null): string {
+/** Takes a text apart. */
+export function splitReminders(text: string): Spoken {
+  const spoken: string[] = [];
+  const rest = outsideReminders(text, (reminder) => {
+    if (SPOKEN.test(reminder)) spoken.push(reminder.trim());
+  });
+  return { text: rest, spoken };
+}
+
+/** @param onReminder hears what stands between the tags of each outermost reminder */
+function outsideReminders(text: string, onReminder: (reminder: string) => void): string {
   if (!text.includes('<system-reminder>')) return text.trim();
   const parts: string[] = [];
   let depth = 0;
@@ -39,7 +49,7 @@ function outsideReminders(text: string, keep: (reminder: string) => string | nul
       depth -= 1;
       if (depth > 0) continue;
       parts.push(text.slice(from, opened));
-      parts.push(keep(text.slice(opened + OPENING_LENGTH, tag.index)) ?? '');
+      onReminder(text.slice(opened + OPENING_LENGTH, tag.index));
       from = tag.index + tag[0].length;
     }
   }

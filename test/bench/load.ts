@@ -68,8 +68,8 @@ export class Connection {
           if (!chunk.toString('latin1', 0, 15).startsWith('HTTP/1.1 200'))
             done(new Error(chunk.toString('latin1', 0, 300)));
         }
-        tail = (tail + chunk.toString('latin1', Math.max(0, chunk.length - 5))).slice(-5);
-        if (tail === '0\r\n\r\n') done();
+        tail = (tail + chunk.toString('latin1', Math.max(0, chunk.length - 7))).slice(-7);
+        if (tail === '\r\n0\r\n\r\n') done();
       };
       socket.on('data', onData).on('error', done).on('close', onClose);
       socket.write(head(spec));

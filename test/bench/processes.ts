@@ -41,7 +41,7 @@ async function startProxyProcess(
   env: Record<string, string>,
 ): Promise<{ child: ChildProcess; port: number; ca: string }> {
   const child = fork(join(root, 'test/bench/proxy-process.ts'), {
-    execArgv: ['--import', 'tsx', '--expose-gc'],
+    execArgv: ['--import', 'tsx', '--expose-gc', ...(process.env['PROF'] ? ['--cpu-prof', '--cpu-prof-dir=/tmp/prof'] : [])],
     env: { ...process.env, ...env },
   });
   const [message] = (await once(child, 'message')) as [{ ports: { dashboard: number }; caPath: string }];

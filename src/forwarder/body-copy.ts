@@ -1,37 +1,30 @@
-/** A request's body while it passes: a copy to read, up to what the API accepts. Chunks are shared, not copied. */
-import { Transform, type TransformCallback } from 'node:stream';
+/** A copy of a request's body to read, up to what the API accepts. Chunks are shared, not copied. */
 import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib';
 import { headerValue, type RawHeaders } from '../wire/headers.ts';
 
 /** The API's own limit for a request (wire.md, Requests). */
 export const MAX_BODY_BYTES = 32 * 1024 * 1024;
 
-export class BodyTee extends Transform {
+export class BodyCopy {
   #chunks: Buffer[] = [];
   #bytes = 0;
-  #overflow = false;
-  readonly #onWhole: (body: Buffer) => void;
 
-  /** @param onWhole hears the whole body once, before its end is passed on; never of one that is over the limit */
-  constructor(onWhole: (body: Buffer) => void) {
-    super();
-    this.#onWhole = onWhole;
+  /** True once the body is larger than anything the API accepts: there is no copy then. */
+  get overflowed(): boolean {
+    return this.#bytes > MAX_BODY_BYTES;
   }
 
-  override _transform(chunk: Buffer, _encoding: BufferEncoding, callback: TransformCallback): void {
+  add(chunk: Buffer): void {
     this.#bytes += chunk.length;
-    if (this.#bytes > MAX_BODY_BYTES) {
-      this.#overflow = true;
-      this.#chunks = [];
-    } else this.#chunks.push(chunk);
-    callback(null, chunk);
+    if (this.overflowed) this.#chunks = [];
+    else this.#chunks.push(chunk);
   }
 
-  override _flush(callback: TransformCallback): void {
-    const whole = this.#overflow ? null : Buffer.concat(this.#chunks);
+  /** The whole body, once; null when it is too large. */
+  take(): Buffer | null {
+    const chunks = this.#chunks;
     this.#chunks = [];
-    callback();
-    if (whole !== null) this.#onWhole(whole);
+    return this.overflowed ? null : Buffer.concat(chunks);
   }
 }
 

@@ -1,0 +1,322 @@
+/**
+ * One connection of a client: requests are read off it one after the other, each handed over as an {@link Exchange}.
+ * It knows HTTP's framing and nothing of what requests mean.
+ */
+import type { Socket } from 'node:net';
+import { errorAnswer, type ErrorAnswer } from '../answers.ts';
+import { BatchWriter } from '../http1/batch-writer.ts';
+import { bodyReader, keepsAlive, requestFraming, type BodyReader, type Framing } from '../http1/framing.ts';
+import {
+  endOfHead,
+  formatResponseHead,
+  MalformedHead,
+  MAX_HEAD_BYTES,
+  parseRequestHead,
+  type RequestHead,
+} from '../http1/head.ts';
+import { headerValue, type RawHeaders } from '../wire/headers.ts';
+
+/** Where a request's body goes. */
+export interface BodySink {
+  /** Bytes as they came, framing included. Returns false to hold the client back until `resumeBody`. */
+  framed(bytes: Buffer): boolean;
+  /** The same without framing. */
+  payload?(bytes: Buffer): void;
+  end(): void;
+}
+
+export interface ClientConnectionOptions {
+  /** Takes every request. */
+  readonly onExchange: (exchange: Exchange) => void;
+  /** Takes over a connection whose first request is not for the API, with the bytes already read; true if it did. */
+  readonly takeOver: (head: RequestHead, socket: Socket, bytes: Buffer) => boolean;
+  /** Time for a head to come in whole. */
+  readonly headMs: number;
+  /** Time that a connection may rest between two requests. */
+  readonly idleMs: number;
+}
+
+/** One request and its answer. */
+export class Exchange {
+  readonly head: RequestHead;
+  readonly framing: Framing;
+  /** Writes to the client, as it is. */
+  readonly out: BatchWriter;
+  /** True once any byte of a final answer has gone out. */
+  answered = false;
+  readonly #connection: ClientConnection;
+
+  constructor(connection: ClientConnection, head: RequestHead, framing: Framing, out: BatchWriter) {
+    this.#connection = connection;
+    this.head = head;
+    this.framing = framing;
+    this.out = out;
+  }
+
+  get socket(): Socket {
+    return this.#connection.socket;
+  }
+
+  /** Begins to read the body, or goes on reading it into another sink. */
+  readBody(sink: BodySink): void {
+    this.#connection.readBody(sink);
+  }
+
+  /** Goes on with a body that `framed` returned false for. */
+  resumeBody(): void {
+    this.#connection.resumeBody();
+  }
+
+  /** Sends the head of a final answer. `close`: this answer is the connection's last. */
+  sendHead(status: number, reason: string, headers: RawHeaders, close = false): void {
+    this.answered = true;
+    const last = close || this.#connection.lastRequest;
+    if (close) this.#connection.lastRequest = true;
+    this.out.write(
+      formatResponseHead({ status, reason, headers: last ? [...headers, 'Connection', 'close'] : headers }),
+    );
+  }
+
+  /** The answer is complete: the connection goes on with the next request, or ends. */
+  finish(): void {
+    this.out.flush();
+    this.#connection.finish(this);
+  }
+
+  /** A whole answer made here. */
+  respond(status: number, reason: string, headers: RawHeaders, body: Buffer): void {
+    if (this.answered) return;
+    this.sendHead(status, reason, [...headers, 'content-length', String(body.length)]);
+    if (this.head.method !== 'HEAD') this.out.write(body);
+    this.finish();
+  }
+
+  /** An error of our own, in the API's shape. */
+  refuse(answer: ErrorAnswer, headers: RawHeaders = []): void {
+    const { body, headers: own } = errorAnswer(answer);
+    this.respond(answer.status, answer.reason ?? '', [...own, ...headers], body);
+  }
+
+  /** Leaves the connection to the caller, for a protocol that is not HTTP. Returns bytes that were read ahead. */
+  detach(): Buffer {
+    this.out.flush();
+    return this.#connection.detach();
+  }
+
+  /** Ends the connection behind what has been sent, in mid-answer: what has begun cannot be taken back. */
+  cut(): void {
+    this.out.flush();
+    this.socket.destroySoon();
+  }
+
+  /** Calls back once when the client goes away before the answer is complete. Returns how to stop that. */
+  onGone(listener: () => void): () => void {
+    this.socket.once('close', listener);
+    return () => this.socket.off('close', listener);
+  }
+}
+
+/** After an answer to a request that did not come in whole: how long what is left of it is read and dropped. */
+const LINGER_MS = 2_000;
+/** Requests sent ahead of their turn are kept up to here. */
+const MAX_AHEAD = 64 * 1024;
+
+export class ClientConnection {
+  readonly socket: Socket;
+  /** No further request is read once the present one is answered. */
+  lastRequest = false;
+  readonly #options: ClientConnectionOptions;
+  readonly #out: BatchWriter;
+  #unread: Buffer = Buffer.alloc(0);
+  #exchange: Exchange | null = null;
+  #body: BodyReader | null = null;
+  #sink: BodySink | null = null;
+  #held = false;
+  #timer: NodeJS.Timeout | null = null;
+  #first = true;
+  readonly #onData = (chunk: Buffer): void => this.#take(chunk);
+
+  constructor(socket: Socket, options: ClientConnectionOptions) {
+    this.socket = socket;
+    this.#options = options;
+    this.#out = new BatchWriter(socket);
+    socket.on('error', () => undefined); // what it means, `close` tells
+    socket.on('close', () => this.#clearTimer());
+    // Who has ended its side has gone, as Node and nginx take it too: connections through the redirector stay half open.
+    socket.on('end', () => (this.busy ? socket.destroy() : socket.destroySoon()));
+    socket.on('data', this.#onData);
+    this.#wait(options.headMs);
+  }
+
+  /** True while a request is being answered. */
+  get busy(): boolean {
+    return this.#exchange !== null;
+  }
+
+  /** Ends the connection as soon as nothing is under way on it. */
+  endWhenIdle(): void {
+    this.lastRequest = true;
+    if (!this.busy) this.socket.destroySoon();
+  }
+
+  readBody(sink: BodySink): void {
+    this.#sink = sink;
+    this.#held = false;
+    const early = this.#unread;
+    this.#unread = Buffer.alloc(0);
+    if (this.#body?.done === true) {
+      this.#unread = early;
+      this.#endBody();
+    } else if (early.length > 0) this.#feed(early);
+    this.#resumeUnlessHeld();
+  }
+
+  resumeBody(): void {
+    if (!this.#held) return;
+    this.#held = false;
+    this.socket.resume();
+  }
+
+  detach(): Buffer {
+    this.socket.off('data', this.#onData);
+    this.#clearTimer();
+    const ahead = this.#unread;
+    this.#unread = Buffer.alloc(0);
+    return ahead;
+  }
+
+  finish(exchange: Exchange): void {
+    if (this.#exchange !== exchange) return;
+    this.#exchange = null;
+    const whole = this.#body?.done === true;
+    this.#body = null;
+    this.#sink = null;
+    if (!whole) {
+      this.#linger();
+      return;
+    }
+    if (this.lastRequest) {
+      this.socket.destroySoon();
+      return;
+    }
+    this.#wait(this.#options.idleMs);
+    this.#held = false;
+    this.socket.resume();
+    if (this.#unread.length > 0) {
+      const ahead = this.#unread;
+      this.#unread = Buffer.alloc(0);
+      this.#take(ahead);
+    }
+  }
+
+  /** `framed` may have held the body back while what was read early was fed to it. */
+  #resumeUnlessHeld(): void {
+    if (!this.#held) this.socket.resume();
+  }
+
+  #take(chunk: Buffer): void {
+    if (this.#exchange === null) this.#takeHead(chunk);
+    else if (this.#sink !== null && this.#body?.done === false) this.#feed(chunk);
+    else {
+      this.#unread = this.#unread.length === 0 ? chunk : Buffer.concat([this.#unread, chunk]);
+      if (this.#unread.length > MAX_AHEAD || this.#sink === null) this.socket.pause();
+    }
+  }
+
+  #takeHead(chunk: Buffer): void {
+    const before = this.#unread.length;
+    if (before === 0) this.#wait(this.#options.headMs);
+    let bytes = before === 0 ? chunk : Buffer.concat([this.#unread, chunk]);
+    // Empty lines before a request are passed over (RFC 9112, 2.2).
+    while (bytes[0] === 0x0d && bytes[1] === 0x0a) bytes = bytes.subarray(2);
+    const end = endOfHead(bytes);
+    this.#unread = bytes;
+    if (end < 0 ? bytes.length > MAX_HEAD_BYTES : end > MAX_HEAD_BYTES) {
+      this.#refuse(431, 'Request Header Fields Too Large', 'the header is too large');
+      return;
+    }
+    if (end < 0) return;
+    this.#clearTimer();
+    try {
+      this.#begin(parseRequestHead(bytes.subarray(0, end)), bytes, end);
+    } catch (error) {
+      if (!(error instanceof MalformedHead)) throw error;
+      this.#refuse(error.status, error.status === 501 ? 'Not Implemented' : 'Bad Request', error.message);
+    }
+  }
+
+  #begin(head: RequestHead, bytes: Buffer, end: number): void {
+    if (this.#first && this.#options.takeOver(head, this.socket.off('data', this.#onData), bytes)) return;
+    if (this.#first) this.socket.on('data', this.#onData);
+    this.#first = false;
+    const framing = requestFraming(head);
+    if (headerValue(head.headers, 'host') === undefined && head.version === 'HTTP/1.1') {
+      throw new MalformedHead('the request has no host');
+    }
+    this.#unread = bytes.subarray(end);
+    this.#body = bodyReader(framing, (payload) => this.#sink?.payload?.(payload));
+    if (!keepsAlive(head)) this.lastRequest = true;
+    const exchange = new Exchange(this, head, framing, this.#out);
+    this.#exchange = exchange;
+    this.socket.pause();
+    this.#options.onExchange(exchange);
+  }
+
+  #feed(chunk: Buffer): void {
+    const body = this.#body;
+    const sink = this.#sink;
+    if (body === null || sink === null) return;
+    let slice;
+    try {
+      slice = body.read(chunk);
+    } catch {
+      this.socket.destroy(); // half of it is on its way: there is nothing sensible left to answer
+      return;
+    }
+    const mine = slice.taken === chunk.length ? chunk : chunk.subarray(0, slice.taken);
+    if (mine.length > 0 && !sink.framed(mine) && !slice.done) {
+      this.#held = true;
+      this.socket.pause();
+    }
+    if (!slice.done) return;
+    if (slice.taken < chunk.length) this.#unread = chunk.subarray(slice.taken);
+    this.#endBody();
+  }
+
+  #endBody(): void {
+    this.#sink?.end();
+    // Reading on, to notice when the client goes away.
+    this.#held = false;
+    this.socket.resume();
+  }
+
+  /** The answer is out, the request is not in: it is read to its end and dropped, so that the client sees the answer. */
+  #linger(): void {
+    this.socket.off('data', this.#onData);
+    this.socket.resume();
+    this.socket.end();
+    this.#timer = setTimeout(() => this.socket.destroy(), LINGER_MS);
+  }
+
+  #refuse(status: number, reason: string, message: string): void {
+    this.socket.off('data', this.#onData);
+    const { body, headers } = errorAnswer({ status, type: 'invalid_request_error', message });
+    const all = [...headers, 'content-length', String(body.length), 'Connection', 'close'];
+    this.socket.write(Buffer.concat([formatResponseHead({ status, reason, headers: all }), body]));
+    this.#linger();
+  }
+
+  #wait(ms: number): void {
+    this.#clearTimer();
+    this.#timer = setTimeout(() => {
+      if (this.#unread.length > 0) this.#refuse(408, 'Request Timeout', 'the header did not come in time');
+      else this.socket.destroySoon();
+    }, ms);
+    this.#timer.unref();
+  }
+
+  #clearTimer(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+}
