@@ -55,6 +55,9 @@ const UNITS: Readonly<Record<string, number>> = { ms: 1, '': 1_000, s: 1_000, m:
 /** What timers can count: 2³¹ − 1 ms. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 
+/** A URL may carry a password; messages must not. */
+const withoutPassword = (value: string): string => value.replace(/\/\/[^/@]*@/, '//…@');
+
 /** Reads one variable: its default when unset or empty, else `read`, whose undefined means "cannot be used". */
 function setting<T>(
   env: Environment,
@@ -66,9 +69,12 @@ function setting<T>(
   const value = env[name]?.trim() ?? '';
   if (value === '') return fallback;
   const parsed = read(value);
-  if (parsed === undefined) throw new ConfigError(name, value, allowed);
+  if (parsed === undefined) throw new ConfigError(name, withoutPassword(value), allowed);
   return parsed;
 }
+
+const lookUp = <T>(table: Readonly<Record<string, T>>, key: string): T | undefined =>
+  Object.hasOwn(table, key) ? table[key] : undefined;
 
 const decimal = (value: string): number | undefined => (/^\d*\.?\d+$/.test(value) ? Number(value) : undefined);
 
@@ -84,7 +90,7 @@ function port(value: string): number | undefined {
 function duration(value: string): Milliseconds | undefined {
   const [, number = '', unit = ''] = /^(\d*\.?\d+)\s*(ms|s|m|h|d)?$/i.exec(value) ?? [];
   const amount = decimal(number);
-  const factor = UNITS[unit.toLowerCase()];
+  const factor = lookUp(UNITS, unit.toLowerCase());
   if (amount === undefined || factor === undefined) return undefined;
   const total = Math.round(amount * factor);
   return total > 0 && total <= LONGEST_TIMER ? milliseconds(total) : undefined;
@@ -125,7 +131,7 @@ export function parseConfig(env: Environment): Config {
   const checkpoint = setting(env, 'DBPROXY_CHECKPOINT_THRESHOLD', 0.7, fraction, share);
   const swap = setting(env, 'DBPROXY_SWAP_THRESHOLD', 0.8, fraction, share);
   if (swap <= checkpoint) {
-    const blamed = (env['DBPROXY_CHECKPOINT_THRESHOLD'] ?? '') === '' ? 'SWAP' : 'CHECKPOINT';
+    const blamed = (env['DBPROXY_CHECKPOINT_THRESHOLD'] ?? '').trim() === '' ? 'SWAP' : 'CHECKPOINT';
     const rule =
       blamed === 'SWAP'
         ? `must be above DBPROXY_CHECKPOINT_THRESHOLD (${checkpoint})`
@@ -139,14 +145,12 @@ export function parseConfig(env: Environment): Config {
   }
   return Object.freeze<Config>({
     thresholds: Object.freeze({ checkpoint, swap }),
-    logLevel: setting<LogLevel>(
-      env,
-      'DBPROXY_LOG_LEVEL',
-      'INFO',
-      'DEBUG, INFO, WARNING or ERROR',
-      (value) => LEVELS[value.toUpperCase()],
+    logLevel: setting<LogLevel>(env, 'DBPROXY_LOG_LEVEL', 'INFO', 'DEBUG, INFO, WARNING or ERROR', (value) =>
+      lookUp(LEVELS, value.toUpperCase()),
     ),
-    passthrough: setting(env, 'DBPROXY_PASSTHROUGH', false, 'true or false', (value) => SWITCH[value.toLowerCase()]),
+    passthrough: setting(env, 'DBPROXY_PASSTHROUGH', false, 'true or false', (value) =>
+      lookUp(SWITCH, value.toLowerCase()),
+    ),
     proxyPort,
     dashboardPort,
     host: setting(env, 'DBPROXY_HOST', '127.0.0.1', 'an address or host name to listen on', (value) =>

@@ -42,14 +42,14 @@ export function listening(server: Server, variable: string): Listening {
           up = true;
           resolve(server.address() as AddressInfo);
         };
-        const begin = (): void => {
-          server.once('error', refused);
-          server.once('listening', bound);
-          server.listen(port, host);
-        };
-        // A listener that failed may still hold its port.
-        if (server.listening) server.close(begin);
-        else begin();
+        // An error that did not close the socket: it listens still.
+        if (server.listening) {
+          bound();
+          return;
+        }
+        server.once('error', refused);
+        server.once('listening', bound);
+        server.listen(port, host);
       }),
     stop() {
       up = false;

@@ -23,6 +23,8 @@ const CHARACTERS_PER_TOKEN = 3.5;
 export const recentBudget = (effective: Tokens): number => Math.floor(effective * RECENT_SHARE * CHARACTERS_PER_TOKEN);
 
 export type CompactionOutcome =
+  /** The client left while its compaction waited: nobody is there to be answered. */
+  | { readonly kind: 'abandoned'; readonly conversation: ConversationId }
   | { readonly kind: 'serve'; readonly conversation: ConversationId; readonly answer: ServedAnswer }
   | { readonly kind: 'forward'; readonly conversation: ConversationId; readonly reason: ForwardReason };
 
@@ -84,6 +86,7 @@ export class Compactions {
     const call = covering === null ? calls.awaited(lineage) : null;
     if (call !== null) {
       const ended = await endsWithin(call, wait, signal);
+      if (signal.aborted) return { kind: 'abandoned', conversation };
       if (!ended) return forward('wait_timeout');
       covering = this.#find(conversation, lineage);
       if (covering === null) return forward('checkpoint_failed');

@@ -45,6 +45,8 @@ const keyOf = (speaker: Speaker): string => JSON.stringify([speaker.session, spe
 export class ConversationDirectory {
   readonly #bySpeaker = new Map<string, Entry[]>();
   readonly #speakerOf = new Map<ConversationId, string>();
+  /** By speaker: which of its conversations compacted last. The next history that begins with a summary is its. */
+  readonly #compacting = new Map<string, ConversationId>();
   #uses = 0;
 
   /** The conversation that a request is a turn of. Opens one where there is none. */
@@ -59,8 +61,12 @@ export class ConversationDirectory {
       known.lastUse = this.#uses;
       return { id: known.id, replaced };
     }
-    const parent = query.continuation ? latest(entries) : undefined;
+    const compacting = this.#compacting.get(key);
+    const parent = query.continuation
+      ? (entries.find((entry) => entry.id === compacting) ?? latest(entries))
+      : undefined;
     if (parent !== undefined) {
+      this.#compacting.delete(key);
       parent.roots = [...parent.roots, query.root].slice(-MAX_ROOTS);
       parent.lastUse = this.#uses;
       return { id: parent.id, replaced: true };
@@ -73,10 +79,13 @@ export class ConversationDirectory {
     return { id, replaced: false };
   }
 
-  /** The conversation that a compaction is about; null when the speaker has none. */
+  /** The conversation that is being compacted; null when the speaker has none. */
   locateCompaction(query: LocateQuery): ConversationId | null {
-    const entries = this.#bySpeaker.get(keyOf(query)) ?? [];
-    return (entries.find((entry) => entry.roots.includes(query.root)) ?? latest(entries))?.id ?? null;
+    const key = keyOf(query);
+    const entries = this.#bySpeaker.get(key) ?? [];
+    const entry = entries.find((candidate) => candidate.roots.includes(query.root)) ?? latest(entries);
+    if (entry !== undefined) this.#compacting.set(key, entry.id);
+    return entry?.id ?? null;
   }
 
   /** The speaker's conversation that spoke last; null when it has none. */
@@ -88,6 +97,7 @@ export class ConversationDirectory {
     const key = this.#speakerOf.get(id);
     if (key === undefined) return;
     this.#speakerOf.delete(id);
+    if (this.#compacting.get(key) === id) this.#compacting.delete(key);
     const rest = (this.#bySpeaker.get(key) ?? []).filter((entry) => entry.id !== id);
     if (rest.length === 0) this.#bySpeaker.delete(key);
     else this.#bySpeaker.set(key, rest);

@@ -150,6 +150,8 @@ async function decide(
   if (gone.signal.aborted) return null;
   const { conversation } = outcome;
   switch (outcome.kind) {
+    case 'abandoned':
+      return null;
     case 'forward':
       return { kind: 'compaction', conversation };
     case 'serve': {

@@ -4,7 +4,7 @@
  * and the compaction goes to the API.
  */
 import { blocksOf, isObject, textOf, type Block, type Message } from '../wire/message-request.ts';
-import { splitReminders } from '../wire/reminders.ts';
+import { splitReminders, spokenText } from '../wire/reminders.ts';
 
 /** How many characters of each tool call and result are kept, from generous to none. */
 const ABBREVIATIONS = [2_000, 800, 300, 100, 0];
@@ -52,15 +52,9 @@ function describeResult(content: unknown, limit: number): string {
   return [PERSONS_WORDS.test(text) ? text : shorten(text, limit), ...said].join('\n');
 }
 
-/** A text in full, reminders left out but for those that carry what somebody said. */
-function describeText(text: string): string {
-  const { spoken, text: rest } = splitReminders(text);
-  return [rest, ...spoken].filter((part) => part !== '').join('\n');
-}
-
 function describeBlock(block: Block, limit: number, toolNames: Map<unknown, string>): string | null {
   const text = textOf(block);
-  if (text !== undefined) return describeText(text);
+  if (text !== undefined) return spokenText(text);
   switch (block.type) {
     case 'thinking':
     case 'redacted_thinking':

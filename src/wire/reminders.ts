@@ -34,6 +34,12 @@ export function splitReminders(text: string): Spoken {
   return { text: rest, spoken };
 }
 
+/** What was said in a text: in full, reminders left out but for those that carry a message, which follow it. */
+export function spokenText(text: string): string {
+  const { spoken, text: rest } = splitReminders(text);
+  return [rest, ...spoken].filter((part) => part !== '').join('\n');
+}
+
 /** @param onReminder hears what stands between the tags of each outermost reminder */
 function outsideReminders(text: string, onReminder: (reminder: string) => void): string {
   if (!text.includes('<system-reminder>')) return text.trim();
