@@ -45,7 +45,7 @@ export default tseslint.config(
     rules: { '@typescript-eslint/no-unnecessary-type-assertion': 'off' },
   },
   {
-    files: ['cli/**/*.ts', 'test/**/*.ts'],
+    files: ['cli/**/*.ts', 'test/**/*.ts', 'docs/**/*.ts'],
     rules: { 'no-restricted-properties': 'off' },
   },
   {
