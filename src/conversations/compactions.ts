@@ -46,6 +46,7 @@ async function endsWithin(work: Promise<unknown>, ms: number, signal: AbortSigna
     stop = () => resolve(false);
     timer = setTimeout(stop, ms);
     signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
   });
   try {
     return await Promise.race([work.then(() => true), limit]);
