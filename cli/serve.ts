@@ -1,6 +1,8 @@
 /** `claude-db-proxy serve`: the proxy in the foreground, until a signal ends it. */
+import { accessSync, constants, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseConfig, type Environment } from '../src/config.ts';
+import { parseConfig, type Config, type Environment } from '../src/config.ts';
+import { ConfigError } from '../src/errors.ts';
 import { createLog, openLogFile, type LogFile } from '../src/log.ts';
 import { startProxy } from '../src/proxy.ts';
 import { VERSION } from '../src/version.ts';
@@ -13,11 +15,23 @@ function refuse(error: unknown): void {
   process.exitCode = REFUSED;
 }
 
+/** @throws ConfigError when the data directory cannot be made or written */
+function makeDataDir({ dataDir }: Config): void {
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    accessSync(dataDir, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    const reason = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+    throw new ConfigError('DBPROXY_DATA_DIR', dataDir, `must be a directory that can be written (${reason})`);
+  }
+}
+
 /** Runs until SIGINT or SIGTERM; a second signal ends it at once. Sets the exit code. */
 export async function serve(env: Environment): Promise<void> {
   let logFile: LogFile | undefined;
   try {
     const config = parseConfig(env);
+    makeDataDir(config);
     const file = openLogFile(join(config.dataDir, 'logs'), (error) => {
       process.stderr.write(`claude-db-proxy: the log file cannot be written: ${error.message}\n`);
     });
