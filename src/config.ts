@@ -1,5 +1,6 @@
 /**
- * The settings: `DBPROXY_*` variables, parsed and validated once into one frozen value. Nothing else reads them.
+ * The settings: `DBPROXY_*` variables, and the usual ones for a proxy on the way out, parsed and validated once into one
+ * frozen value. Nothing else reads them.
  * An unset or empty variable means its default; a value that cannot be used is a `ConfigError`.
  */
 import { homedir } from 'node:os';
@@ -9,6 +10,7 @@ import type { Thresholds } from '../machines/conversation-events.ts';
 import { milliseconds, tokens, type Milliseconds, type Tokens } from '../machines/units.ts';
 import { ConfigError } from './errors.ts';
 import type { LogLevel } from './log.ts';
+import { parseOutboundProxy, type OutboundProxy } from './upstream/outbound-proxy.ts';
 
 export interface Config {
   readonly thresholds: Thresholds;
@@ -24,6 +26,8 @@ export interface Config {
   /** Absolute path; holds `certs/`, `state/`, `logs/`. */
   readonly dataDir: string;
   readonly upstreamUrl: URL;
+  /** The proxy that the user's network wants on the way out, from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. */
+  readonly outboundProxy: OutboundProxy;
   /** Model name, or the beginning of one → context window. */
   readonly modelWindows: Readonly<Record<string, Tokens>>;
   /** A conversation that was idle for this long is forgotten. */
@@ -56,7 +60,7 @@ const UNITS: Readonly<Record<string, number>> = { ms: 1, '': 1_000, s: 1_000, m:
 const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** A URL may carry a password; messages must not. */
-const withoutPassword = (value: string): string => value.replace(/\/\/[^/@]*@/, '//…@');
+const withoutPassword = (value: string): string => value.replace(/\/\/[^/]*@/, '//…@');
 
 /** Reads one variable: its default when unset or empty, else `read`, whose undefined means "cannot be used". */
 function setting<T>(
@@ -166,6 +170,7 @@ export function parseConfig(env: Environment): Config {
       'an http or https URL without user, query or fragment',
       upstreamUrl,
     ),
+    outboundProxy: parseOutboundProxy(env),
     modelWindows: Object.freeze(
       setting(
         env,

@@ -24,7 +24,9 @@ import type { Log } from './log.ts';
 import { createRedirector } from './redirector/redirector.ts';
 import { ModelWindows } from './upstream/model-windows.ts';
 import { UpstreamConnections } from './upstream/connections.ts';
+import { isLoopback } from './upstream/no-proxy.ts';
 import { openUpstream } from './upstream/upstream.ts';
+import { WayOut } from './upstream/way-out.ts';
 import { VERSION } from './version.ts';
 
 /** The API's name, for which the proxy has a certificate. */
@@ -55,7 +57,7 @@ export interface Proxy {
 export interface ProxyOptions {
   readonly config: Config;
   readonly log: Log;
-  /** CA certificates to trust on the way out beside the built-in ones (PEM). */
+  /** CA certificates to trust on the way out instead of the built-in ones and those of `NODE_EXTRA_CA_CERTS` (PEM). */
   readonly upstreamCa?: readonly string[];
 }
 
@@ -73,8 +75,13 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     now: () => new Date(),
     log,
   });
-  const upstream = openUpstream({ url: config.upstreamUrl, ca: options.upstreamCa });
-  const connections = new UpstreamConnections({ url: config.upstreamUrl, ca: options.upstreamCa });
+  const ports: Partial<Record<ListenerName, number>> = {};
+  const isOurs = (host: string, port: number): boolean =>
+    (isLoopback(host) || host === config.host) && (port === config.proxyPort || Object.values(ports).includes(port));
+  const ca = options.upstreamCa;
+  const wayOut = new WayOut({ proxy: config.outboundProxy, isOurs, ca });
+  const upstream = openUpstream({ url: config.upstreamUrl, ca, wayOut });
+  const connections = new UpstreamConnections({ url: config.upstreamUrl, ca, wayOut });
   const modelWindows = new ModelWindows({ upstream, log, enabled: !config.passthrough });
   const index = new CheckpointIndex();
   const calls = new CheckpointCalls({ upstream, index, log, now });
@@ -115,11 +122,11 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       passthrough,
     })),
   });
-  const ports: Partial<Record<ListenerName, number>> = {};
   const redirector = createRedirector({
     apiHost: API_HOST,
     deliver: (socket, head) => forwarder.deliver(socket, head),
     refuse: (host, port) => isLoopback(host) && Object.values(ports).includes(port),
+    connect: (host, port) => wayOut.open({ host, port, secure: true }, { allowHalfOpen: true }),
     log,
     timeouts: { drainMs: DRAIN_MS },
   });
@@ -163,7 +170,9 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   });
 
   const renewal = setInterval(() => {
-    void certificates.renewIfDue();
+    void certificates.renewIfDue().then((renewed) => {
+      if (renewed) forwarder.takeUpCertificates();
+    });
   }, DAY_MS);
   const sweep = setInterval(() => {
     index.expire(timestamp(Date.now() - config.conversationTtl));
@@ -191,6 +200,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     await release();
     throw new Error(output?.startFailure ?? 'the proxy stopped before it ran');
   }
+  wayOut.announce(log);
   return {
     ports: { proxy, dashboard },
     caPath: certificates.caPath,
@@ -203,5 +213,3 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     },
   };
 }
-
-const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || host.startsWith('127.');

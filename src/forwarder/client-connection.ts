@@ -14,7 +14,7 @@ import {
   parseRequestHead,
   type RequestHead,
 } from '../http1/head.ts';
-import { headerValue, type RawHeaders } from '../wire/headers.ts';
+import { countOf, type RawHeaders } from '../wire/headers.ts';
 
 /** Where a request's body goes. */
 export interface BodySink {
@@ -135,6 +135,8 @@ export class ClientConnection {
   #timer: NodeJS.Timeout | null = null;
   #first = true;
   readonly #onData = (chunk: Buffer): void => this.#take(chunk);
+  // Who has ended its side has gone, as Node and nginx take it too: connections through the redirector stay half open.
+  readonly #onEnd = (): void => void (this.busy ? this.socket.destroy() : this.socket.destroySoon());
 
   constructor(socket: Socket, options: ClientConnectionOptions) {
     this.socket = socket;
@@ -142,8 +144,7 @@ export class ClientConnection {
     this.#out = new BatchWriter(socket);
     socket.on('error', () => undefined); // what it means, `close` tells
     socket.on('close', () => this.#clearTimer());
-    // Who has ended its side has gone, as Node and nginx take it too: connections through the redirector stay half open.
-    socket.on('end', () => (this.busy ? socket.destroy() : socket.destroySoon()));
+    socket.on('end', this.#onEnd);
     socket.on('data', this.#onData);
     this.#wait(options.headMs);
   }
@@ -178,7 +179,7 @@ export class ClientConnection {
   }
 
   detach(): Buffer {
-    this.socket.off('data', this.#onData);
+    this.socket.off('data', this.#onData).off('end', this.#onEnd);
     this.#clearTimer();
     const ahead = this.#unread;
     this.#unread = Buffer.alloc(0);
@@ -199,8 +200,17 @@ export class ClientConnection {
       this.socket.destroySoon();
       return;
     }
-    this.#wait(this.#options.idleMs);
     this.#held = false;
+    if (this.#out.full) {
+      // Who asks on and on without reading waits with the next question until it has read.
+      this.socket.pause();
+      this.socket.once('drain', () => this.#goOn());
+    } else this.#goOn();
+  }
+
+  /** Reads the next request. */
+  #goOn(): void {
+    this.#wait(this.#options.idleMs);
     this.socket.resume();
     if (this.#unread.length > 0) {
       const ahead = this.#unread;
@@ -250,8 +260,9 @@ export class ClientConnection {
     if (this.#first) this.socket.on('data', this.#onData);
     this.#first = false;
     const framing = requestFraming(head);
-    if (headerValue(head.headers, 'host') === undefined && head.version === 'HTTP/1.1') {
-      throw new MalformedHead('the request has no host');
+    const hosts = countOf(head.headers, 'host');
+    if (hosts > 1 || (hosts === 0 && head.version === 'HTTP/1.1')) {
+      throw new MalformedHead(hosts === 0 ? 'the request has no host' : 'the request has two hosts');
     }
     this.#unread = bytes.subarray(end);
     this.#body = bodyReader(framing, (payload) => this.#sink?.payload?.(payload));

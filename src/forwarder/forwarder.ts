@@ -33,6 +33,8 @@ export interface Forwarder {
   deliver(socket: Socket, head: Buffer): boolean;
   /** Called when the listener fails after it began to listen. Returns how to stop being called. */
   onFailure(told: (error: Error) => void): () => void;
+  /** Takes up renewed certificates for clients that name no server; those that do get them anyway. */
+  takeUpCertificates(): void;
   /** Accepts no more, lets requests under way end, then closes every connection. */
   close(): Promise<void>;
 }
@@ -120,6 +122,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       return server.emit('connection', socket);
     },
     onFailure: (told) => listener.onFailure(told),
+    takeUpCertificates: () => server.setSecureContext(certificates.serverOptions()),
     async close() {
       listener.stop();
       pages.closeIdleConnections();

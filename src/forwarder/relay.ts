@@ -13,6 +13,7 @@ import { UpstreamProtocolError, UpstreamUnreachableError } from '../errors.ts';
 import { BatchWriter } from '../http1/batch-writer.ts';
 import {
   bodyReader,
+  hasConnectionOption,
   keepsAlive,
   responseFraming,
   type BodyReader,
@@ -31,7 +32,7 @@ import {
 import type { Log } from '../log.ts';
 import { join } from '../redirector/tunnel.ts';
 import type { Lease, UpstreamConnections } from '../upstream/connections.ts';
-import { endToEnd, headerValue, type RawHeaders } from '../wire/headers.ts';
+import { endToEnd, headerValue, withoutHeaders, type RawHeaders } from '../wire/headers.ts';
 import type { BodySink, Exchange } from './client-connection.ts';
 
 /** Looks on while an exchange passes. A throw in it is logged and changes nothing. */
@@ -70,7 +71,7 @@ export interface RelayRequest {
 export const requestHeaders = (raw: RawHeaders): string[] => endToEnd(raw);
 
 const isUpgrade = (headers: RawHeaders): boolean =>
-  headerValue(headers, 'upgrade') !== undefined && /\bupgrade\b/i.test(headerValue(headers, 'connection') ?? '');
+  headerValue(headers, 'upgrade') !== undefined && hasConnectionOption(headers, 'upgrade');
 
 /** Framing stands in hop-by-hop `transfer-encoding`; a chunked body passes chunk by chunk, so its header does too. */
 const framingHeaders = (framing: Framing): string[] =>
@@ -184,10 +185,11 @@ class Relay {
     }
   };
 
-  readonly #onClose = (): void => {
+  readonly #onClose = (broken: boolean): void => {
     if (this.#over) return;
     const lease = this.#lease;
-    if (this.#body !== null && this.#head !== null && this.#closes()) {
+    // A connection that broke, by a reset say, has not told that the answer is whole.
+    if (this.#head !== null && this.#closes() && !broken) {
       this.#complete();
     } else if (this.#head !== null) {
       this.#end();
@@ -247,7 +249,10 @@ class Relay {
     if (framing.kind === 'close') this.#reframe = old ? 'plain' : 'chunked';
     else if (framing.kind === 'chunked' && old) this.#reframe = 'plain';
     const chunked = this.#reframe === 'chunked' || (framing.kind === 'chunked' && !old);
-    const headers = [...endToEnd(head.headers), ...(chunked ? ['Transfer-Encoding', 'chunked'] : []), ...added];
+    // Of a length beside chunks the chunks hold, and the length may not go on (RFC 9112, 6.3).
+    const own = endToEnd(head.headers);
+    const kept = framing.kind === 'chunked' ? withoutHeaders(own, (name) => name === 'content-length') : own;
+    const headers = [...kept, ...(chunked ? ['Transfer-Encoding', 'chunked'] : []), ...added];
     // An answer before the request's end: what is left of that will not be read.
     exchange.sendHead(head.status, head.reason, headers, this.#reframe === 'plain' || !this.#requestDone);
     if (this.#body.done) this.#complete();
@@ -308,6 +313,8 @@ class Relay {
     const { status, reason, headers } = head;
     this.#exchange.out.write(formatResponseHead({ status, reason, headers }));
     const ahead = this.#exchange.detach();
+    // From now on either side may end before the other.
+    for (const socket of [lease.socket, this.#exchange.socket]) socket.allowHalfOpen = true;
     if (rest.length > 0) this.#exchange.socket.write(rest);
     join(this.#exchange.socket, lease.socket, ahead);
   }

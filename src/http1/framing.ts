@@ -2,7 +2,7 @@
  * Where a message's body ends (RFC 9112, 6.3). The bytes pass as they came, chunk sizes, extensions and trailers
  * included; a reader only follows them to know the end, and shows what is payload to whoever wants to read along.
  */
-import { headerValue, type RawHeaders } from '../wire/headers.ts';
+import type { RawHeaders } from '../wire/headers.ts';
 import { MalformedHead, type RequestHead, type ResponseHead } from './head.ts';
 
 /** How a body is delimited. */
@@ -15,22 +15,26 @@ export type Framing =
 
 const NONE: Framing = { kind: 'none' };
 
+/** Only what HTTP calls white space: `trim` also takes a no-break space off, which others leave. */
+const trimBlanks = (text: string): string => text.replace(/^[\t ]+|[\t ]+$/g, '');
+
 function allValues(headers: RawHeaders, name: string): string[] {
   const values: string[] = [];
   for (let at = 0; at + 1 < headers.length; at += 2) {
     if (headers[at]?.toLowerCase() === name)
-      values.push(...(headers[at + 1] ?? '').split(',').map((part) => part.trim()));
+      values.push(...(headers[at + 1] ?? '').split(',').map(trimBlanks));
   }
   return values;
 }
 
 /** The one length that a message announces, or undefined. */
 function contentLength(headers: RawHeaders): number | undefined {
-  const values = new Set(allValues(headers, 'content-length'));
-  if (values.size === 0) return undefined;
+  const values = allValues(headers, 'content-length');
+  if (values.length === 0) return undefined;
   const [value = ''] = values;
   const length = Number(value);
-  if (values.size > 1 || !/^\d+$/.test(value) || !Number.isSafeInteger(length)) {
+  // Equal ones too: who relays them may not pass them on as they are.
+  if (values.length > 1 || !/^\d+$/.test(value) || !Number.isSafeInteger(length)) {
     throw new MalformedHead('content-length cannot be read');
   }
   return length;
@@ -74,10 +78,13 @@ export function responseFraming(head: ResponseHead, method: string): Framing {
 
 /** True when the connection can carry another message after this one (RFC 9112, 9.3). */
 export function keepsAlive(head: Pick<RequestHead, 'version' | 'headers'>): boolean {
-  const options = (headerValue(head.headers, 'connection') ?? '').toLowerCase().split(',');
-  const has = (option: string): boolean => options.some((given) => given.trim() === option);
-  return head.version === 'HTTP/1.0' ? has('keep-alive') : !has('close');
+  const has = (option: string): boolean => hasConnectionOption(head.headers, option);
+  return head.version === 'HTTP/1.0' ? has('keep-alive') && !has('close') : !has('close');
 }
+
+/** True when a `connection` header, however many there are, has this option (lower case). */
+export const hasConnectionOption = (headers: RawHeaders, option: string): boolean =>
+  allValues(headers, 'connection').some((given) => given.toLowerCase() === option);
 
 /** What a reader makes of some bytes. */
 export interface BodySlice {

@@ -9,12 +9,13 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
 import { Socket, type AddressInfo } from 'node:net';
+import { UpstreamUnreachableError } from '../errors.ts';
 import { listening } from '../listening.ts';
 import { type Log } from '../log.ts';
 import { accept, refuse, refuseMethod } from './answer.ts';
 import { parseAuthority, type Authority } from './authority.ts';
 import { codeOf, refusalOf, refusalOfRequest, type Refusal } from './statuses.ts';
-import { connectDirectly, connected, cutOff, join, prepare } from './tunnel.ts';
+import { connectDirectly, connected, cutOff, join, prepare, type Opening } from './tunnel.ts';
 
 export interface RedirectorOptions {
   /** The API's name, whose tunnels on port 443 are delivered: `api.anthropic.com`. */
@@ -27,8 +28,11 @@ export interface RedirectorOptions {
   readonly deliver: (socket: Socket, head: Buffer) => boolean;
   /** Whether a destination is one of our own listeners, which would be a loop. Asked for names and for the addresses behind them. */
   readonly refuse?: (host: string, port: number) => boolean;
-  /** Opens the connection of a blind tunnel; directly where it is not given. With `allowHalfOpen`. */
-  readonly connect?: (host: string, port: number) => Socket;
+  /**
+   * Opens the connection of a blind tunnel; directly where it is not given. With `allowHalfOpen`.
+   * A socket alone is there once it is connected; an {@link Opening} says so itself, and keeps its own time.
+   */
+  readonly connect?: (host: string, port: number) => Socket | Opening;
   readonly log: Log;
   readonly timeouts?: Partial<RedirectorTimeouts>;
 }
@@ -126,7 +130,8 @@ export function createRedirector(options: RedirectorOptions): Redirector {
 
   async function tunnel(authority: Authority, client: Socket, head: Buffer, isAccepted: boolean): Promise<void> {
     const { host, port } = authority;
-    const destination = connect(host, port);
+    const opening = connect(host, port);
+    const destination = opening instanceof Socket ? opening : opening.socket;
     track(destinations, destination);
     const abandon = (): void => void destination.destroy();
     // An accepted client waits for TLS, not for HTTP: a reset is all that it can understand.
@@ -137,9 +142,12 @@ export function createRedirector(options: RedirectorOptions): Redirector {
     };
     client.once('close', abandon);
     try {
-      await connected(destination, timeouts.connectMs);
+      await (opening instanceof Socket ? connected(opening, timeouts.connectMs) : opening.ready);
     } catch (error) {
-      fail(refusalOf(error), codeOf(error));
+      if (error instanceof UpstreamUnreachableError) {
+        log.warn('tunnel.failed', { host, port, code: error.code, reason: error.message });
+        fail({ status: 502, text: `claude-db-proxy: ${error.message}` }, error.code);
+      } else fail(refusalOf(error), codeOf(error));
       return;
     } finally {
       client.off('close', abandon);

@@ -14,6 +14,14 @@ import { TLSSocket } from 'node:tls';
 /** Idle time after which TCP asks whether the other side is still there. It finds dead peers and keeps NATs open. */
 const KEEP_ALIVE_AFTER_MS = 60_000;
 
+/** A connection in the making. */
+export interface Opening {
+  /** Destroying it gives up. */
+  readonly socket: Socket;
+  /** Resolves when the socket is a way to the destination; rejects, the socket destroyed, when it will never be one. */
+  readonly ready: Promise<void>;
+}
+
 /** A socket on its way to `host`:`port`, trying both address families (RFC 8305). */
 export function connectDirectly(host: string, port: number): Socket {
   return netConnect({ host, port, autoSelectFamily: true, allowHalfOpen: true });

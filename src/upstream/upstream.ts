@@ -1,14 +1,12 @@
 /**
  * The way out: requests to the real API (`DBPROXY_UPSTREAM_URL`) over undici, with bytes, headers and order as given.
- * Used for forwarded requests and for checkpoint calls alike. Nothing here times out on a model that thinks.
+ * Used for checkpoint calls and look-ups of models. Nothing here times out on a model that thinks.
  */
 import { Agent, type Dispatcher } from 'undici';
 import type { Readable } from 'node:stream';
-import { UpstreamProtocolError, UpstreamUnreachableError, type ProxyError } from '../errors.ts';
+import { ProxyError, UpstreamProtocolError, UpstreamUnreachableError } from '../errors.ts';
 import type { RawHeaders } from '../wire/headers.ts';
-
-/** Time for a TCP and TLS connection to be made. */
-const CONNECT_TIMEOUT_MS = 30_000;
+import { UpstreamConnector, type ConnectorOptions } from './connector.ts';
 
 export interface UpstreamRequest {
   readonly method: string;
@@ -46,13 +44,6 @@ export interface Upstream {
   close(): Promise<void>;
 }
 
-export interface UpstreamOptions {
-  /** Where the API is: `https://api.anthropic.com`, with a path prefix where a gateway has one. */
-  readonly url: URL;
-  /** CA certificates to trust beside the built-in ones (PEM), or undefined for the built-in ones only. */
-  readonly ca?: readonly string[] | undefined;
-}
-
 /** undici gives raw headers as buffers; the wire is latin1 (RFC 9110, 5.5). */
 function rawList(headers: Dispatcher.DispatchController['rawHeaders']): string[] {
   if (!Array.isArray(headers)) return [];
@@ -60,6 +51,7 @@ function rawList(headers: Dispatcher.DispatchController['rawHeaders']): string[]
 }
 
 function toProxyError(error: Error, origin: string): ProxyError {
+  if (error instanceof ProxyError) return error;
   const code = (error as { code?: unknown }).code;
   const detail = typeof code === 'string' ? code : error.name;
   if (typeof code === 'string' && (code.startsWith('HPE_') || code === 'UND_ERR_RESPONSE')) {
@@ -75,18 +67,21 @@ function toProxyError(error: Error, origin: string): ProxyError {
   );
 }
 
-/** Opens the way to `options.url`. Connections are made when needed and kept alive. */
-export function openUpstream(options: UpstreamOptions): Upstream {
+/** Opens the way to `options.url`, which may have a path prefix as gateways do. Connections are made when needed and kept alive. */
+export function openUpstream(options: ConnectorOptions): Upstream {
   const origin = options.url.origin;
   const prefix = options.url.pathname.replace(/\/$/, '');
+  const connector = new UpstreamConnector(options);
   const agent = new Agent({
     allowH2: false,
     headersTimeout: 0,
     bodyTimeout: 0,
-    connect: {
-      timeout: CONNECT_TIMEOUT_MS,
-      minVersion: 'TLSv1.2',
-      ...(options.ca === undefined ? {} : { ca: [...options.ca] }),
+    // There is one origin, so what undici says about it is known.
+    connect: (_origin, callback) => {
+      connector.connect().then(
+        (socket) => callback(null, socket),
+        (error: unknown) => callback(error instanceof Error ? error : new Error(String(error)), null),
+      );
     },
   });
 
@@ -145,6 +140,9 @@ export function openUpstream(options: UpstreamOptions): Upstream {
         resume: () => controller?.resume(),
       };
     },
-    close: () => agent.destroy(),
+    close: async () => {
+      connector.close();
+      await agent.destroy();
+    },
   };
 }

@@ -54,8 +54,9 @@ export function headerValue(raw: RawHeaders, name: string): string | undefined {
   return undefined;
 }
 
-/** True when a message with these headers has a body to read (RFC 9112, 6.3, for requests). */
-export function announcesBody(raw: RawHeaders): boolean {
-  const length = headerValue(raw, 'content-length');
-  return headerValue(raw, 'transfer-encoding') !== undefined || (length !== undefined && length.trim() !== '0');
+/** How often a header (lower-case `name`) stands in the list. */
+export function countOf(raw: RawHeaders, name: string): number {
+  let count = 0;
+  for (let at = 0; at + 1 < raw.length; at += 2) if (raw[at]?.toLowerCase() === name) count += 1;
+  return count;
 }

@@ -6,12 +6,14 @@ import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { benchDataPath } from './data-path.ts';
 import { printComparisons, printTable } from './figures.ts';
+import { benchMemory } from './memory.ts';
 import { benchServing } from './serving.ts';
+import { benchStart } from './start.ts';
 
 const { comparisons, figures: lag, nginx } = await benchDataPath();
 printComparisons(comparisons);
 if (nginx === null) console.log('nginx is not installed: nothing to compare with (apt-get install nginx-light)');
-const figures = [...lag, ...(await benchServing())];
+const figures = [...lag, ...(await benchServing()), ...(await benchMemory()), ...(await benchStart())];
 printTable(figures);
 
 const machine = { node: process.version, cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, nginx };

@@ -28,10 +28,10 @@ export interface Bench {
   close(): Promise<void>;
 }
 
-async function startApi(certs: string): Promise<{ child: ChildProcess; port: number }> {
+async function startApi(certs: string, more: readonly string[]): Promise<{ child: ChildProcess; port: number }> {
   const args = ['--import', 'tsx', 'src/simulated-api/main.ts', '--lean', '--record', '0'];
   const tls = ['--tls-cert', join(certs, 'localhost.pem'), '--tls-key', join(certs, 'localhost-key.pem')];
-  const child = spawn(process.execPath, [...args, ...tls], { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [...args, ...tls, ...more], { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
   const [line] = (await once(child.stdout, 'data')) as [Buffer];
   const port = Number(/:(\d+)/.exec(line.toString().replace('https:', ''))?.[1]);
   return { child, port };
@@ -54,12 +54,15 @@ async function end(child: ChildProcess): Promise<void> {
   await once(child, 'exit');
 }
 
-/** Starts everything. `env` goes to the proxy. */
-export async function startBench(env: Record<string, string> = {}): Promise<Bench> {
+/** Starts everything. `env` goes to the proxy, `apiArguments` to the simulated API. */
+export async function startBench(
+  env: Record<string, string> = {},
+  apiArguments: readonly string[] = [],
+): Promise<Bench> {
   const directory = mkdtempSync(join(tmpdir(), 'dbproxy-bench-'));
   const certs = join(directory, 'api-certs');
   const { caPem, caPath } = await openCertificates({ directory: certs, now: () => new Date(), log: silentLog });
-  const api = await startApi(certs);
+  const api = await startApi(certs, apiArguments);
   const proxy = await startProxyProcess({
     DBPROXY_DATA_DIR: join(directory, 'proxy'),
     DBPROXY_PROXY_PORT: '0',

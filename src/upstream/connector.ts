@@ -1,0 +1,127 @@
+/** Makes the connections to the upstream, for forwarded requests and for undici alike: TCP, a proxy's tunnel, TLS. */
+import { performance } from 'node:perf_hooks';
+import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { ProxyError, UpstreamUnreachableError } from '../errors.ts';
+import type { Destination } from './outbound-proxy.ts';
+import { CONNECT_TIMEOUT_MS, DIRECT, errorName, serverName, type WayOut } from './way-out.ts';
+
+export interface ConnectorOptions {
+  readonly url: URL;
+  /** CA certificates to trust instead of the built-in ones and those of `NODE_EXTRA_CA_CERTS` (PEM). */
+  readonly ca?: readonly string[] | undefined;
+  /** Straight to the upstream where it is not given. */
+  readonly wayOut?: WayOut | undefined;
+  /** Default 30 s, for everything together. */
+  readonly connectTimeoutMs?: number | undefined;
+}
+
+export class UpstreamConnector {
+  readonly #options: ConnectorOptions;
+  readonly #to: Destination;
+  /** Connections in the making, and tunnels. */
+  readonly #sockets = new Set<Socket>();
+  #closed = false;
+  /** The last session, which spares the next handshake its certificates. */
+  #session: Buffer | undefined;
+
+  constructor(options: ConnectorOptions) {
+    const { hostname, port, protocol } = options.url;
+    const secure = protocol === 'https:';
+    this.#options = options;
+    this.#to = {
+      secure,
+      host: hostname.replace(/^\[|\]$/g, ''),
+      port: port === '' ? (secure ? 443 : 80) : Number(port),
+    };
+  }
+
+  /**
+   * A new connection, ready for a request. It has a listener for errors, which show as `close`.
+   *
+   * @throws UpstreamUnreachableError
+   */
+  async connect(): Promise<Socket> {
+    const { connectTimeoutMs = CONNECT_TIMEOUT_MS, url, wayOut = DIRECT } = this.#options;
+    const deadline = performance.now() + connectTimeoutMs;
+    try {
+      const below = wayOut.proxyFor(this.#to) === null ? undefined : await this.#tunnel(wayOut, connectTimeoutMs);
+      const socket = this.#secure(below);
+      if (socket !== below) await this.#made(socket, deadline - performance.now());
+      socket.setNoDelay(true);
+      socket.setKeepAlive(true, 60_000);
+      return socket;
+    } catch (error) {
+      if (error instanceof ProxyError) throw error;
+      const name = error instanceof Error ? errorName(error) : 'unknown';
+      // A network that looks into TLS signs with a CA of its own.
+      const hint = /CERT|ISSUER/.test(name)
+        ? 'check NODE_EXTRA_CA_CERTS'
+        : 'check the network and DBPROXY_UPSTREAM_URL';
+      throw new UpstreamUnreachableError(`cannot reach ${url.origin} (${name}); ${hint}`, { cause: error });
+    }
+  }
+
+  /** Gives up the connections in the making. */
+  close(): void {
+    this.#closed = true;
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  async #tunnel(wayOut: WayOut, timeoutMs: number): Promise<Socket> {
+    const { socket, ready } = wayOut.open(this.#to, { timeoutMs });
+    this.#watch(socket);
+    await ready;
+    return socket;
+  }
+
+  /** TLS on top of a tunnel, or a connection of its own; the tunnel itself where the upstream is plain. */
+  #secure(below: Socket | undefined): Socket {
+    const { host, port, secure } = this.#to;
+    if (!secure) return below ?? connectTcp({ host, port });
+    const { ca } = this.#options;
+    const socket: TLSSocket = connectTls({
+      // With a tunnel, `host` is still the name that the certificate has to be for.
+      host,
+      port,
+      ...(below === undefined ? {} : { socket: below }),
+      servername: serverName(host),
+      minVersion: 'TLSv1.2',
+      ALPNProtocols: ['http/1.1'],
+      ...(ca === undefined ? {} : { ca: [...ca] }),
+      ...(this.#session === undefined ? {} : { session: this.#session }),
+    });
+    return socket.on('session', (session) => {
+      this.#session = session;
+    });
+  }
+
+  /** Waits for a connection to be made. */
+  #made(socket: Socket, timeoutMs: number): Promise<void> {
+    this.#watch(socket);
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        socket.destroy(Object.assign(new Error('the connection timed out'), { code: 'ETIMEDOUT' }));
+      }, timeoutMs);
+      const onClose = (): void => reject(Object.assign(new Error('closed'), { code: 'ECONNABORTED' }));
+      const settle = (): void => {
+        clearTimeout(timer);
+        socket.off('close', onClose).off('error', reject);
+      };
+      socket.once('error', reject).once('close', onClose).once('close', settle);
+      socket.once(this.#to.secure ? 'secureConnect' : 'connect', () => {
+        settle();
+        this.#sockets.delete(socket);
+        resolve();
+      });
+    });
+  }
+
+  #watch(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
+    // An error shows as `close`; without a listener it would end the process.
+    socket.on('error', () => undefined);
+    if (this.#closed) socket.destroy();
+  }
+}

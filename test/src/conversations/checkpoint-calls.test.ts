@@ -1,0 +1,207 @@
+import { expect } from 'chai';
+import { checkpointId, conversationId, timestamp, turnId } from '../../../machines/units.ts';
+import { CheckpointCalls } from '../../../src/conversations/checkpoint-calls.ts';
+import { CheckpointIndex } from '../../../src/conversations/checkpoint-index.ts';
+import { readLineage } from '../../../src/conversations/lineage-reader.ts';
+import { CheckpointError } from '../../../src/errors.ts';
+import { silentLog } from '../../../src/log.ts';
+import type { Upstream, UpstreamEvents } from '../../../src/upstream/upstream.ts';
+import { lineageOf, wholeOf } from '../../../src/wire/lineage.ts';
+import { historyFrom, type History, type Message } from '../../../src/wire/message-request.ts';
+import { requestBody } from '../../support/histories.ts';
+
+const ONE = conversationId('one');
+const TWO = conversationId('two');
+const user = (content: string): Message => ({ role: 'user', content });
+const HELLO = [user('hello')];
+
+describe('checkpoint calls', () => {
+  const index = new CheckpointIndex();
+  let raised: UpstreamEvents[];
+  let calls: CheckpointCalls;
+  beforeEach(() => {
+    raised = [];
+    const upstream: Upstream = {
+      origin: 'http://nowhere',
+      send(_, events) {
+        raised.push(events);
+        return { abort: () => undefined, resume: () => undefined };
+      },
+      close: () => Promise.resolve(),
+    };
+    calls = new CheckpointCalls({ upstream, index, log: silentLog, now: () => timestamp(5) });
+  });
+
+  const hold = (messages: readonly Message[], conversation = ONE, body = requestBody(messages)): void =>
+    calls.hold(conversation, {
+      path: '/v1/messages',
+      headers: [],
+      body,
+      model: 'm',
+      prefix: wholeOf(lineageOf(messages)),
+      room: 50_000,
+    });
+  const compute = (conversation = ONE, signal = new AbortController().signal) =>
+    calls.compute({ conversation, turn: turnId(1), attempt: 1 }, signal);
+  const answer = (summary: string): void => {
+    const events = raised.at(-1);
+    events?.onHead(200, 'OK', []);
+    for (const event of [
+      { type: 'content_block_start', index: 0, content_block: { type: 'text', text: summary } },
+      { type: 'message_stop' },
+    ]) {
+      events?.onData(Buffer.from(`data: ${JSON.stringify(event)}\n\n`));
+    }
+    events?.onEnd([]);
+  };
+  const failure = async (work: Promise<unknown>): Promise<unknown> => {
+    try {
+      return await work;
+    } catch (error) {
+      return error;
+    }
+  };
+
+  it('put what they bring into the index, under what it summarises', async () => {
+    hold(HELLO);
+    const work = compute();
+    answer('it');
+    const { id, anchorMessages } = await work;
+    const covering = index.find(lineageOf([...HELLO, user('more')]), timestamp(5));
+    expect(covering?.checkpoint).to.include({ id, summary: 'it', conversation: ONE, model: 'm', createdAt: 5 });
+    expect(anchorMessages).to.equal(1);
+    expect(checkpointId(id)).to.match(/^[\w-]{36}$/);
+  });
+
+  it('need a request to be made from', async () => {
+    expect(await failure(compute()))
+      .to.be.instanceOf(CheckpointError)
+      .and.to.include({ failure: 'rejected' });
+    hold(HELLO);
+    calls.release(ONE);
+    expect(await failure(compute())).to.include({ failure: 'rejected' });
+    expect(raised).to.have.length(0);
+  });
+
+  it('are refused for a request that is none', async () => {
+    hold(HELLO, ONE, Buffer.from('hello'));
+    expect(await failure(compute())).to.include({ failure: 'rejected' });
+    expect(calls.size).to.equal(0);
+  });
+
+  it('bring nothing when they were aborted, however good the answer', async () => {
+    const before = index.size;
+    hold([user('aborted')]);
+    const controller = new AbortController();
+    const work = compute(ONE, controller.signal);
+    controller.abort();
+    answer('late');
+    expect(await failure(work)).to.be.instanceOf(Error);
+    expect(index.size).to.equal(before);
+    expect(calls.size).to.equal(0);
+  });
+
+  it('bring nothing when they were aborted in the moment of the answer', async () => {
+    const before = index.size;
+    hold([user('at the last moment')]);
+    const controller = new AbortController();
+    const work = compute(ONE, controller.signal);
+    answer('late');
+    controller.abort();
+    expect(await failure(work)).to.be.instanceOf(Error);
+    expect(index.size).to.equal(before);
+  });
+
+  it('are counted while they run', async () => {
+    hold(HELLO);
+    hold(HELLO, TWO);
+    const [first, second] = [compute(ONE), compute(TWO)];
+    expect(calls.size).to.equal(2);
+    answer('two');
+    await second;
+    expect(calls.size).to.equal(1);
+    raised[0]?.onHead(500, 'x', []);
+    raised[0]?.onEnd([]);
+    expect(await failure(first)).to.include({ failure: 'transient' });
+    expect(calls.size).to.equal(0);
+  });
+
+  it('concern a conversation while they run, and while a request is kept for the next try', async () => {
+    expect(calls.concerns(ONE)).to.equal(false);
+    hold(HELLO);
+    expect(calls.concerns(ONE)).to.equal(true);
+    const work = compute();
+    calls.release(ONE);
+    expect(calls.concerns(ONE)).to.equal(true);
+    answer('x');
+    await work;
+    expect(calls.concerns(ONE)).to.equal(false);
+  });
+
+  it('say whether a history goes on from what they summarise', async () => {
+    const other = lineageOf([user('other')]);
+    expect(calls.isExtendedBy(ONE, other), 'no call').to.equal(true);
+    hold(HELLO);
+    expect(calls.isExtendedBy(ONE, other), 'about to be tried').to.equal(false);
+    const work = compute();
+    hold([user('other')]);
+    expect(calls.isExtendedBy(ONE, other), 'running').to.equal(false);
+    expect(calls.isExtendedBy(ONE, lineageOf([...HELLO, user('more')]))).to.equal(true);
+    expect(calls.isExtendedBy(TWO, other)).to.equal(true);
+    answer('x');
+    await work;
+    expect(calls.isExtendedBy(ONE, other), 'ended, with a newer request kept').to.equal(true);
+  });
+
+  it('can be waited for by whom they concern, whether they succeed or fail', async () => {
+    hold(HELLO);
+    const work = failure(compute());
+    expect(calls.awaited(lineageOf([user('other')]))).to.equal(null);
+    const awaited = calls.awaited(lineageOf([...HELLO, user('more')]));
+    raised[0]?.onHead(400, 'x', []);
+    raised[0]?.onEnd([]);
+    expect(await awaited).to.equal(undefined);
+    await work;
+    expect(calls.awaited(lineageOf(HELLO))).to.equal(null);
+  });
+
+  it('of a conversation do not end with an older one of it', async () => {
+    hold([user('old')]);
+    const controller = new AbortController();
+    const old = failure(compute(ONE, controller.signal));
+    hold(HELLO);
+    const now = compute();
+    controller.abort();
+    await old;
+    expect(calls.size).to.equal(1);
+    expect(calls.awaited(lineageOf(HELLO))).not.to.equal(null);
+    answer('x');
+    await now;
+    expect(calls.size).to.equal(0);
+  });
+});
+
+describe('histories read in slices', () => {
+  it('are read as a whole', async () => {
+    const messages = [user('a'), user('b')];
+    expect(await readLineage(historyFrom(messages))).to.deep.equal(lineageOf(messages));
+    expect(await readLineage(historyFrom([]))).to.have.length(0);
+  });
+
+  it('are not read when a message is of no known shape', async () => {
+    const broken: History = { length: 2, message: (at) => (at === 0 ? user('a') : null) };
+    expect(await readLineage(broken)).to.equal(null);
+  });
+
+  it('let others work in between', async () => {
+    const messages = Array.from({ length: 400 }, (_, at) => user(`${at} ${'x'.repeat(60_000)}`));
+    let turns = 0;
+    const timer = setInterval(() => (turns += 1), 1);
+    const began = performance.now();
+    const lineage = await readLineage(historyFrom(messages));
+    const took = performance.now() - began;
+    clearInterval(timer);
+    expect(lineage).to.have.length(400);
+    if (took > 20) expect(turns).to.be.greaterThan(1);
+  });
+});

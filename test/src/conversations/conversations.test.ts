@@ -1,0 +1,486 @@
+import { expect } from 'chai';
+import { conversationId } from '../../../machines/units.ts';
+import { speakerOf } from '../../../src/conversations/conversations.ts';
+import { readMessageRequest, type Message } from '../../../src/wire/message-request.ts';
+import { requestBody } from '../../support/histories.ts';
+import { compactionOf, Desk, INSTRUCTION, seenOf, servedText, settle, type Asking } from './desk.ts';
+
+const user = (content: Message['content']): Message => ({ role: 'user', content });
+const assistant = (content: Message['content']): Message => ({ role: 'assistant', content });
+
+const LOW = 20_000;
+const CHECKPOINT = 130_000;
+const SWAP = 153_000;
+const S1 = conversationId('s1');
+
+const HISTORY = [user('one')];
+const LONGER = [...HISTORY, assistant('two'), user('three')];
+const LONGEST = [...LONGER, assistant('four'), user('five')];
+
+describe('conversations', () => {
+  let desk: Desk;
+  beforeEach(() => {
+    desk = new Desk();
+  });
+  afterEach(() => desk.stop());
+
+  const phase = (id = S1): string => desk.conversations.phase(id);
+  const context = (id = S1) => desk.conversations.snapshot(id)?.context;
+  const checkpointed = async (messages = HISTORY, used = CHECKPOINT): Promise<void> => {
+    await desk.turn({ messages }, used);
+    desk.pending.succeed('SUMMARY');
+    await settle();
+  };
+  const continued = (summary: string): Message =>
+    user(
+      `This session is being continued from a previous conversation that ran out of context.\n\nSummary:\n${summary}`,
+    );
+
+  it('go from IDLE over CHECKPOINTING and WAL_ACTIVE to SWAP_READY', async () => {
+    await desk.turn({ messages: HISTORY }, LOW);
+    expect(phase()).to.equal('IDLE');
+    await desk.turn({ messages: LONGER }, CHECKPOINT);
+    expect(phase()).to.equal('CHECKPOINTING');
+    desk.pending.succeed('SUMMARY');
+    await settle();
+    expect(phase()).to.equal('WAL_ACTIVE');
+    await desk.turn({ messages: LONGEST }, SWAP);
+    expect(phase()).to.equal('SWAP_READY');
+    expect(desk.events('phase.changed').map(({ fields }) => fields['to'])).to.deep.equal([
+      'CHECKPOINTING',
+      'WAL_ACTIVE',
+      'SWAP_READY',
+    ]);
+    expect(desk.sent).to.have.length(1);
+  });
+
+  it('are counted, and forgotten after two hours', async () => {
+    await desk.turn({ messages: HISTORY }, LOW);
+    await desk.turn({ messages: HISTORY, session: 's2' }, LOW);
+    expect(desk.conversations.size).to.equal(2);
+    await desk.pass(7_000_000);
+    await desk.turn({ messages: LONGER }, LOW);
+    await desk.pass(500_000);
+    expect(desk.conversations.size).to.equal(1);
+    expect(desk.conversations.nearest({ session: 's2', agent: null })).to.equal(null);
+    expect(desk.conversations.nearest({ session: 's1', agent: null })).to.equal('s1');
+  });
+
+  it('begin anew when they were forgotten', async () => {
+    await checkpointed();
+    await desk.pass(8_000_000);
+    expect(desk.conversations.size).to.equal(0);
+    expect(phase()).to.equal('IDLE');
+    // What was computed is still there for whoever goes on from it, until it expires itself.
+    expect(servedText(await desk.compact({ messages: LONGER }))).to.include('SUMMARY');
+    await desk.turn({ messages: LONGER }, LOW);
+    expect(desk.conversations.size).to.equal(1);
+  });
+
+  it('end a call under way when they are forgotten', async () => {
+    await desk.turn({ messages: HISTORY }, CHECKPOINT);
+    await desk.pass(8_000_000);
+    expect(desk.pending.aborted).to.equal(true);
+    desk.pending.succeed('too late');
+    await settle();
+    expect(desk.index.size).to.equal(0);
+    expect(desk.calls.size).to.equal(0);
+  });
+
+  describe('ask for a summary', () => {
+    it('with the last request as it was, under its path and with its headers, credentials included', async () => {
+      await desk.turn({ messages: LONGER }, CHECKPOINT);
+      const { body, request, messages } = desk.pending;
+      expect(messages).to.deep.equal(LONGER);
+      expect(request).to.include({ method: 'POST', path: '/v1/messages?beta=true' });
+      expect(request.headers.join()).to.include('x-api-key,sk-test');
+      expect(body).to.include(JSON.stringify(LONGER).slice(1, -1));
+    });
+
+    it('at the very threshold, and not below', async () => {
+      await desk.turn({ messages: HISTORY }, 125_999);
+      expect(desk.sent).to.have.length(0);
+      await desk.turn({ messages: LONGER }, 126_000);
+      expect(desk.sent).to.have.length(1);
+    });
+
+    it('by the window of the model', async () => {
+      const long: Partial<Asking> = { model: 'claude-opus-5-5', maxTokens: 128_000 };
+      await desk.turn({ messages: HISTORY, ...long }, 600_000);
+      expect(desk.sent).to.have.length(0);
+      await desk.turn({ messages: HISTORY, ...long }, 690_000);
+      expect(desk.sent).to.have.length(1);
+      expect(context()).to.include({ effectiveWindow: 980_000, model: 'claude-opus-5-5' });
+    });
+
+    it('by the long window when more is in use than the short one holds', async () => {
+      await desk.turn({ messages: HISTORY }, 250_000);
+      expect(context()?.effectiveWindow).to.equal(980_000);
+      expect(desk.sent).to.have.length(0);
+    });
+
+    it('of one conversation at a time, of several at once', async () => {
+      await desk.turn({ messages: HISTORY }, CHECKPOINT);
+      await desk.turn({ messages: LONGER }, SWAP);
+      expect(desk.sent).to.have.length(1);
+      await desk.turn({ messages: HISTORY, session: 's2' }, CHECKPOINT);
+      expect(desk.sent).to.have.length(2);
+      expect(desk.calls.size).to.equal(2);
+    });
+
+    it('once only while a checkpoint covers the history', async () => {
+      await checkpointed();
+      await desk.turn({ messages: LONGER }, CHECKPOINT);
+      await desk.turn({ messages: LONGEST }, SWAP);
+      expect(desk.sent).to.have.length(1);
+    });
+
+    it('not at all when another session has one already', async () => {
+      await checkpointed();
+      await desk.turn({ messages: LONGER, session: 'fork' }, CHECKPOINT);
+      expect(desk.sent).to.have.length(1);
+      expect(phase(conversationId('fork'))).to.equal('WAL_ACTIVE');
+    });
+
+    it('again after a failure, with the newest request, after a while', async () => {
+      await desk.turn({ messages: HISTORY }, CHECKPOINT);
+      desk.pending.fail(529);
+      await settle();
+      expect(phase()).to.equal('IDLE');
+      await desk.turn({ messages: LONGER }, CHECKPOINT);
+      expect(desk.sent).to.have.length(1);
+      await desk.pass(2_000);
+      expect(desk.sent).to.have.length(2);
+      expect(desk.pending.messages).to.deep.equal(LONGER);
+    });
+
+    it('again when the API says, and three times at most', async () => {
+      await desk.turn({ messages: HISTORY }, CHECKPOINT);
+      for (let times = 1; times <= 3; times += 1) {
+        expect(desk.sent).to.have.length(times);
+        desk.pending.fail(429, 'rate_limit_error', ['retry-after', '30']);
+        await settle();
+        await desk.pass(29_999);
+        expect(desk.sent).to.have.length(times);
+        await desk.pass(1);
+      }
+      await desk.turn({ messages: LONGER }, SWAP);
+      await desk.pass(1_000_000);
+      expect(desk.sent).to.have.length(3);
+      expect(desk.calls.concerns(S1)).to.equal(false);
+    });
+
+    it('again with the next turn when this request was refused', async () => {
+      await desk.turn({ messages: HISTORY }, CHECKPOINT);
+      desk.pending.fail(400);
+      await settle();
+      await desk.pass(100_000);
+      expect(desk.sent).to.have.length(1);
+      await desk.turn({ messages: LONGER }, CHECKPOINT);
+      expect(desk.sent).to.have.length(2);
+    });
+
+    it('never again in this history when it no longer fits', async () => {
+      await desk.turn({ messages: HISTORY }, SWAP);
+      desk.pending.fail(400, 'prompt is too long: 1 tokens > 0 maximum');
+      await settle();
+      await desk.turn({ messages: LONGER }, SWAP);
+      await desk.pass(100_000);
+      expect(desk.sent).to.have.length(1);
+    });
+
+    it('not of a history that cannot be read', async () => {
+      await desk.turn(
+        { messages: [...HISTORY, { role: 'assistant', content: null } as unknown as Message, user('x')] },
+        CHECKPOINT,
+      );
+      expect(desk.sent).to.have.length(0);
+      expect(phase()).to.equal('IDLE');
+    });
+
+    it('not of a turn whose answer never ended', () => {
+      desk.begin({ messages: HISTORY });
+      expect(desk.sent).to.have.length(0);
+    });
+  });
+
+  describe('that were rewound or edited', () => {
+    it('lose a call about a history that was left', async () => {
+      await desk.turn({ messages: LONGER }, CHECKPOINT);
+      const first = desk.pending;
+      await desk.turn({ messages: [...HISTORY, assistant('two'), user('something else')] }, LOW);
+      expect(first.aborted).to.equal(true);
+      first.succeed('too late');
+      await settle();
+      expect(desk.index.size).to.equal(0);
+      expect(phase()).to.equal('IDLE');
+    });
+
+    it('keep a call about a beginning that is still theirs', async () => {
+      await desk.turn({ messages: LONGER }, CHECKPOINT);
+      await desk.turn({ messages: [...LONGER, assistant('x'), user('y')] }, CHECKPOINT);
+      expect(desk.pending.aborted).to.equal(false);
+    });
+
+    it('lose a checkpoint that they went back behind, and get another', async () => {
+      await checkpointed(LONGER);
+      await desk.turn({ messages: HISTORY }, LOW);
+      expect(phase()).to.equal('IDLE');
+      await desk.turn({ messages: [...HISTORY, assistant('other'), user('way')] }, CHECKPOINT);
+      expect(desk.sent).to.have.length(2);
+    });
+
+    it('find it again when they come back', async () => {
+      await checkpointed(LONGER);
+      await desk.turn({ messages: HISTORY }, LOW);
+      await desk.turn({ messages: LONGEST }, CHECKPOINT);
+      expect(phase()).to.equal('WAL_ACTIVE');
+      expect(desk.sent).to.have.length(1);
+    });
+  });
+
+  describe('that were compacted', () => {
+    it('go on from the summary that was served, and say so', async () => {
+      await checkpointed();
+      const summary = servedText(await desk.compact({ messages: LONGER }));
+      expect(phase()).to.equal('SWAP_READY');
+      await desk.turn({ messages: [continued(summary), assistant('two'), user('next')], compacted: true }, LOW);
+      expect(desk.events('history.replaced').map(({ fields }) => fields)).to.deep.equal([
+        { conversation: 's1', confirmed: true },
+      ]);
+      expect(phase()).to.equal('IDLE');
+      expect(context()?.counters).to.include({ served: 1, confirmed: 1 });
+    });
+
+    it('are known by the summary’s text where the client sends no headers', async () => {
+      await checkpointed();
+      const summary = servedText(await desk.compact({ messages: LONGER, class: null }, { merged: true })).replace(
+        /\n+/g,
+        '\n\n',
+      );
+      await desk.turn({ messages: [continued(summary), user('next')], class: null }, LOW);
+      expect(desk.events('history.replaced').map(({ fields }) => fields)).to.deep.equal([
+        { conversation: 's1', confirmed: true },
+      ]);
+    });
+
+    it('also when somebody else of that session spoke in between (older clients)', async () => {
+      await desk.turn({ messages: HISTORY, class: null }, CHECKPOINT);
+      desk.pending.succeed('SUMMARY');
+      await settle();
+      await desk.turn({ messages: [user('Warmup')], class: null }, LOW);
+      const summary = servedText(await desk.compact({ messages: LONGER, class: null }));
+      const next = await desk.turn({ messages: [continued(summary), user('next')], class: null }, LOW);
+      expect(next).to.equal(S1);
+      expect(desk.events('history.replaced').map(({ fields }) => fields)).to.deep.equal([
+        { conversation: 's1', confirmed: true },
+      ]);
+    });
+
+    it('go on from a summary of the API’s own', async () => {
+      await desk.turn({ messages: HISTORY }, LOW);
+      await desk.compact({ messages: LONGER });
+      desk.conversations.notePassed(S1);
+      await desk.turn({ messages: [continued('the API wrote this'), user('next')], compacted: true }, LOW);
+      expect(desk.events('history.replaced').map(({ fields }) => fields)).to.deep.equal([
+        { conversation: 's1', confirmed: false },
+      ]);
+    });
+
+    it('keep their checkpoint when the client did not take the summary', async () => {
+      await checkpointed();
+      await desk.compact({ messages: LONGER });
+      await desk.turn({ messages: LONGEST }, SWAP);
+      expect(phase()).to.equal('SWAP_READY');
+      expect(servedText(await desk.compact({ messages: LONGEST }))).to.include('SUMMARY');
+      expect(desk.events('history.replaced')).to.have.length(0);
+    });
+
+    it('are checkpointed and compacted a second time', async () => {
+      await checkpointed();
+      const first = servedText(await desk.compact({ messages: LONGER }));
+      const second = [continued(first), assistant('two'), user('next')];
+      await desk.turn({ messages: second, compacted: true }, LOW);
+      await desk.turn({ messages: [...second, assistant('a'), user('b')] }, CHECKPOINT);
+      expect(desk.sent).to.have.length(2);
+      desk.pending.succeed('SECOND');
+      await settle();
+      const text = servedText(await desk.compact({ messages: [...second, assistant('a'), user('b'), assistant('c')] }));
+      expect(text)
+        .to.match(/SECOND[^]*\nc\n/)
+        .and.not.include('SUMMARY');
+    });
+
+    it('end their call when the API wrote the summary', async () => {
+      await desk.turn({ messages: HISTORY }, CHECKPOINT);
+      await desk.compact({ messages: LONGER }, { words: 'short' });
+      desk.conversations.notePassed(S1);
+      await settle();
+      expect(desk.pending.aborted).to.equal(true);
+    });
+
+    it('by the client ahead of time keep all they have (2.1.330 can precompute)', async () => {
+      await checkpointed();
+      await desk.compact({ messages: LONGER });
+      expect(servedText(await desk.compact({ messages: LONGER }))).to.include('SUMMARY');
+      await desk.turn({ messages: LONGEST }, CHECKPOINT);
+      expect(phase()).to.equal('WAL_ACTIVE');
+    });
+  });
+
+  describe('of agents', () => {
+    it('are conversations of their own, with the parent’s session', async () => {
+      await checkpointed();
+      const agent = await desk.turn({ messages: [user('look into it')], agent: 'a1', class: 'subagent' }, CHECKPOINT);
+      expect(agent).to.equal('s1.a1');
+      expect(desk.sent).to.have.length(2);
+      expect(phase()).to.equal('WAL_ACTIVE');
+      expect(phase(agent)).to.equal('CHECKPOINTING');
+    });
+
+    it('compact for themselves', async () => {
+      const agent = { agent: 'a1', class: 'subagent' } as const;
+      await checkpointed();
+      await desk.turn({ messages: [user('look into it')], ...agent }, CHECKPOINT);
+      desk.pending.succeed('OF THE AGENT');
+      await settle();
+      const outcome = await desk.compact({ messages: [user('look into it'), assistant('yes')], agent: 'a1' });
+      expect(servedText(outcome)).to.include('OF THE AGENT');
+      expect(outcome.conversation).to.equal('s1.a1');
+      await desk.turn({ messages: [continued(servedText(outcome)), user('next')], ...agent }, LOW);
+      expect(desk.events('history.replaced').map(({ fields }) => fields)).to.deep.equal([
+        { conversation: 's1.a1', confirmed: true },
+      ]);
+      expect(phase()).to.equal('WAL_ACTIVE');
+    });
+
+    it('that are forks of the main history share what was computed for it', async () => {
+      await checkpointed();
+      const outcome = await desk.compact({
+        messages: [...LONGER, assistant('x'), user('<fork-boilerplate>…')],
+        agent: 'fork',
+      });
+      expect(servedText(outcome)).to.include('SUMMARY');
+    });
+
+    it('without headers do not disturb the main history (older clients)', async () => {
+      await desk.turn({ messages: HISTORY, class: null }, CHECKPOINT);
+      desk.pending.succeed('SUMMARY');
+      await settle();
+      await desk.turn({ messages: [user('Warmup')], class: null }, LOW);
+      expect(phase()).to.equal('WAL_ACTIVE');
+      expect(servedText(await desk.compact({ messages: LONGER, class: null }))).to.include('SUMMARY');
+    });
+  });
+
+  it('take no notice of what they do not know', async () => {
+    await checkpointed();
+    desk.conversations.send(S1, { type: 'no.such.event' } as never);
+    desk.conversations.send(conversationId('nobody'), { type: 'compaction.passed', at: desk.now() });
+    expect(phase()).to.equal('WAL_ACTIVE');
+    expect(phase(conversationId('nobody'))).to.equal('IDLE');
+  });
+
+  it('survive one of them that breaks, which begins anew', async () => {
+    await checkpointed();
+    await desk.turn({ messages: HISTORY, session: 's2' }, LOW);
+    const broken = {
+      type: 'history.replaced',
+      at: desk.now(),
+      get confirmed(): boolean {
+        throw new Error('made for a test');
+      },
+    } as const;
+    desk.conversations.send(S1, broken);
+    await settle();
+    expect(desk.events('conversation.failed').map(({ fields }) => fields)).to.deep.equal([
+      { conversation: 's1', message: 'made for a test' },
+    ]);
+    expect(desk.conversations.size).to.equal(1);
+    expect(await desk.turn({ messages: LONGER }, CHECKPOINT)).to.equal(S1);
+    expect(desk.conversations.size).to.equal(2);
+    expect(phase()).to.equal('WAL_ACTIVE');
+  });
+
+  it('say who has something to lose by the next request', async () => {
+    const speaker = { session: 's1', agent: null };
+    const { conversations } = desk;
+    expect(conversations.hasNothingToLose(speaker), 'unknown').to.equal(false);
+    await desk.turn({ messages: HISTORY }, LOW);
+    expect(conversations.hasNothingToLose(speaker), 'idle').to.equal(true);
+    await desk.turn({ messages: LONGER }, CHECKPOINT);
+    expect(conversations.hasNothingToLose(speaker), 'with a call').to.equal(false);
+    desk.pending.succeed('SUMMARY');
+    await settle();
+    expect(conversations.hasNothingToLose(speaker), 'with a checkpoint').to.equal(false);
+    await desk.turn({ messages: [user('other')] }, LOW);
+    expect(conversations.hasNothingToLose(speaker), 'another history').to.equal(true);
+  });
+
+  it('know when nothing can be served', async () => {
+    expect(desk.conversations.mayServe).to.equal(false);
+    await desk.turn({ messages: HISTORY }, CHECKPOINT);
+    expect(desk.conversations.mayServe).to.equal(true);
+    desk.pending.fail(400);
+    await settle();
+    expect(desk.conversations.mayServe).to.equal(false);
+    await desk.turn({ messages: LONGER }, CHECKPOINT);
+    desk.pending.succeed('SUMMARY');
+    await settle();
+    expect(desk.conversations.mayServe).to.equal(true);
+  });
+
+  it('tell the log nothing of what was said, and no credential', async () => {
+    await desk.turn({ messages: [user('SECRET')] }, CHECKPOINT);
+    desk.pending.succeed('SECRET');
+    await settle();
+    await desk.compact({ messages: [user('SECRET'), assistant('SECRET')] });
+    await desk.turn({ messages: [user('SECRET'), assistant('SECRET'), user('SECRET')] }, SWAP);
+    expect(desk.log.length).to.be.greaterThan(5);
+    expect(JSON.stringify(desk.log)).not.to.match(/SECRET|sk-test/);
+  });
+
+  it('hold nothing of what was said in their machines', async () => {
+    await desk.turn({ messages: [user('SECRET')] }, CHECKPOINT);
+    const running = JSON.stringify(desk.conversations.snapshot(S1));
+    desk.pending.succeed('SECRET');
+    await settle();
+    for (const snapshot of [running, JSON.stringify(desk.conversations.snapshot(S1))]) {
+      expect(snapshot)
+        .to.include('"used"')
+        .and.not.match(/SECRET|sk-test|summary/i);
+    }
+  });
+
+  it('let go of requests that nobody needs any more', async () => {
+    await desk.turn({ messages: HISTORY }, LOW);
+    expect(desk.calls.concerns(S1)).to.equal(false);
+    await desk.turn({ messages: LONGER }, CHECKPOINT);
+    expect(desk.calls.concerns(S1)).to.equal(true);
+    desk.pending.succeed('SUMMARY');
+    await settle();
+    expect(desk.calls.concerns(S1)).to.equal(false);
+    await desk.turn({ messages: LONGEST }, SWAP);
+    expect(desk.calls.concerns(S1)).to.equal(false);
+  });
+
+  it('are told who speaks by headers first, then by the body', () => {
+    const { seen } = seenOf({ messages: HISTORY, session: 'in the header', agent: 'a' });
+    expect(speakerOf(seen)).to.deep.equal({ session: 'in the header', agent: 'a' });
+    const { seen: old } = seenOf({ messages: HISTORY, session: 'in the body', class: null });
+    expect(speakerOf(old)).to.deep.equal({ session: 'in the body', agent: null });
+    const nobody = { ...old.labels, session: null };
+    const anonymous = readMessageRequest(requestBody(HISTORY));
+    if (anonymous === null) throw new Error('this is no message request');
+    expect(speakerOf({ labels: nobody, request: anonymous })).to.deep.equal({ session: null, agent: null });
+  });
+
+  it('meet the client’s own instruction as it is written', () => {
+    expect(compactionOf(HISTORY, 'words', true)).to.deep.equal([
+      user([
+        { type: 'text', text: 'one' },
+        { type: 'text', text: `${INSTRUCTION}\n\nAdditional Instructions:\nwords` },
+      ]),
+    ]);
+  });
+});

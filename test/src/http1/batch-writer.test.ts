@@ -1,0 +1,106 @@
+import { once } from 'node:events';
+import { connect, createServer, type Socket } from 'node:net';
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { BatchWriter } from '../../../src/http1/batch-writer.ts';
+import { portOf } from '../redirector/sockets.ts';
+
+const nextRound = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+describe('the batch writer', () => {
+  let near: Socket;
+  let far: Socket;
+  const server = createServer((socket) => {
+    far = socket;
+  });
+  before(async () => {
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+  });
+  beforeEach(async () => {
+    const coming = once(server, 'connection');
+    near = connect(portOf(server), '127.0.0.1').on('error', () => undefined);
+    await Promise.all([once(near, 'connect'), coming]);
+    far.on('error', () => undefined);
+  });
+  afterEach(() => {
+    near.destroy();
+    far.destroy();
+  });
+  after(() => void server.close());
+
+  it('writes every byte in its order, whatever the sizes, pauses and flushes', async () => {
+    const step = fc.record({
+      size: fc.oneof(fc.nat(200), fc.integer({ min: 8_000, max: 9_000 }), fc.integer({ min: 16_000, max: 90_000 })),
+      then: fc.constantFrom('go on', 'go on', 'wait', 'flush'),
+    });
+    const received: Buffer[] = [];
+    let arrived = 0;
+    let total = 0;
+    far.on('data', (chunk: Buffer) => {
+      received.push(chunk);
+      arrived += chunk.length;
+    });
+    const writer = new BatchWriter(near);
+    const sent: Buffer[] = [];
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 12 }), async (steps) => {
+        for (const { size, then } of steps) {
+          const bytes = Buffer.alloc(size, total % 251);
+          total += size;
+          sent.push(bytes);
+          writer.write(bytes);
+          if (then === 'wait') await nextRound();
+          if (then === 'flush') writer.flush();
+        }
+      }),
+      { numRuns: 60 },
+    );
+    writer.flush();
+    while (arrived < total) await once(far, 'data');
+    expect(Buffer.concat(received).equals(Buffer.concat(sent))).to.equal(true);
+  });
+
+  it('sends what is small at once and what is large in the next round at the latest', async () => {
+    const writer = new BatchWriter(near);
+    writer.write(Buffer.alloc(10));
+    expect(near.bytesWritten).to.equal(10);
+    writer.write(Buffer.alloc(16_384));
+    expect(near.bytesWritten).to.equal(10);
+    await nextRound();
+    await nextRound();
+    expect(near.bytesWritten).to.equal(16_394);
+    writer.write(Buffer.alloc(16_384));
+    writer.write(Buffer.alloc(1));
+    expect(near.bytesWritten).to.equal(32_779);
+  });
+
+  it('says when the source should wait, and that it may go on after `drain`', async () => {
+    const writer = new BatchWriter(near);
+    far.pause();
+    let written = 0;
+    while (writer.write(Buffer.alloc(65_536))) {
+      written += 65_536;
+      expect(written).to.be.below(64 * 1024 * 1024);
+      await nextRound();
+    }
+    expect(writer.full).to.equal(true);
+    expect(near.writableLength).to.be.within(256 * 1024, 512 * 1024);
+    const drained = once(near, 'drain');
+    far.resume();
+    await drained;
+    expect(writer.full).to.equal(false);
+  });
+
+  it('writes nothing to a socket that is gone, and throws nothing', async () => {
+    const writer = new BatchWriter(near);
+    writer.write(Buffer.alloc(16_384));
+    near.destroy();
+    await nextRound();
+    writer.write(Buffer.alloc(10));
+    writer.write(Buffer.alloc(100_000));
+    writer.flush();
+    await nextRound();
+    expect(near.destroyed).to.equal(true);
+  });
+});
