@@ -24,7 +24,8 @@ export type ListenerReport =
     }
   | { readonly type: 'listener.closed'; readonly name: ListenerName };
 
-interface ListenerContext extends ListenerInput {
+/** What a listener remembers. */
+export interface ListenerContext extends ListenerInput {
   readonly port: number | null;
   /** Failures in a row: attempts to bind, and sockets that failed before they had listened for a while. */
   readonly failures: number;

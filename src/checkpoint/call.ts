@@ -11,8 +11,11 @@ import { AnswerReader, readApiError, type Usage } from '../wire/answer.ts';
 import { headerValue, withoutHeaders, type RawHeaders } from '../wire/headers.ts';
 import { SseReader } from '../wire/sse.ts';
 
-/** An error body is read up to here. */
-const MAX_ERROR_BYTES = 64 * 1024;
+/** A body that is no stream is read up to here: an error, or a whole message. */
+const MAX_BODY_BYTES = 1024 * 1024;
+
+const isStream = (headers: RawHeaders): boolean =>
+  (headerValue(headers, 'content-type') ?? '').includes('text/event-stream');
 
 export interface CheckpointCall {
   /** Path and query of the conversation's last request. */
@@ -96,8 +99,8 @@ export function performCheckpointCall(
   return new Promise((resolve, reject) => {
     const reader = new AnswerReader({ keepText: true });
     const sse = new SseReader((event) => reader.takeEvent(event));
-    const errorBody: Buffer[] = [];
-    let errorBytes = 0;
+    const body: Buffer[] = [];
+    let bytes = 0;
     let head: { readonly status: number; readonly headers: RawHeaders } | undefined;
 
     const finish = (outcome: () => CheckpointResult): void => {
@@ -126,17 +129,18 @@ export function performCheckpointCall(
           head = { status, headers };
         },
         onData: (chunk) => {
-          if (head?.status === 200) sse.push(chunk);
-          else if (errorBytes < MAX_ERROR_BYTES) {
-            errorBody.push(chunk);
-            errorBytes += chunk.length;
+          if (head?.status === 200 && isStream(head.headers)) sse.push(chunk);
+          else if (bytes < MAX_BODY_BYTES) {
+            body.push(chunk);
+            bytes += chunk.length;
           }
           return true;
         },
         onEnd: () =>
           finish(() => {
-            if (head?.status !== 200)
-              throw statusError(head?.status ?? 0, head?.headers ?? [], Buffer.concat(errorBody));
+            if (head?.status !== 200) throw statusError(head?.status ?? 0, head?.headers ?? [], Buffer.concat(body));
+            // Asked for a stream, a gateway may still answer whole.
+            if (!isStream(head.headers)) reader.takeBody(Buffer.concat(body).toString('utf8'));
             const summary = summaryOf(reader);
             return { summary, usage: reader.usage, duration: milliseconds(performance.now() - began) };
           }),

@@ -120,7 +120,12 @@ describe('a side that does not read', () => {
       };
       const head = requestBytes({ ...request, body: PIECE });
       const end = head.indexOf('\r\n\r\n') + 4;
-      client.write(head.subarray(0, end).toString('latin1').replace(/(content-length: )\d+/, `$1${TOTAL}`));
+      client.write(
+        head
+          .subarray(0, end)
+          .toString('latin1')
+          .replace(/(content-length: )\d+/, `$1${TOTAL}`),
+      );
       const { sent } = pour(client.socket);
       const received = await coming;
       expect(await settled(sent)).to.be.below(TOTAL / 2);

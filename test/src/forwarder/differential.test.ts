@@ -184,7 +184,7 @@ async function readAnswer(bytes: Bytes, read: (head: Head) => Promise<Buffer>): 
   for (;;) {
     const head = await bytes.head();
     if (head === null) throw new Error(`no answer; there were ${bytes.pending.toString('latin1').slice(0, 200)}`);
-    if (/^HTTP\/1\.1 1/.test(head.line)) interim.push(head);
+    if (head.line.startsWith('HTTP/1.1 1')) interim.push(head);
     else return { interim, head, body: await read(head) };
   }
 }

@@ -50,7 +50,7 @@ export interface Pacing {
   readonly waits: readonly boolean[];
 }
 
-const TCHAR = [..."!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"];
+const TCHAR = Array.from("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
 const chars = (from: number, to: number): string[] =>
   Array.from({ length: to - from + 1 }, (_, at) => String.fromCharCode(from + at));
 const VISIBLE = [...chars(0x21, 0x7e), ...chars(0x80, 0xff)];

@@ -13,8 +13,7 @@ const ABORTED = 1_000;
 const ABREAST = 10;
 
 /** Node's list of what keeps the process alive; there is no typed name for it. */
-const activeHandles = (): unknown[] =>
-  (process as unknown as { _getActiveHandles(): unknown[] })._getActiveHandles();
+const activeHandles = (): unknown[] => (process as unknown as { _getActiveHandles(): unknown[] })._getActiveHandles();
 
 const openSockets = (): Socket[] => activeHandles().filter((handle) => handle instanceof Socket);
 
@@ -124,7 +123,8 @@ describe('after 10,000 requests and 1,000 aborted ones', () => {
     await Promise.all(clients.map((client) => keepAlive(client, 10)));
     // A socket's listeners may be fewer now: connections to the API that were in use are gone.
     const after = listeners();
-    for (const [event, count] of Object.entries(after)) expect(count, event).to.be.at.most(before.listeners[event] ?? 0);
+    for (const [event, count] of Object.entries(after))
+      expect(count, event).to.be.at.most(before.listeners[event] ?? 0);
     expect(rig.upstream.connections).to.be.at.most(ABREAST);
     expect(timers()).to.be.at.most(before.timers);
     await Promise.all(clients.map(close));

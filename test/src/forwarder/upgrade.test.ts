@@ -148,7 +148,7 @@ describe('a request to switch protocols', () => {
       'HTTP/1.1 426 Upgrade Required\r\ntransfer-encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n',
       OK.replace('ok', 'no'),
     ]) {
-      rig.upstream.serve = ({ send }) => void send(answer);
+      rig.upstream.serve = (request) => request.send(answer);
       client.write(requestBytes(UPGRADE));
       const received = await client.answer();
       expect([received.line, received.text]).to.deep.equal([answer.slice(0, answer.indexOf('\r\n')), 'no']);
@@ -187,7 +187,7 @@ describe('answers before the answer', () => {
     });
 
     it(`a refusal instead of 100-continue comes through without the body having been sent (${path})`, async () => {
-      rig.upstream.serve = ({ send }) => void send('HTTP/1.1 417 Expectation Failed\r\ncontent-length: 2\r\n\r\nno');
+      rig.upstream.serve = (request) => request.send('HTTP/1.1 417 Expectation Failed\r\ncontent-length: 2\r\n\r\nno');
       client.write(requestBytes({ method: 'POST', path, headers: ['expect', '100-continue', 'content-length', '9'] }));
       const answer = await client.answer('POST');
       expect([answer.status, answer.text]).to.deep.equal([417, 'no']);
@@ -225,8 +225,8 @@ describe('answers before the answer', () => {
   });
 
   it('a length beside chunks does not reach the client', async () => {
-    rig.upstream.serve = ({ send }) =>
-      void send('HTTP/1.1 200 OK\r\ncontent-length: 9\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n');
+    rig.upstream.serve = (request) =>
+      request.send('HTTP/1.1 200 OK\r\ncontent-length: 9\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n');
     client.write(requestBytes({ path: '/api/x' }));
     const answer = await client.answer();
     expect([answer.text, answer.header('content-length')]).to.deep.equal(['ok', undefined]);

@@ -49,7 +49,14 @@ const anyBytes = fc.uint8Array({ maxLength: 200 }).map((bytes) => Buffer.from(by
 const extension = fc.constantFrom('', ';a', ';a=b', ' ;a="x; y"', '\t');
 const goodChunks = fc
   .tuple(
-    fc.array(fc.tuple(anyBytes.filter(({ length }) => length > 0), extension, fc.nat(3)), { maxLength: 6 }),
+    fc.array(
+      fc.tuple(
+        anyBytes.filter(({ length }) => length > 0),
+        extension,
+        fc.nat(3),
+      ),
+      { maxLength: 6 },
+    ),
     fc.array(fc.constantFrom('X-Sum: 1', 'a:', 'Content-Length: 5', 'anything'), { maxLength: 3 }),
   )
   .map(([chunks, trailers]) => {

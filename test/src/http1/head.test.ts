@@ -12,7 +12,7 @@ import {
 const bytes = (text: string): Buffer => Buffer.from(text, 'latin1');
 const request = (lines: string): Buffer => bytes(`${lines}\r\n\r\n`);
 
-const TCHAR = [..."!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"];
+const TCHAR = Array.from("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
 const latin = (from: number, to: number): string[] =>
   Array.from({ length: to - from + 1 }, (_, at) => String.fromCharCode(from + at));
 const VISIBLE = [...latin(0x21, 0x7e), ...latin(0x80, 0xff)];
@@ -27,7 +27,9 @@ const headers = fc.array(fc.tuple(token, value), { maxLength: 12 }).map((pairs) 
 const almostHttp = fc
   .array(
     fc.oneof(
-      fc.constantFrom(...['GET / HTTP/1.1', 'HTTP/1.1 200 OK', '\r\n', '\n', '\r', ':', ' ', 'a: b', '\0', '\xff', 'Host']),
+      fc.constantFrom(
+        ...['GET / HTTP/1.1', 'HTTP/1.1 200 OK', '\r\n', '\n', '\r', ':', ' ', 'a: b', '\0', '\xff', 'Host'],
+      ),
       fc.uint8Array({ maxLength: 12 }).map((some) => Buffer.from(some).toString('latin1')),
     ),
     { maxLength: 20 },
@@ -112,13 +114,24 @@ describe('the head of a message', () => {
     ['a control character in the target', 'GET /\x7f HTTP/1.1'],
   ] as const) {
     it(`is refused with ${what}`, () => {
-      expect(() => parseRequestHead(request(text))).to.throw(MalformedHead).with.property('status', 400);
+      expect(() => parseRequestHead(request(text)))
+        .to.throw(MalformedHead)
+        .with.property('status', 400);
     });
   }
 
-  for (const text of ['HTTP/1.1 20', 'HTTP/1.1 2000 OK', 'HTTP/1.1 099 X', 'HTTP/2 200 OK', 'HTTP/1.1 200 a\0b', 'ICY 200']) {
+  for (const text of [
+    'HTTP/1.1 20',
+    'HTTP/1.1 2000 OK',
+    'HTTP/1.1 099 X',
+    'HTTP/2 200 OK',
+    'HTTP/1.1 200 a\0b',
+    'ICY 200',
+  ]) {
     it(`of an answer is refused: ${JSON.stringify(text)}`, () => {
-      expect(() => parseResponseHead(request(text))).to.throw(MalformedHead).with.property('status', 502);
+      expect(() => parseResponseHead(request(text)))
+        .to.throw(MalformedHead)
+        .with.property('status', 502);
     });
   }
 });
