@@ -14,8 +14,8 @@ import { SseReader } from '../wire/sse.ts';
 /** A body that is no stream is read up to here: an error, or a whole message. */
 const MAX_BODY_BYTES = 1024 * 1024;
 
-const isStream = (headers: RawHeaders): boolean =>
-  (headerValue(headers, 'content-type') ?? '').includes('text/event-stream');
+const isWhole = (headers: RawHeaders): boolean =>
+  (headerValue(headers, 'content-type') ?? '').includes('application/json');
 
 export interface CheckpointCall {
   /** Path and query of the conversation's last request. */
@@ -129,7 +129,7 @@ export function performCheckpointCall(
           head = { status, headers };
         },
         onData: (chunk) => {
-          if (head?.status === 200 && isStream(head.headers)) sse.push(chunk);
+          if (head?.status === 200 && !isWhole(head.headers)) sse.push(chunk);
           else if (bytes < MAX_BODY_BYTES) {
             body.push(chunk);
             bytes += chunk.length;
@@ -140,7 +140,7 @@ export function performCheckpointCall(
           finish(() => {
             if (head?.status !== 200) throw statusError(head?.status ?? 0, head?.headers ?? [], Buffer.concat(body));
             // Asked for a stream, a gateway may still answer whole.
-            if (!isStream(head.headers)) reader.takeBody(Buffer.concat(body).toString('utf8'));
+            if (isWhole(head.headers)) reader.takeBody(Buffer.concat(body).toString('utf8'));
             const summary = summaryOf(reader);
             return { summary, usage: reader.usage, duration: milliseconds(performance.now() - began) };
           }),

@@ -136,7 +136,10 @@ export class ClientConnection {
   #first = true;
   readonly #onData = (chunk: Buffer): void => this.#take(chunk);
   // Who has ended its side has gone, as Node and nginx take it too: connections through the redirector stay half open.
-  readonly #onEnd = (): void => void (this.busy ? this.socket.destroy() : this.socket.destroySoon());
+  readonly #onEnd = (): void => {
+    if (this.busy) this.socket.destroy();
+    else this.socket.destroySoon();
+  };
 
   constructor(socket: Socket, options: ClientConnectionOptions) {
     this.socket = socket;

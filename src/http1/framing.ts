@@ -21,8 +21,7 @@ const trimBlanks = (text: string): string => text.replace(/^[\t ]+|[\t ]+$/g, ''
 function allValues(headers: RawHeaders, name: string): string[] {
   const values: string[] = [];
   for (let at = 0; at + 1 < headers.length; at += 2) {
-    if (headers[at]?.toLowerCase() === name)
-      values.push(...(headers[at + 1] ?? '').split(',').map(trimBlanks));
+    if (headers[at]?.toLowerCase() === name) values.push(...(headers[at + 1] ?? '').split(',').map(trimBlanks));
   }
   return values;
 }

@@ -68,11 +68,7 @@ async function reach(bench: Bench, count: number): Promise<void> {
 }
 
 /** Memory that each of so many new conversations adds, in KB. */
-async function perConversation(
-  bench: Bench,
-  size: (typeof SIZES)[number],
-  withCheckpoints: boolean,
-): Promise<number> {
+async function perConversation(bench: Bench, size: (typeof SIZES)[number], withCheckpoints: boolean): Promise<number> {
   const connection = await Connection.open(bench.proxy);
   const body = new Body(size.bytes);
   const converse = async (from: number, count: number): Promise<void> => {

@@ -31,7 +31,10 @@ export interface Bench {
 async function startApi(certs: string, more: readonly string[]): Promise<{ child: ChildProcess; port: number }> {
   const args = ['--import', 'tsx', 'src/simulated-api/main.ts', '--lean', '--record', '0'];
   const tls = ['--tls-cert', join(certs, 'localhost.pem'), '--tls-key', join(certs, 'localhost-key.pem')];
-  const child = spawn(process.execPath, [...args, ...tls, ...more], { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [...args, ...tls, ...more], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   const [line] = (await once(child.stdout, 'data')) as [Buffer];
   const port = Number(/:(\d+)/.exec(line.toString().replace('https:', ''))?.[1]);
   return { child, port };
@@ -41,7 +44,12 @@ async function startProxyProcess(
   env: Record<string, string>,
 ): Promise<{ child: ChildProcess; port: number; ca: string }> {
   const child = fork(join(root, 'test/bench/proxy-process.ts'), {
-    execArgv: ['--import', 'tsx', '--expose-gc', ...(process.env['PROF'] ? ['--cpu-prof', '--cpu-prof-dir=/tmp/prof'] : [])],
+    execArgv: [
+      '--import',
+      'tsx',
+      '--expose-gc',
+      ...(process.env['PROF'] ? ['--cpu-prof', '--cpu-prof-dir=/tmp/prof'] : []),
+    ],
     env: { ...process.env, ...env },
   });
   const [message] = (await once(child, 'message')) as [{ ports: { dashboard: number }; caPath: string }];

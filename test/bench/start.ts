@@ -20,8 +20,8 @@ const LIMIT_MS = 20_000;
 
 const healthy = (port: number, ca: string): Promise<boolean> =>
   new Promise((resolve) => {
-    const asked = get({ host: '127.0.0.1', port, path: '/health', ca, servername: 'localhost', agent: false });
-    asked.setHeader('host', 'localhost');
+    const headers = { host: 'localhost' };
+    const asked = get({ host: '127.0.0.1', port, path: '/health', headers, ca, servername: 'localhost', agent: false });
     asked.on('error', () => resolve(false));
     asked.on('response', (answer) => {
       answer.resume();
@@ -44,14 +44,18 @@ async function startOnce(dataDir: string, ca: string): Promise<number> {
     },
   });
   const exit = once(child, 'exit');
-  while (!(await healthy(port, ca))) {
-    if (child.exitCode !== null || performance.now() - began > LIMIT_MS) throw new Error('serve did not become healthy');
-    await new Promise((resolve) => setTimeout(resolve, 5));
+  try {
+    while (!(await healthy(port, ca))) {
+      if (child.exitCode !== null || performance.now() - began > LIMIT_MS) {
+        throw new Error('serve did not become healthy');
+      }
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    return performance.now() - began;
+  } finally {
+    child.kill('SIGTERM');
+    await exit;
   }
-  const took = performance.now() - began;
-  child.kill('SIGTERM');
-  await exit;
-  return took;
 }
 
 export async function benchStart(): Promise<Figure[]> {

@@ -398,6 +398,24 @@ describe('a checkpoint call', () => {
       expect(aborts()).to.equal(0);
     });
 
+    it('takes an answer that comes whole although a stream was asked for', async () => {
+      const { upstream: given, events } = scripted();
+      const call = performCheckpointCall(given, callFor('hello'), new AbortController().signal);
+      const [raised] = events;
+      const content = [{ type: 'text', text: '<summary>whole</summary>' }];
+      const message = {
+        type: 'message',
+        role: 'assistant',
+        content,
+        stop_reason: 'end_turn',
+        usage: { input_tokens: 7 },
+      };
+      raised?.onHead(200, 'OK', ['Content-Type', 'application/json']);
+      raised?.onData(Buffer.from(JSON.stringify(message)));
+      raised?.onEnd([]);
+      expect(await call).to.deep.include({ summary: 'whole' });
+    });
+
     it('keeps a bounded part of an endless error', async () => {
       const { upstream: given, events } = scripted();
       const call = failureOf(performCheckpointCall(given, callFor('hello'), new AbortController().signal));
