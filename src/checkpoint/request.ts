@@ -4,7 +4,7 @@
  * cache (wire.md, A checkpoint that costs little); `stream` and `max_tokens` are not part of the cached prefix.
  */
 import { isObject } from '../wire/message-request.ts';
-import { elementSpans, parseSpan, topLevelSpans, type Span } from '../wire/json-spans.ts';
+import { parseSpan, readTopLevel, type Span } from '../wire/json-spans.ts';
 import { CHECKPOINT_INSTRUCTION } from './instruction.ts';
 
 /** Room for the summary: what the client itself reserves, a little above the largest real summaries (wire.md). */
@@ -44,9 +44,10 @@ function summaryMaxTokens(asked: number, room: number, thinkingBudget: number): 
  * @returns null when `body` is not the JSON of a message request (never the case for one that was answered)
  */
 export function checkpointBody(body: Buffer, room: number): Buffer | null {
-  const spans = topLevelSpans(body);
-  const messages = spans?.get('messages');
-  if (spans === null || messages === undefined || !elementSpans(body, messages)?.length) return null;
+  const top = readTopLevel(body, 'messages');
+  const messages = top?.spans.get('messages');
+  if (top === null || messages === undefined || !top.elements?.length) return null;
+  const { spans } = top;
   const end = messages.end - 1;
   const edits: Edit[] = [
     { start: end, end, text: `,${JSON.stringify({ role: 'user', content: CHECKPOINT_INSTRUCTION })}` },

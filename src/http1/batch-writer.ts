@@ -7,7 +7,7 @@ import type { Socket } from 'node:net';
 /** Pieces from here on are gathered … */
 const LARGE = 8 * 1024;
 /** … up to this much. */
-const BATCH = 64 * 1024;
+const BATCH = 32 * 1024;
 /** Bytes under way in the socket from which on the source should wait. */
 const FULL = 256 * 1024;
 

@@ -71,11 +71,41 @@ function endOfValue(bytes: Buffer, start: number): number {
   return -1;
 }
 
-/** The spans of the values of a JSON object by key (of a repeated key the last, as `JSON.parse` takes it), or null. */
-export function topLevelSpans(bytes: Buffer): ReadonlyMap<string, Span> | null {
+/** Spans of the elements of the array that begins at `start`, and the position after it; null when it has no end. */
+function scanArray(bytes: Buffer, start: number): { readonly elements: Span[]; readonly end: number } | null {
+  const elements: Span[] = [];
+  let at = skipSpace(bytes, start + 1);
+  if (bytes[at] === CLOSE_BRACKET) return { elements, end: at + 1 };
+  for (;;) {
+    const end = endOfValue(bytes, at);
+    if (end <= at) return null;
+    elements.push({ start: at, end });
+    at = skipSpace(bytes, end);
+    if (bytes[at] === CLOSE_BRACKET) return { elements, end: at + 1 };
+    if (bytes[at] !== COMMA) return null;
+    at = skipSpace(bytes, at + 1);
+  }
+}
+
+/** The top level of a JSON object. */
+export interface TopLevel {
+  /** The values by key; of a repeated key the last, as `JSON.parse` takes it. */
+  readonly spans: ReadonlyMap<string, Span>;
+  /** The elements of the array asked for, found in the same pass; null when its key holds no array. */
+  readonly elements: readonly Span[] | null;
+}
+
+/**
+ * Reads the top level of a JSON object.
+ *
+ * @param arrayKey the key of an array whose elements are wanted as well
+ * @returns null for what is no JSON object
+ */
+export function readTopLevel(bytes: Buffer, arrayKey: string): TopLevel | null {
   let at = skipSpace(bytes, 0);
   if (bytes[at] !== OPEN_BRACE) return null;
   const spans = new Map<string, Span>();
+  let elements: readonly Span[] | null = null;
   at = skipSpace(bytes, at + 1);
   while (bytes[at] === QUOTE) {
     const keyEnd = endOfString(bytes, at);
@@ -85,30 +115,17 @@ export function topLevelSpans(bytes: Buffer): ReadonlyMap<string, Span> | null {
     at = skipSpace(bytes, keyEnd);
     if (bytes[at] !== COLON) return null;
     const start = skipSpace(bytes, at + 1);
-    const end = endOfValue(bytes, start);
+    const array = key === arrayKey && bytes[start] === OPEN_BRACKET ? scanArray(bytes, start) : undefined;
+    if (array === null) return null;
+    const end = array?.end ?? endOfValue(bytes, start);
     if (end < 0) return null;
+    if (key === arrayKey) elements = array?.elements ?? null;
     spans.set(key, { start, end });
     at = skipSpace(bytes, end);
     if (bytes[at] !== COMMA) break;
     at = skipSpace(bytes, at + 1);
   }
-  return bytes[at] === CLOSE_BRACE ? spans : null;
-}
-
-/** The spans of the elements of the JSON array at `array`, or null when there is none. */
-export function elementSpans(bytes: Buffer, array: Span): Span[] | null {
-  if (bytes[array.start] !== OPEN_BRACKET || bytes[array.end - 1] !== CLOSE_BRACKET) return null;
-  const elements: Span[] = [];
-  let at = skipSpace(bytes, array.start + 1);
-  while (at < array.end - 1) {
-    const end = endOfValue(bytes, at);
-    if (end <= at) return null;
-    elements.push({ start: at, end });
-    at = skipSpace(bytes, end);
-    if (bytes[at] !== COMMA) break;
-    at = skipSpace(bytes, at + 1);
-  }
-  return at === array.end - 1 ? elements : null;
+  return bytes[at] === CLOSE_BRACE ? { spans, elements } : null;
 }
 
 /** The value at a span; undefined when there is no span or no JSON in it. */

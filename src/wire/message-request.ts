@@ -3,7 +3,7 @@
  * quotes, single messages when they are asked for. Lenient on purpose: whatever the API would accept is accepted;
  * unknown fields and blocks are carried along.
  */
-import { elementSpans, parseSpan, topLevelSpans, type Span } from './json-spans.ts';
+import { parseSpan, readTopLevel, type Span } from './json-spans.ts';
 
 /** A content block: an object with a `type`; everything else depends on it. */
 export interface Block {
@@ -93,13 +93,12 @@ export class MessageRequest implements Outline, History {
  *   nobody here and goes to the API as it came
  */
 export function readMessageRequest(body: Buffer): MessageRequest | null {
-  const spans = topLevelSpans(body);
-  const array = spans?.get('messages');
-  if (spans === null || array === undefined) return null;
-  const messages = elementSpans(body, array);
-  const field = (name: string): unknown => parseSpan(body, spans.get(name));
+  const top = readTopLevel(body, 'messages');
+  const messages = top?.elements ?? null;
+  if (top === null || messages === null || messages.length === 0) return null;
+  const field = (name: string): unknown => parseSpan(body, top.spans.get(name));
   const model = field('model');
-  if (messages === null || messages.length === 0 || typeof model !== 'string') return null;
+  if (typeof model !== 'string') return null;
   const maxTokens = field('max_tokens');
   const metadata = field('metadata');
   const userId = isObject(metadata) ? metadata['user_id'] : null;

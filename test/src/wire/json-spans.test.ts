@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { elementSpans, parseSpan, topLevelSpans, type Span } from '../../../src/wire/json-spans.ts';
+import { parseSpan, readTopLevel, type Span } from '../../../src/wire/json-spans.ts';
 import { anyCharacter } from '../../support/histories.ts';
 
 const SEED = { seed: 20260731 };
@@ -70,6 +70,9 @@ const object = fc
       `${around}{${gap}${given.map(([name, value]) => `${name}${gap}:${gap}${value}`).join(`${gap},${gap}`)}${gap}}${around}`,
   );
 
+const topLevelSpans = (bytes: Buffer): ReadonlyMap<string, Span> | null =>
+  readTopLevel(bytes, 'messages')?.spans ?? null;
+
 const ownEntries = (json: unknown): [string, unknown][] => Object.entries(json as object);
 
 describe('spans of JSON', () => {
@@ -101,8 +104,7 @@ describe('spans of JSON', () => {
         const before = `{"a":${around}`;
         const array = `[${gap}${values.join(`${gap},${gap}`)}${gap}]`;
         const bytes = Buffer.from(`${before}${array}${around}}`);
-        const start = Buffer.byteLength(before);
-        const spans = elementSpans(bytes, { start, end: start + Buffer.byteLength(array) });
+        const spans = readTopLevel(bytes, 'a')?.elements;
         expect(spans?.map((span) => bytes.toString('utf8', span.start, span.end))).to.deep.equal(values);
         expect(spans?.map((span) => parseSpan(bytes, span))).to.deep.equal(JSON.parse(array));
       }),
@@ -123,14 +125,15 @@ describe('spans of JSON', () => {
     });
     const random = fc.uint8Array({ maxLength: 100 }).map((bytes) => Buffer.from(bytes));
     fc.assert(
-      fc.property(fc.oneof(syntax, broken, random), fc.nat(50), fc.nat(50), (bytes, start, length) => {
+      fc.property(fc.oneof(syntax, broken, random), fc.constantFrom('a', 'messages', ''), (bytes, key) => {
         const within = (span: Span): void => {
           expect(span.start).to.be.at.least(0);
           expect(span.end).to.be.at.least(span.start).and.at.most(bytes.length);
           parseSpan(bytes, span);
         };
-        topLevelSpans(bytes)?.forEach(within);
-        elementSpans(bytes, { start, end: start + length })?.forEach(within);
+        const top = readTopLevel(bytes, key);
+        top?.spans.forEach(within);
+        top?.elements?.forEach(within);
       }),
       { ...SEED, numRuns: 1_000 },
     );
@@ -165,6 +168,13 @@ describe('spans of JSON', () => {
     expect(parseSpan(bytes, topLevelSpans(bytes)?.get('a'))).to.equal(3);
   });
 
+  it('has the elements of the last of two equal keys only', () => {
+    const elements = (json: string): number | undefined => readTopLevel(Buffer.from(json), 'a')?.elements?.length;
+    expect(elements('{"a":[1,2],"a":[3]}')).to.equal(1);
+    expect(elements('{"a":[1,2],"a":"none"}')).to.equal(undefined);
+    expect(elements('{"a":{"a":[1]}}')).to.equal(undefined);
+  });
+
   it('says undefined for no span, and for one that holds no JSON', () => {
     expect(parseSpan(Buffer.from('tru'), undefined)).to.equal(undefined);
     expect(parseSpan(Buffer.from('tru'), { start: 0, end: 3 })).to.equal(undefined);
@@ -174,8 +184,7 @@ describe('spans of JSON', () => {
     const messages = Array.from({ length: 2_000 }, (_, at) => ({ role: 'user', content: `"${at}\\ `.repeat(300) }));
     const bytes = Buffer.from(JSON.stringify({ messages, stream: true }));
     const began = performance.now();
-    const span = topLevelSpans(bytes)?.get('messages');
-    expect(span === undefined ? null : elementSpans(bytes, span)).to.have.length(2_000);
+    expect(readTopLevel(bytes, 'messages')?.elements).to.have.length(2_000);
     expect(performance.now() - began).to.be.below(2_500);
   });
 });
