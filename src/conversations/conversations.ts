@@ -90,7 +90,9 @@ export class Conversations {
 
   /** True when any compaction could be answered here, now or soon: only then is a request worth reading before it is sent on. */
   get mayServe(): boolean {
-    return !this.#options.config.passthrough && (this.#options.index.size > 0 || this.#options.calls.size > 0);
+    const { calls, config, index } = this.#options;
+    // A turn that has just crossed the threshold is about to begin a call.
+    return !config.passthrough && (index.size > 0 || calls.size > 0 || this.#settling.size > 0);
   }
 
   /** A request has begun a turn of its conversation. */
