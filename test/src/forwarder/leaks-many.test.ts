@@ -89,6 +89,8 @@ describe('after 10,000 requests and 1,000 aborted ones', () => {
     const clients = await Promise.all(Array.from({ length: ABREAST }, open));
     await Promise.all(clients.map((client) => keepAlive(client, 10)));
     const before = { listeners: listeners(), sockets: openSockets().length, timers: timers() };
+    // Each idle connection to the API has one, and how many of them are idle just now differs. A leak would be thousands.
+    const mostTimers = before.timers + ABREAST;
 
     await Promise.all(clients.map((client) => keepAlive(client, KEPT_ALIVE / ABREAST)));
     expect(rig.upstream.connections).to.be.at.most(ABREAST);
@@ -96,7 +98,7 @@ describe('after 10,000 requests and 1,000 aborted ones', () => {
       listeners: before.listeners,
       sockets: before.sockets,
     });
-    expect(timers()).to.be.at.most(before.timers);
+    expect(timers()).to.be.at.most(mostTimers);
 
     // Left in turn: in mid-upload, before the head of the answer, in mid-answer.
     rig.upstream.serve = async (request) => {
@@ -126,7 +128,7 @@ describe('after 10,000 requests and 1,000 aborted ones', () => {
     for (const [event, count] of Object.entries(after))
       expect(count, event).to.be.at.most(before.listeners[event] ?? 0);
     expect(rig.upstream.connections).to.be.at.most(ABREAST);
-    expect(timers()).to.be.at.most(before.timers);
+    expect(timers()).to.be.at.most(mostTimers);
     await Promise.all(clients.map(close));
     expect(rig.log.filter(({ level }) => level === 'error')).to.deep.equal([]);
     expect(warnings.filter((warning) => !warning.startsWith('ExperimentalWarning'))).to.deep.equal([]);
