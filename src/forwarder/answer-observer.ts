@@ -44,7 +44,7 @@ export interface PassingAnswer {
  */
 export function readPassingAnswer(headers: RawHeaders, onEnd: (reader: AnswerReader) => void): PassingAnswer {
   const reader = new AnswerReader({ keepText: false });
-  const sse = new SseReader((event) => reader.takeEvent(event));
+  const sse = new SseReader((event) => reader.takeEvent(event), AnswerReader.readsWithoutText);
   const streamed = (headerValue(headers, 'content-type') ?? '').includes('text/event-stream');
   const json: Buffer[] = [];
   let bytes = 0;

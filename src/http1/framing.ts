@@ -151,6 +151,17 @@ const CR = 0x0d;
 /** Longest chunk-size or trailer line. */
 const MAX_LINE = 8 * 1024;
 
+/** Digits of a chunk size that is read without making a string of it. */
+const MAX_SHORT_SIZE = 8;
+
+/** Value of a hexadecimal digit, -1 for any other byte. */
+function hexDigit(byte: number | undefined): number {
+  if (byte === undefined) return -1;
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
+  const letter = byte | 0x20;
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
+}
+
 type ChunkState = 'size' | 'data' | 'dataEnd' | 'trailer' | 'done';
 
 /** RFC 9112, 7.1. */
@@ -179,6 +190,11 @@ class ChunkedReader implements BodyReader {
         if (this.#left === 0) this.#state = 'dataEnd';
         continue;
       }
+      const next = this.#takeShortLine(bytes, at);
+      if (next > 0) {
+        at = next;
+        continue;
+      }
       const lf = bytes.indexOf(LF, at);
       const end = lf < 0 ? bytes.length : lf;
       this.#line += bytes.toString('latin1', at, end);
@@ -188,6 +204,31 @@ class ChunkedReader implements BodyReader {
       this.#takeLine();
     }
     return { taken: Math.min(at, bytes.length), done: this.#state === 'done' };
+  }
+
+  /**
+   * The lines that streams of events consist of, without making strings of them: a size and nothing else, or the end of
+   * a chunk. Returns the position behind the line, 0 for any other.
+   */
+  #takeShortLine(bytes: Buffer, from: number): number {
+    if (this.#line !== '') return 0;
+    let at = from;
+    let size = 0;
+    if (this.#state === 'size') {
+      for (let digit = hexDigit(bytes[at]); digit >= 0; digit = hexDigit(bytes[at])) {
+        size = size * 16 + digit;
+        at += 1;
+        if (at - from > MAX_SHORT_SIZE) return 0;
+      }
+      if (at === from) return 0;
+    } else if (this.#state !== 'dataEnd') return 0;
+    if (bytes[at] !== CR || bytes[at + 1] !== LF) return 0;
+    if (this.#state === 'dataEnd') this.#state = 'size';
+    else {
+      this.#left = size;
+      this.#state = size === 0 ? 'trailer' : 'data';
+    }
+    return at + 2;
   }
 
   #takeLine(): void {

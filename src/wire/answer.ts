@@ -78,6 +78,10 @@ export class AnswerReader {
     this.#keepText = options.keepText;
   }
 
+  /** Events by name that tell anything when the text is not kept. */
+  static readonly readsWithoutText = (event: string): boolean =>
+    event !== 'ping' && !event.startsWith('content_block_');
+
   /** The text blocks, joined by blank lines in their order. Empty unless `keepText` was set. */
   get text(): string {
     return this.#text.join('');
@@ -85,17 +89,7 @@ export class AnswerReader {
 
   /** Takes one event of a stream. */
   takeEvent(event: ServerSentEvent): void {
-    switch (event.event) {
-      case 'content_block_delta':
-      case 'content_block_start':
-        if (this.#keepText) this.#take(parse(event.data));
-        return;
-      case 'content_block_stop':
-      case 'ping':
-        return;
-      default:
-        this.#take(parse(event.data));
-    }
+    if (this.#keepText || AnswerReader.readsWithoutText(event.event)) this.#take(parse(event.data));
   }
 
   /** Takes a whole JSON answer (`stream: false`), a message or an error. */

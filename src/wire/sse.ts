@@ -15,6 +15,8 @@ export interface ServerSentEvent {
 
 const LF = 0x0a;
 const CR = 0x0d;
+/** First letter of `data`. A field of any other name that begins so means nothing to a reader. */
+const D = 0x64;
 
 /** Reads one stream of events. */
 export class SseReader {
@@ -27,9 +29,12 @@ export class SseReader {
   #lastWasCr = false;
   #first = true;
   readonly #onEvent: (event: ServerSentEvent) => void;
+  readonly #wanted: (event: string) => boolean;
 
-  constructor(onEvent: (event: ServerSentEvent) => void) {
+  /** @param wanted events by name whose data is worth decoding; of the others `onEvent` hears nothing */
+  constructor(onEvent: (event: ServerSentEvent) => void, wanted: (event: string) => boolean = () => true) {
     this.#onEvent = onEvent;
+    this.#wanted = wanted;
   }
 
   /** Takes the next bytes. Calls `onEvent` for every event that they complete. */
@@ -37,10 +42,11 @@ export class SseReader {
     let start = 0;
     if (this.#lastWasCr && chunk[0] === LF) start = 1;
     if (chunk.length > 0) this.#lastWasCr = false;
+    const hasCr = chunk.includes(CR);
     for (;;) {
       const lf = chunk.indexOf(LF, start);
       let end = lf;
-      const cr = chunk.subarray(start, lf < 0 ? chunk.length : lf).indexOf(CR);
+      const cr = hasCr ? chunk.subarray(start, lf < 0 ? chunk.length : lf).indexOf(CR) : -1;
       if (cr >= 0) end = start + cr;
       if (end < 0) break;
       this.#takeLine(chunk.subarray(start, end));
@@ -72,6 +78,8 @@ export class SseReader {
     this.#pendingBytes = 0;
     this.#skipping = false;
     if (skipped) return;
+    // Most lines of an answer are data that nobody here reads.
+    if (bytes[0] === D && this.#event !== '' && !this.#wanted(this.#event)) return;
     let line = bytes.toString('utf8');
     if (this.#first) {
       this.#first = false;
