@@ -141,7 +141,8 @@ describe('a side that does not read', () => {
   it('holds back the next answers as well, when a client asks on and on', async () => {
     const before = await memory();
     const body = Buffer.alloc(60_000, 'y');
-    upstream.serve = answering(Buffer.concat([Buffer.from('HTTP/1.1 200 OK\r\ncontent-length: 60000\r\n\r\n'), body]));
+    const answer = Buffer.concat([Buffer.from('HTTP/1.1 200 OK\r\ncontent-length: 60000\r\n\r\n'), body]);
+    upstream.serve = answering(answer);
     client.socket.removeAllListeners('data');
     client.socket.pause();
     const one = requestBytes({ path: '/api/again' });
@@ -153,7 +154,7 @@ describe('a side that does not read', () => {
     let bytes = 0;
     client.socket.on('data', (chunk: Buffer) => (bytes += chunk.length));
     client.socket.resume();
-    while (bytes < many * 60_000) await once(client.socket, 'data');
+    while (bytes < many * answer.length) await once(client.socket, 'data');
     expect(upstream.requests.length).to.equal(served + many);
   }).timeout(15_000);
 });
