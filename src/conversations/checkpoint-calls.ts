@@ -27,6 +27,7 @@ export interface CallSource {
 
 interface RunningCall {
   readonly prefix: Prefix;
+  readonly model: string;
   readonly ended: Promise<unknown>;
 }
 
@@ -35,6 +36,12 @@ export interface CheckpointCallsOptions {
   readonly index: CheckpointIndex;
   readonly log: Log;
   readonly now: () => Timestamp;
+}
+
+/** True when a history begins with what a call is about; after a switch of the model as in `CheckpointIndex.find`. */
+function covers(about: Pick<RunningCall, 'prefix' | 'model'>, lineage: Lineage, model: string | undefined): boolean {
+  if (coveredBlocks(lineage, about.prefix) > 0) return true;
+  return model !== undefined && model !== about.model && coveredBlocks(lineage, about.prefix, 'bare') > 0;
 }
 
 export class CheckpointCalls {
@@ -67,14 +74,14 @@ export class CheckpointCalls {
   }
 
   /** False when a conversation's call, running or about to be tried again, is about a history that `lineage` has left. */
-  isExtendedBy(conversation: ConversationId, lineage: Lineage): boolean {
-    const prefix = this.#running.get(conversation)?.prefix ?? this.#sources.get(conversation)?.prefix;
-    return prefix === undefined || coveredBlocks(lineage, prefix) > 0;
+  isExtendedBy(conversation: ConversationId, lineage: Lineage, model?: string): boolean {
+    const about = this.#running.get(conversation) ?? this.#sources.get(conversation);
+    return about === undefined || covers(about, lineage, model);
   }
 
   /** The end of the running call that is worth waiting for: any that summarises a beginning of `lineage`; else null. */
-  awaited(lineage: Lineage): Promise<unknown> | null {
-    for (const call of this.#running.values()) if (coveredBlocks(lineage, call.prefix) > 0) return call.ended;
+  awaited(lineage: Lineage, model?: string): Promise<unknown> | null {
+    for (const call of this.#running.values()) if (covers(call, lineage, model)) return call.ended;
     return null;
   }
 
@@ -87,7 +94,7 @@ export class CheckpointCalls {
     const source = this.#sources.get(input.conversation);
     if (source === undefined) throw new CheckpointError('rejected', 'there is no request to make the checkpoint from');
     const work = this.#perform(input, source, signal);
-    const call = { prefix: source.prefix, ended: work.catch(() => undefined) };
+    const call = { prefix: source.prefix, model: source.model, ended: work.catch(() => undefined) };
     this.#running.set(input.conversation, call);
     try {
       return await work;

@@ -5,7 +5,7 @@
 import type { CheckpointRef } from '../../machines/conversation-events.ts';
 import type { CheckpointId, ConversationId, Milliseconds, Timestamp } from '../../machines/units.ts';
 import type { Usage } from '../wire/answer.ts';
-import { linkKey, matchesAt, type Lineage, type Prefix } from '../wire/lineage.ts';
+import { linkKey, matchesAt, type Comparison, type Lineage, type Prefix } from '../wire/lineage.ts';
 
 /** A summary of a prefix. The only place where a summary's text is kept. */
 export interface Checkpoint {
@@ -40,6 +40,7 @@ interface Entry {
 
 export class CheckpointIndex {
   readonly #byKey = new Map<string, Entry[]>();
+  readonly #byBareKey = new Map<string, Entry[]>();
   #size = 0;
 
   get size(): number {
@@ -48,18 +49,40 @@ export class CheckpointIndex {
 
   /** Adds a checkpoint; it takes the place of an older one of the very same prefix. */
   add(checkpoint: Checkpoint): void {
-    const same = this.#byKey.get(checkpoint.prefix.key) ?? [];
-    const others = same.filter((entry) => !entry.checkpoint.prefix.details.equals(checkpoint.prefix.details));
-    this.#size += 1 + others.length - same.length;
-    this.#byKey.set(checkpoint.prefix.key, [...others, { checkpoint, lastNeeded: checkpoint.createdAt }]);
+    const { bareKey, details, key } = checkpoint.prefix;
+    const old = this.#byKey.get(key)?.find((entry) => entry.checkpoint.prefix.details.equals(details));
+    if (old !== undefined) this.#remove(old);
+    const entry = { checkpoint, lastNeeded: checkpoint.createdAt };
+    this.#byKey.set(key, [...(this.#byKey.get(key) ?? []), entry]);
+    this.#byBareKey.set(bareKey, [...(this.#byBareKey.get(bareKey) ?? []), entry]);
+    this.#size += 1;
   }
 
-  /** The checkpoint that covers the most of a history's beginning, or null. Keeps it from expiring. */
-  find(lineage: Lineage, now: Timestamp): Covering | null {
+  /**
+   * The checkpoint that covers the most of a history's beginning, or null. Keeps it from expiring.
+   *
+   * @param model the model that is asked now. Checkpoints that another model made are compared without `system`
+   *   messages where nothing matches with them: a switch of the model rewrites reminders, and nothing else.
+   */
+  find(lineage: Lineage, now: Timestamp, model?: string): Covering | null {
     if (this.#size === 0) return null;
+    return (
+      this.#search(lineage, now, 'whole', () => true) ??
+      (model === undefined ? null : this.#search(lineage, now, 'bare', (made) => made.model !== model))
+    );
+  }
+
+  #search(
+    lineage: Lineage,
+    now: Timestamp,
+    comparison: Comparison,
+    suits: (checkpoint: Checkpoint) => boolean,
+  ): Covering | null {
+    const byKey = comparison === 'whole' ? this.#byKey : this.#byBareKey;
     for (let blocks = lineage.length; blocks > 0; blocks -= 1) {
-      const entries = this.#byKey.get(linkKey(lineage, blocks));
-      const entry = entries?.findLast((candidate) => matchesAt(lineage, blocks, candidate.checkpoint.prefix));
+      const entry = byKey
+        .get(linkKey(lineage, blocks, comparison))
+        ?.findLast(({ checkpoint }) => suits(checkpoint) && matchesAt(lineage, blocks, checkpoint.prefix, comparison));
       if (entry === undefined) continue;
       entry.lastNeeded = now;
       return { checkpoint: entry.checkpoint, blocks };
@@ -69,11 +92,19 @@ export class CheckpointIndex {
 
   /** Forgets what nobody has needed since `before`. */
   expire(before: Timestamp): void {
-    for (const [key, entries] of this.#byKey) {
-      const kept = entries.filter((entry) => entry.lastNeeded >= before);
-      this.#size -= entries.length - kept.length;
-      if (kept.length === 0) this.#byKey.delete(key);
-      else if (kept.length < entries.length) this.#byKey.set(key, kept);
+    for (const entry of [...this.#byKey.values()].flat()) if (entry.lastNeeded < before) this.#remove(entry);
+  }
+
+  #remove(entry: Entry): void {
+    const { bareKey, key } = entry.checkpoint.prefix;
+    for (const [map, name] of [
+      [this.#byKey, key],
+      [this.#byBareKey, bareKey],
+    ] as const) {
+      const rest = (map.get(name) ?? []).filter((other) => other !== entry);
+      if (rest.length === 0) map.delete(name);
+      else map.set(name, rest);
     }
+    this.#size -= 1;
   }
 }

@@ -83,13 +83,13 @@ export class Compactions {
     if (lineage === null) return forward('unreadable');
     // The turn before may have crossed the threshold just now.
     await conversations.settled(conversation);
-    let covering = this.#find(conversation, lineage);
-    const call = covering === null ? calls.awaited(lineage) : null;
+    let covering = this.#find(conversation, lineage, seen.request.model);
+    const call = covering === null ? calls.awaited(lineage, seen.request.model) : null;
     if (call !== null) {
       const ended = await endsWithin(call, wait, signal);
       if (signal.aborted) return { kind: 'abandoned', conversation };
       if (!ended) return forward('wait_timeout');
-      covering = this.#find(conversation, lineage);
+      covering = this.#find(conversation, lineage, seen.request.model);
       if (covering === null) return forward('checkpoint_failed');
     }
     if (covering === null) return forward(this.#hasFailed(conversation) ? 'checkpoint_failed' : 'no_checkpoint');
@@ -106,9 +106,9 @@ export class Compactions {
     return conversation;
   }
 
-  #find(conversation: ConversationId, lineage: Lineage): Covering | null {
+  #find(conversation: ConversationId, lineage: Lineage, model: string): Covering | null {
     const { conversations, now } = this.#options;
-    const covering = conversations.covering(lineage);
+    const covering = conversations.covering(lineage, model);
     conversations.send(conversation, {
       type: 'compaction.requested',
       at: now(),

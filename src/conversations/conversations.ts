@@ -179,8 +179,8 @@ export class Conversations {
       type: 'turn.started',
       at: now(),
       messages: seen.history.length,
-      covering: lineage === null ? null : refOrNull(this.covering(lineage)),
-      extendsCall: lineage === null || calls.isExtendedBy(conversation, lineage),
+      covering: lineage === null ? null : refOrNull(this.covering(lineage, seen.request.model)),
+      extendsCall: lineage === null || calls.isExtendedBy(conversation, lineage, seen.request.model),
     });
   }
 
@@ -215,9 +215,10 @@ export class Conversations {
     return this.#options.directory.latestOf(speaker);
   }
 
-  /** The checkpoint that covers most of a history, or null. */
-  covering(lineage: Lineage): Covering | null {
-    return this.#options.config.passthrough ? null : this.#options.index.find(lineage, this.#options.now());
+  /** The checkpoint that covers most of a history that `model` is asked with, or null. */
+  covering(lineage: Lineage, model: string): Covering | null {
+    const { config, index, now } = this.#options;
+    return config.passthrough ? null : index.find(lineage, now(), model);
   }
 
   /** Effective window of the model a request asks. */

@@ -4,7 +4,7 @@
  * and the compaction goes to the API.
  */
 import { blocksOf, isObject, textOf, type Block, type Message } from '../wire/message-request.ts';
-import { splitReminders, spokenText } from '../wire/reminders.ts';
+import { splitReminders, SPOKEN, spokenText } from '../wire/reminders.ts';
 
 /** How many characters of each tool call and result are kept, from generous to none. */
 const ABBREVIATIONS = [2_000, 800, 300, 100, 0];
@@ -90,8 +90,8 @@ function render(messages: readonly Message[], limit: number): string {
     const lines = blocksOf(message).flatMap((block) => {
       const described = describeBlock(block, room, toolNames);
       if (described === null || described.trim() === '') return [];
-      // What the client itself says between turns is traffic, not somebody's words.
-      return [speaker === undefined ? shorten(described, room) : described];
+      // What the client itself says between turns is traffic, unless it passes on what somebody said (5.5 models).
+      return [speaker === undefined && !SPOKEN.test(described) ? shorten(described, room) : described];
     });
     if (lines.length > 0) parts.push(`### ${speaker ?? 'System'}\n${lines.join('\n')}`);
   });

@@ -13,8 +13,11 @@ import { withoutReminders } from './reminders.ts';
 /** A detail that is absent here: compatible with any. */
 export const ABSENT = Buffer.alloc(8);
 
-/** What stands where the client has cleared a tool result (1.0.128, 2.0.76, 2.1.330), or moved it to a file (2.1.63). */
-const CLEARED = /^(\[Old tool result content cleared\]$|<persisted-output>)/;
+/**
+ * What stands where the client has cleared a tool result (1.0.128, 2.0.76, 2.1.330), moved it to a file, or taken its
+ * picture out for a compaction (2.1.63).
+ */
+const CLEARED = /^(\[Old tool result content cleared\]$|<persisted-output>|\[(image|document)\]$)/;
 
 /** A form of a JSON value that is equal exactly for equal values, whatever the order of keys. Lengths, so no escaping. */
 function canonical(value: unknown, out: string[]): void {

@@ -19,6 +19,12 @@ export interface Lineage {
   readonly length: number;
   /** 16 bytes a block. */
   readonly links: Buffer;
+  /**
+   * The same without `system` messages, whose blocks repeat the link before them. Reminders are blocks of user messages
+   * with 4.6 models and `system` messages with 5.5 models: a switch of the model turns the ones into the others
+   * (2.1.330), in all of the history.
+   */
+  readonly bareLinks: Buffer;
   /** 8 bytes a detail, in order. */
   readonly details: Buffer;
   /** For each block, how many details it and those before it have. */
@@ -32,11 +38,16 @@ export interface Lineage {
 export interface Prefix {
   /** Link of its last block, as a map key. */
   readonly key: string;
+  /** The same without `system` messages. */
+  readonly bareKey: string;
   /** How many messages it had when it was taken. */
   readonly messages: number;
   /** Details of all its blocks, 8 bytes each. */
   readonly details: Buffer;
 }
+
+const linkOf = (previous: string, skeleton: string): Buffer =>
+  hash('sha256', previous + skeleton, 'buffer').subarray(0, LINK_BYTES);
 
 /**
  * Reads the chain over a history, message by message: a generator, so that whoever drives it can pause in between and a
@@ -46,17 +57,28 @@ export interface Prefix {
  */
 export function* lineageSteps(history: History): Generator<void, Lineage | null> {
   const links: Buffer[] = [];
+  const bareLinks: Buffer[] = [];
   const details: Buffer[] = [];
   const detailCounts: number[] = [];
   const places: number[] = [];
   const owners: number[] = [];
   let previous = '';
+  let bare = '';
   for (let index = 0; index < history.length; index += 1) {
     const message = history.message(index);
     if (message === null) return null;
     for (const print of fingerprints(message.role, blocksOf(message))) {
-      const link = hash('sha256', previous + print.skeleton, 'buffer').subarray(0, LINK_BYTES);
+      const link = linkOf(previous, print.skeleton);
+      // As long as there was no `system` message both chains are one.
+      const same = bare === previous && message.role !== 'system';
       previous = link.toString('latin1');
+      const bareLink = same
+        ? link
+        : message.role === 'system'
+          ? Buffer.from(bare.padEnd(LINK_BYTES, '\0'), 'latin1')
+          : linkOf(bare, print.skeleton);
+      if (message.role !== 'system') bare = bareLink.toString('latin1');
+      bareLinks.push(bareLink);
       if (print.detail !== null) details.push(print.detail);
       links.push(link);
       detailCounts.push(details.length);
@@ -68,6 +90,7 @@ export function* lineageSteps(history: History): Generator<void, Lineage | null>
   return {
     length: links.length,
     links: Buffer.concat(links),
+    bareLinks: Buffer.concat(bareLinks),
     details: Buffer.concat(details),
     detailCounts: Uint32Array.from(detailCounts),
     messages: Uint32Array.from(owners),
@@ -95,9 +118,13 @@ export function rootOf(history: History): string {
   return '';
 }
 
+/** How two histories are compared: `whole`, or `bare`, without their `system` messages. */
+export type Comparison = 'whole' | 'bare';
+
 /** The link of the first `count` blocks, as a map key; '' for none. */
-export function linkKey(lineage: Lineage, count: number): string {
-  return count <= 0 ? '' : lineage.links.toString('latin1', (count - 1) * LINK_BYTES, count * LINK_BYTES);
+export function linkKey(lineage: Lineage, count: number, comparison: Comparison = 'whole'): string {
+  const links = comparison === 'whole' ? lineage.links : lineage.bareLinks;
+  return count <= 0 ? '' : links.toString('latin1', (count - 1) * LINK_BYTES, count * LINK_BYTES);
 }
 
 const detailsEnd = (lineage: Lineage, count: number): number =>
@@ -108,14 +135,16 @@ export function wholeOf(lineage: Lineage): Prefix {
   const last = lineage.messages[lineage.length - 1];
   return {
     key: linkKey(lineage, lineage.length),
+    bareKey: linkKey(lineage, lineage.length, 'bare'),
     messages: last === undefined ? 0 : last + 1,
     details: Buffer.from(lineage.details),
   };
 }
 
 /** True when the first `count` blocks of `lineage` are what `prefix` was taken of. */
-export function matchesAt(lineage: Lineage, count: number, prefix: Prefix): boolean {
-  if (count <= 0 || linkKey(lineage, count) !== prefix.key) return false;
+export function matchesAt(lineage: Lineage, count: number, prefix: Prefix, comparison: Comparison = 'whole'): boolean {
+  const key = comparison === 'whole' ? prefix.key : prefix.bareKey;
+  if (count <= 0 || linkKey(lineage, count, comparison) !== key) return false;
   const end = detailsEnd(lineage, count);
   if (end !== prefix.details.length) return false;
   if (lineage.details.compare(prefix.details, 0, end, 0, end) === 0) return true;
@@ -128,8 +157,10 @@ export function matchesAt(lineage: Lineage, count: number, prefix: Prefix): bool
 }
 
 /** How many blocks of `lineage` the prefix covers, or 0 when `lineage` does not begin with it. */
-export function coveredBlocks(lineage: Lineage, prefix: Prefix): number {
-  for (let count = lineage.length; count > 0; count -= 1) if (matchesAt(lineage, count, prefix)) return count;
+export function coveredBlocks(lineage: Lineage, prefix: Prefix, comparison: Comparison = 'whole'): number {
+  for (let count = lineage.length; count > 0; count -= 1) {
+    if (matchesAt(lineage, count, prefix, comparison)) return count;
+  }
   return 0;
 }
 

@@ -17,7 +17,7 @@ export function withoutReminders(text: string): string {
 }
 
 /** Reminders that carry what somebody said, or what happened: they come once, where they belong (2.1.330). */
-const SPOKEN = /^\s*(The user sent a new message while you were working|\[SYSTEM NOTIFICATION)/;
+export const SPOKEN = /^\s*(The user sent a new message while you were working|\[SYSTEM NOTIFICATION)/;
 
 /** A text apart: what stands outside reminders, and the reminders that carry what somebody said. */
 export interface Spoken {

@@ -62,9 +62,9 @@ export const traits = {
   /** Shows what is typed while a tool runs to the model at once; older ones make a turn of it afterwards. */
   hearsMeanwhile: isAtLeast('2.1.63'),
   /** Has side questions (`/btw`), as a control request too. */
-  asksAside: isAtLeast('2.1.330'),
+  asksAside: isAtLeast('2.1.112'),
   /** Knows the 5.5 models: windows of a million tokens, `role: "system"` messages. */
-  knowsModels55: isAtLeast('2.1.330'),
+  knowsModels55: isAtLeast('2.1.280'),
 } as const;
 
 /** A suite with the real client; empty where there is none. */

@@ -95,6 +95,7 @@ export class ClaudeClient {
       env: {
         ...{ PATH, LANG, TERM, HOME: options.home, ANTHROPIC_API_KEY: API_KEY },
         IS_SANDBOX: '1', // or it refuses --dangerously-skip-permissions to root
+        CLAUDE_CODE_TMPDIR: options.home, // gone with it, where /tmp would keep a folder for each session
         DISABLE_AUTOUPDATER: '1',
         CLAUDE_AUTOCOMPACT_PCT_OVERRIDE: '80',
         ...options.road,

@@ -28,10 +28,10 @@ const CHECKPOINT_MS = 15_000;
 export class Lab {
   readonly api: SimulatedApi;
   readonly script: Script;
-  /** The client's working directory. */
+  /** The clients' home, and their working directory below it. */
+  readonly home: string;
   readonly project: string;
   readonly #proxy: RunningProxy;
-  readonly #home: string;
   readonly #clients: ClaudeClient[] = [];
   #direct: DirectRoad | undefined;
 
@@ -39,11 +39,11 @@ export class Lab {
     this.#proxy = proxy;
     this.api = proxy.api;
     this.script = script;
-    this.#home = mkdtempSync(join(tmpdir(), 'dbproxy-claude-'));
-    this.project = join(this.#home, 'project');
+    this.home = mkdtempSync(join(tmpdir(), 'dbproxy-claude-'));
+    this.project = join(this.home, 'project');
     mkdirSync(this.project);
     writeFileSync(join(this.project, 'notes.txt'), 'NOTES-LINE the first line of the notes\n');
-    writeFileSync(join(this.#home, '.claude.json'), JSON.stringify(settledHome(this.project)));
+    writeFileSync(join(this.home, '.claude.json'), JSON.stringify(settledHome(this.project)));
   }
 
   static async start(options: LabOptions = {}): Promise<Lab> {
@@ -73,7 +73,7 @@ export class Lab {
 
   /** Starts a client; all clients of a lab have one home and one project, so that one can resume another's session. */
   client(options: LabClientOptions = {}): ClaudeClient {
-    const client = new ClaudeClient({ road: this.road, home: this.#home, cwd: this.project, ...options });
+    const client = new ClaudeClient({ road: this.road, home: this.home, cwd: this.project, ...options });
     this.#clients.push(client);
     return client;
   }
@@ -125,7 +125,7 @@ export class Lab {
     await Promise.all(this.#clients.map((client) => client.kill()));
     await this.#direct?.close();
     await this.#proxy.stop();
-    rmSync(this.#home, { recursive: true, force: true });
+    rmSync(this.home, { recursive: true, force: true });
   }
 }
 

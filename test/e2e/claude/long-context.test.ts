@@ -5,7 +5,8 @@ import { labs } from './lab.ts';
 import { runs, says } from './script.ts';
 import { expectGoesOnFrom, expectServed, upToSwap } from './stories.ts';
 
-/** Of 1,000,000 tokens 980,000 count. */
+/** Of 1,000,000 tokens 980,000 count. The first of these is past all thresholds of a window of 200,000. */
+const PAST_SWAP_OF_SMALL = 150_000;
 const BELOW_CHECKPOINT = 680_000;
 const PAST_CHECKPOINT = 690_000;
 const PAST_SWAP = 790_000;
@@ -19,7 +20,8 @@ describeWithClaude('a model with another window', () => {
     async () => {
       const lab = await start();
       const client = lab.client({ model: 'claude-opus-5-5' });
-      await lab.turn(client, 'PROMPT-ONE', runs('echo FIRST-RESULT-$((40 + 1))'), says('ANSWER-ONE', BELOW_CHECKPOINT));
+      const replies = [runs('echo FIRST-RESULT-$((40 + 1))', PAST_SWAP_OF_SMALL), says('ANSWER-ONE', BELOW_CHECKPOINT)];
+      await lab.turn(client, 'PROMPT-ONE', ...replies);
       await lab.turn(client, 'PROMPT-TWO', says('ANSWER-TWO', PAST_CHECKPOINT));
       const crossing = lab.newest('main');
       const checkpoint = await lab.checkpointed();
@@ -52,6 +54,7 @@ describeWithClaude('a model with another window', () => {
   it('that the user asked for ([1m]) has its checkpoint at 70 % of that one', async () => {
     const lab = await start();
     const client = lab.client({ model: 'claude-sonnet-4-6[1m]' });
+    await lab.turn(client, 'PROMPT-ZERO', says('ANSWER-ZERO', PAST_SWAP_OF_SMALL));
     await lab.turn(client, 'PROMPT-ONE', says('ANSWER-ONE', BELOW_CHECKPOINT));
     await lab.turn(client, 'PROMPT-TWO', says('ANSWER-TWO', PAST_CHECKPOINT));
     const crossing = lab.newest('main');
@@ -78,4 +81,20 @@ describeWithClaude('a model with another window', () => {
       await client.end();
     },
   );
+
+  itWhere('knowsModels55', 'has the next compaction answered that ends in a system message', async () => {
+    const lab = await start({ env: { DBPROXY_MODEL_WINDOWS: '{"claude-opus-5-5": 200000}' } });
+    const env = { CLAUDE_CODE_AUTO_COMPACT_WINDOW: '200000' };
+    const client = lab.client({ model: 'claude-opus-5-5', env });
+    await upToSwap(lab, client);
+    // Right after a compaction the client tells the model again what tools there are, behind everything else.
+    const loop = [runs('echo RESULT-$((40 + 2))'), says('ANSWER-FOUR', 135_000)];
+    expectServed(lab, await lab.turn(client, 'PROMPT-FOUR', ...loop), 'auto');
+    const checkpoint = await lab.checkpointed(2);
+    expectServed(lab, await lab.turn(client, '/compact'), 'manual');
+    await lab.turn(client, 'PROMPT-NEXT', says('ANSWER-NEXT'));
+    const words = { kept: ['ANSWER-FOUR', 'PROMPT-NEXT'], gone: ['PROMPT-FOUR', 'RESULT-42'] };
+    expectGoesOnFrom(checkpoint, lab.newest('main'), words);
+    await client.end();
+  });
 });

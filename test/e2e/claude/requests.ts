@@ -14,8 +14,14 @@ const INSTRUCTIONS = [
   'Your task is to create a detailed summary of the conversation so far',
 ];
 
+/** How a question beside the conversation is announced (`/btw`): with all of its history, and older clients say no class. */
+const ASIDE = 'This is a side question from the user';
+
+const lastUserMessage = (messages: readonly Message[]): Message | undefined =>
+  messages.findLast((message) => message.role === 'user');
+
 function lastUserText(messages: readonly Message[]): string {
-  const last = messages.findLast((message) => message.role === 'user');
+  const last = lastUserMessage(messages);
   return last === undefined ? '' : (blocksOf(last.content).at(-1)?.text ?? '').trimStart();
 }
 
@@ -30,6 +36,7 @@ export function kindOf(request: RecordedRequest): Kind {
   if (requestClass === 'compaction' || INSTRUCTIONS.some((opening) => text.startsWith(opening))) return 'compaction';
   if (headers['x-claude-code-agent-id'] !== undefined) return 'subagent';
   if (requestClass !== undefined) return requestClass === 'main' ? 'main' : 'auxiliary';
+  if (JSON.stringify(lastUserMessage(message.messages)).includes(ASIDE)) return 'auxiliary';
   const tools = message.tools?.map((tool) => tool['name']) ?? [];
   if (tools.length === 0 || said(request).includes('Warmup')) return 'auxiliary';
   // Only the main conversation may start subagents.

@@ -59,6 +59,8 @@ export class Script {
   checkpoint: Answer | undefined;
   /** To every compaction of the client; by default a summary with a marker. */
   compaction: Answer | undefined;
+  /** To every request beside the conversations; by default a title or a sentence. */
+  auxiliary: Answer | undefined;
   /** To every main request for which no answer is prepared; without it, such a request is counted in `surplus`. */
   standing: Answer | undefined;
   /** Main requests that found no answer at all. */
@@ -76,7 +78,7 @@ export class Script {
       case 'compaction':
         return this.compaction;
       case 'auxiliary':
-        return undefined;
+        return this.auxiliary;
     }
   }
 }

@@ -56,6 +56,41 @@ describe('the index of checkpoints', () => {
     );
   });
 
+  describe('after a switch between models that write reminders in one way and in the other', () => {
+    const reminder = (text: string): string => `<system-reminder>${text}</system-reminder>`;
+    const system = (content: string): Message => ({ role: 'system', content });
+    const asBlocks = [user(`${reminder('tools')}one`), assistant('two'), user(`${reminder('date')}three`)];
+    const asMessages = [user('one'), system('tools'), assistant('two'), user('three'), system('date')];
+    const ask = (made: readonly Message[], asked: readonly Message[], model: string): number | undefined => {
+      const index = new CheckpointIndex();
+      index.add(checkpoint(made, 'it'));
+      return index.find(lineageOf(asked), NOW, model)?.blocks;
+    };
+
+    it('finds what another model made of the same history, both ways', () => {
+      expect(ask(asBlocks, asMessages, 'other')).to.equal(5);
+      expect(ask(asMessages, asBlocks, 'other')).to.equal(3);
+      expect(ask(asMessages, asMessages.with(1, system('else')), 'other')).to.equal(5);
+    });
+
+    it('does so for no other history, and for no checkpoint of the same model', () => {
+      expect(ask(asBlocks, asMessages.with(3, user('four')), 'other')).to.equal(undefined);
+      expect(ask(asBlocks, asMessages.slice(0, 3), 'other')).to.equal(undefined);
+      expect(ask(asBlocks, asMessages, 'm')).to.equal(undefined);
+      expect(ask(asMessages, asMessages.with(1, system('else')), 'm')).to.equal(undefined);
+    });
+
+    it('forgets it as any other', () => {
+      const index = new CheckpointIndex();
+      index.add(checkpoint(asBlocks, 'it'));
+      index.add(checkpoint(asBlocks, 'newer'));
+      expect(index.size).to.equal(1);
+      expect(index.find(lineageOf(asMessages), NOW, 'other')?.checkpoint.summary).to.equal('newer');
+      index.expire(timestamp(NOW + 1));
+      expect([index.size, index.find(lineageOf(asMessages), NOW, 'other')]).to.deep.equal([0, null]);
+    });
+  });
+
   it('finds the one that covers most', () => {
     const messages = [user('1'), assistant('2'), user('3'), assistant('4'), user('5')];
     const index = new CheckpointIndex();

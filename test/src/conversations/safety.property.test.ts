@@ -346,7 +346,7 @@ class World {
   /** Whatever would be served now must be of this history. */
   check(client: Client): void {
     if (this.desk.index.size === 0) return;
-    const covering = this.desk.conversations.covering(lineageOf(client.history));
+    const covering = this.desk.conversations.covering(lineageOf(client.history), client.model);
     if (covering !== null) this.after(covering.checkpoint.summary, client.history);
   }
 
