@@ -47,6 +47,8 @@ export interface PendingCall {
   readonly body: string;
   /** The messages that a summary is asked of. */
   readonly messages: readonly Message[];
+  /** The model that is asked. */
+  readonly model: string;
   readonly aborted: boolean;
   /** Answers with a summary. Does nothing that could be seen when the call was aborted. */
   succeed(summary: string): void;
@@ -75,6 +77,10 @@ class Call implements PendingCall {
   get messages(): readonly Message[] {
     const { messages } = JSON.parse(this.body) as { messages: readonly Message[] };
     return messages.slice(0, -1);
+  }
+
+  get model(): string {
+    return (JSON.parse(this.body) as { model: string }).model;
   }
 
   succeed(summary: string): void {

@@ -288,7 +288,7 @@ class World {
     }
     await settle();
     controller.abort();
-    this.judge(await outcome, messages, words);
+    this.judge(await outcome, messages, words, client.model);
     this.go(client, await outcome, dice);
   }
 
@@ -311,12 +311,12 @@ class World {
   }
 
   /** What was served must be a summary of a beginning of `messages`, with every word that comes after it. */
-  judge(outcome: CompactionOutcome, messages: readonly Message[], words: string): void {
+  judge(outcome: CompactionOutcome, messages: readonly Message[], words: string, model: string): void {
     if (outcome.kind !== 'serve') return;
     expect(words, 'words of the user were not followed').to.equal('');
     this.served += 1;
     const text = servedText(outcome);
-    const rest = this.after(text, messages);
+    const rest = this.after(text, messages, model);
     let from = text.indexOf('#', text.search(SUMMARY) + 'SUMMARY#'.length);
     for (const fact of rest) {
       if (fact.words === null) continue;
@@ -327,12 +327,15 @@ class World {
   }
 
   /** The facts of `messages` behind those that the summary in `text` was made of; throws when these are not its beginning. */
-  after(text: string, messages: readonly Message[]): Fact[] {
+  after(text: string, messages: readonly Message[], model: string): Fact[] {
     // Summaries of summaries hold older ones further back.
     const call = this.desk.sent[Number(SUMMARY.exec(text)?.[1])];
     if (call === undefined) throw new Error(`this is no summary: ${text}`);
-    const summarised = factsOf(call.messages);
-    const facts = factsOf(messages);
+    // Between two models reminders change their form, and with some they are `system` messages.
+    const compared =
+      call.model === model ? (): boolean => true : ({ what }: Fact): boolean => !what.startsWith('system ');
+    const summarised = factsOf(call.messages).filter(compared);
+    const facts = factsOf(messages).filter(compared);
     const differs = summarised.findIndex((fact, at) => !agree(fact, facts[at]));
     if (differs >= 0) {
       const [was, is] = [summarised[differs], facts[differs]].map((fact) => JSON.stringify(fact));
@@ -347,7 +350,7 @@ class World {
   check(client: Client): void {
     if (this.desk.index.size === 0) return;
     const covering = this.desk.conversations.covering(lineageOf(client.history), client.model);
-    if (covering !== null) this.after(covering.checkpoint.summary, client.history);
+    if (covering !== null) this.after(covering.checkpoint.summary, client.history, client.model);
   }
 
   end(): void {
