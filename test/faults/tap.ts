@@ -12,8 +12,9 @@ import { CHECKPOINT_INSTRUCTION } from '../../src/checkpoint/instruction.ts';
 export class Passage {
   readonly #request: Buffer[] = [];
   readonly #answer: Buffer[] = [];
-  /** Of the request, once it is whole. */
+  /** Of the request's head, once that is whole: asked for again and again. */
   #head = '';
+  readonly #values = new Map<string, string>();
   /** How the API ended the connection under this answer, if it did. */
   ended: 'no' | 'fin' | 'reset' = 'no';
 
@@ -39,11 +40,15 @@ export class Passage {
 
   /** Value of a request header; '' where it has none. */
   header(name: string): string {
+    const known = this.#values.get(name);
+    if (known !== undefined) return known;
     if (this.#head === '') {
       const text = this.request.toString('latin1');
       this.#head = text.slice(0, Math.max(0, text.indexOf('\r\n\r\n')));
     }
-    return new RegExp(`^${name}: *(.*?)\\r?$`, 'im').exec(this.#head)?.[1] ?? '';
+    const value = new RegExp(`^${name}: *(.*?)\\r?$`, 'im').exec(this.#head)?.[1] ?? '';
+    if (this.#head !== '') this.#values.set(name, value);
+    return value;
   }
 
   /** True for the proxy's own call, which carries the headers of the client's request that it repeats. */

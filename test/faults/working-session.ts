@@ -1,0 +1,172 @@
+/**
+ * People at work: conversations that grow, are checkpointed, compact and go on, without end, each turn tried again until
+ * it is answered, as Claude Code does. They know what they may expect: a checkpoint that the log has told of is served.
+ */
+import { expect } from 'chai';
+import { extractSummary } from '../../src/serving/summary-text.ts';
+import type { Answer, Call } from '../../src/simulated-api/index.ts';
+import { isCheckpointCall } from '../e2e/flows.ts';
+import type { Target } from '../src/forwarder/raw-client.ts';
+import { Client, type Reply } from './client.ts';
+import { figures } from './figures.ts';
+import { judge } from './judge.ts';
+import { answerWord, marksIn, nativeWord, summaryWord } from './marks.ts';
+import type { Chance } from './seed.ts';
+import type { Line } from './serve-child.ts';
+import type { Tap } from './tap.ts';
+
+const SMALL = 20_000;
+const LARGE = 130_000;
+const FULL = 150_000;
+
+/** How long a turn is tried again before it counts as lost. */
+const PATIENCE_MS = 30_000;
+const PAUSE_MS = 25;
+
+/** The log tells of a summary only its length, and so the length tells its number. */
+const LENGTH_OF_FIRST = 1_000;
+
+export interface Interruptions {
+  /** How often the proxy has been killed; an answer under way then may be cut off. */
+  readonly kills: number;
+  /** The scenario has failed: nobody needs to try any more. */
+  readonly givenUp: boolean;
+}
+
+export interface WorkerOptions {
+  readonly name: string;
+  readonly target: Target;
+  readonly tap: Tap;
+  readonly chance: Chance;
+  readonly interruptions: Interruptions;
+}
+
+export class Worker {
+  readonly name: string;
+  readonly client: Client;
+  /** What it is doing just now, for the figures. */
+  doing = 'beginning';
+  readonly #options: WorkerOptions;
+  /** Histories so far: each compaction begins another. */
+  #history = 0;
+  /** By the number of a summary: the history it is about. */
+  readonly #summaries: number[] = [];
+  /** The newest summary whose completion was logged, by history. */
+  readonly #completed = new Map<number, number>();
+  #size = SMALL;
+  #answers = 0;
+  #natives = 0;
+
+  constructor(options: WorkerOptions) {
+    this.#options = options;
+    this.name = options.name;
+    this.client = new Client({ target: options.target, name: options.name, session: options.name });
+  }
+
+  /** What the API answers. */
+  answer(call: Call): Answer {
+    if (isCheckpointCall(call.request)) {
+      this.#summaries.push(this.#history);
+      const number = this.#summaries.length;
+      const text = `${summaryWord(this.name, number)} Looked after.`.padEnd(LENGTH_OF_FIRST + number, '.');
+      return {
+        blocks: [{ type: 'text', text: `<summary>${text}</summary>` }],
+        firstByteMs: this.#options.chance.int(0, 40),
+      };
+    }
+    if (call.isSummary) {
+      const text = `<summary>${nativeWord(this.name, (this.#natives += 1))} Summed up by the API.</summary>`;
+      return { blocks: [{ type: 'text', text }], firstByteMs: 20 };
+    }
+    const text = `${answerWord(this.name, (this.#answers += 1))} The work goes on.`;
+    return { blocks: [{ type: 'text', text }], promptTokens: this.#size, firstByteMs: this.#options.chance.int(0, 10) };
+  }
+
+  /** Takes a line of the proxy's log. */
+  take(line: Line): void {
+    if (line.event !== 'checkpoint.completed' || line['conversation'] !== this.name) return;
+    const number = Number(line['summary_chars']) - LENGTH_OF_FIRST;
+    const history = this.#summaries[number - 1];
+    if (history === undefined)
+      throw new Error(`a checkpoint of ${this.name} that nobody made: ${JSON.stringify(line)}`);
+    this.#completed.set(history, Math.max(number, this.#completed.get(history) ?? 0));
+  }
+
+  /** Works until `done`. */
+  async work(done: () => boolean): Promise<void> {
+    while (!done()) await this.round(done);
+  }
+
+  /** One history, from its first turn to its compaction; it may stop in the middle. */
+  async round(done: () => boolean = () => false): Promise<void> {
+    const { chance } = this.#options;
+    this.#size = SMALL;
+    for (let turns = chance.int(1, 3); turns > 0; turns -= 1) await this.#turn('below the threshold');
+    this.#size = LARGE;
+    for (let turns = chance.int(1, 4); turns > 0 && !done(); turns -= 1) await this.#turn('past the threshold');
+    if (chance.once(2)) {
+      this.#size = FULL;
+      await this.#turn('past the swap threshold');
+    }
+    if (!done()) await this.compact();
+  }
+
+  /** A compaction: from the newest checkpoint that was completed when it was asked for, if there was one. */
+  async compact(): Promise<void> {
+    const history = this.#history;
+    this.doing = 'compacting';
+    const reply = await this.#insist(async () => {
+      const expected = this.#completed.get(history);
+      const answer = await this.client.compact();
+      if (answer.good && expected !== undefined) this.#expectServed(answer, expected);
+      return answer;
+    });
+    const marks = marksIn(extractSummary(reply.text)).filter(({ kind }) => kind === 'summary');
+    for (const { number } of marks)
+      expect(this.#summaries[number - 1], 'a summary of another history').to.equal(history);
+    this.#history += 1;
+  }
+
+  /** The last word: what was completed before is served still. */
+  async finish(): Promise<void> {
+    this.#size = SMALL;
+    await this.#turn('the end');
+    await this.client.close();
+  }
+
+  #expectServed(answer: Reply, atLeast: number): void {
+    expect(
+      answer.served,
+      `${this.name}: checkpoint ${atLeast} was completed, and the compaction went to the API`,
+    ).to.equal(true);
+    const [summary, ...others] = marksIn(answer.text).filter(({ kind }) => kind === 'summary');
+    expect(others).to.deep.equal([]);
+    expect(summary?.number, 'the summary that was served').to.be.at.least(atLeast);
+  }
+
+  async #turn(doing: string): Promise<void> {
+    this.doing = doing;
+    const words = this.client.nextWords();
+    await this.#insist(() => this.client.say(words));
+  }
+
+  async #insist(send: () => Promise<Reply>): Promise<Reply> {
+    const { interruptions, tap } = this.#options;
+    const deadline = Date.now() + PATIENCE_MS;
+    for (;;) {
+      const before = interruptions.kills;
+      const reply = await send();
+      const interrupted = interruptions.kills > before && !reply.whole;
+      judge(interrupted ? { ...reply, gaveUp: 'leaving' } : reply, tap, this.name);
+      if (reply.good) return reply;
+      if (interruptions.givenUp) throw new Error(`${this.name} was stopped`);
+      if (Date.now() > deadline) {
+        figures.lost += 1;
+        throw new Error(
+          `${this.name} had no answer for ${PATIENCE_MS} ms; the last: ${reply.status} ${reply.body.toString('utf8', 0, 200)}`,
+        );
+      }
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    }
+  }
+}
