@@ -3,12 +3,14 @@
  * it is answered, as Claude Code does. They know what they may expect: a checkpoint that the log has told of is served.
  */
 import { expect } from 'chai';
+import { setTimeout as pause } from 'node:timers/promises';
 import { extractSummary } from '../../src/serving/summary-text.ts';
 import type { Answer, Call } from '../../src/simulated-api/index.ts';
 import { isCheckpointCall } from '../e2e/flows.ts';
 import type { Target } from '../src/forwarder/raw-client.ts';
 import { Client, type Reply } from './client.ts';
 import { figures } from './figures.ts';
+import { eventually } from './handles.ts';
 import { judge } from './judge.ts';
 import { answerWord, marksIn, nativeWord, summaryWord } from './marks.ts';
 import type { Chance } from './seed.ts';
@@ -20,8 +22,10 @@ const LARGE = 130_000;
 const FULL = 150_000;
 
 /** How long a turn is tried again before it counts as lost. */
-const PATIENCE_MS = 30_000;
-const PAUSE_MS = 25;
+const PATIENCE_MS = 60_000;
+/** First pause before a request is tried again; doubles up to the longest. */
+const FIRST_PAUSE_MS = 20;
+const LONGEST_PAUSE_MS = 320;
 
 /** The log tells of a summary only its length, and so the length tells its number. */
 const LENGTH_OF_FIRST = 1_000;
@@ -127,6 +131,30 @@ export class Worker {
     this.#history += 1;
   }
 
+  /** A turn that leaves the conversation below the threshold. */
+  async talk(): Promise<void> {
+    this.#size = SMALL;
+    await this.#turn('below the threshold');
+  }
+
+  /** A turn past the checkpoint threshold, and the checkpoint is there. */
+  async checkpoint(): Promise<void> {
+    const before = this.#completed.get(this.#history) ?? 0;
+    this.#size = LARGE;
+    await this.#turn('past the threshold');
+    await eventually(
+      () => (this.#completed.get(this.#history) ?? 0) > before,
+      () => `no checkpoint of ${this.name}`,
+      PATIENCE_MS,
+    );
+  }
+
+  /** A turn past both thresholds. */
+  async fill(): Promise<void> {
+    this.#size = FULL;
+    await this.#turn('past the swap threshold');
+  }
+
   /** The last word: what was completed before is served still. */
   async finish(): Promise<void> {
     this.#size = SMALL;
@@ -153,7 +181,7 @@ export class Worker {
   async #insist(send: () => Promise<Reply>): Promise<Reply> {
     const { interruptions, tap } = this.#options;
     const deadline = Date.now() + PATIENCE_MS;
-    for (;;) {
+    for (let tries = 0; ; tries += 1) {
       const before = interruptions.kills;
       const reply = await send();
       const interrupted = interruptions.kills > before && !reply.whole;
@@ -166,7 +194,7 @@ export class Worker {
           `${this.name} had no answer for ${PATIENCE_MS} ms; the last: ${reply.status} ${reply.body.toString('utf8', 0, 200)}`,
         );
       }
-      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+      await pause(Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** tries));
     }
   }
 }
