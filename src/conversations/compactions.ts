@@ -2,7 +2,13 @@
  * A compaction request: answered from a checkpoint of its own history, or left to the API, and why.
  */
 import type { ForwardReason } from '../../machines/conversation-events.ts';
-import type { ConversationId, Milliseconds, Timestamp, Tokens } from '../../machines/units.ts';
+import {
+  milliseconds,
+  type ConversationId,
+  type Milliseconds,
+  type Timestamp,
+  type Tokens,
+} from '../../machines/units.ts';
 import type { Log } from '../log.ts';
 import { recentMessages } from '../serving/recent-messages.ts';
 import { servedAnswer, type ServedAnswer } from '../serving/served-answer.ts';
@@ -72,7 +78,7 @@ export class Compactions {
     const { calls, conversations, now, passthrough, wait } = this.#options;
     const conversation = conversations.conversationOfCompaction(seen);
     const forward = (reason: ForwardReason): CompactionOutcome => {
-      conversations.noteForwarded(conversation, reason);
+      conversations.noteForwarded(conversation, seen, reason);
       return { kind: 'forward', conversation, reason };
     };
     if (passthrough) return forward('passthrough');
@@ -102,7 +108,7 @@ export class Compactions {
     const conversation = conversations.conversationOfCompaction(seen);
     const unavailable = this.#hasFailed(conversation) ? 'checkpoint_failed' : 'no_checkpoint';
     const reason = passthrough ? 'passthrough' : compaction.kind === 'whole' ? unavailable : 'instructions';
-    conversations.noteForwarded(conversation, reason);
+    conversations.noteForwarded(conversation, seen, reason);
     return conversation;
   }
 
@@ -141,7 +147,7 @@ export class Compactions {
       stream: seen.request.stream,
       key: linkKey(lineage, lineage.length),
     });
-    conversations.noteServed(conversation, covering);
+    conversations.noteServed(conversation, seen, covering, milliseconds(waited));
     log.info('compaction.served', {
       conversation,
       checkpoint: checkpoint.id,
