@@ -17,6 +17,8 @@ export interface CheckpointRef {
   readonly id: CheckpointId;
   /** How many messages of the history the summary covers. */
   readonly anchorMessages: number;
+  /** Tokens that were in use at the end of the turn it was computed from: what is in use above them came since. */
+  readonly anchorTokens: Tokens;
 }
 
 /** Why a checkpoint call brought nothing; see `CheckpointFailure` in `src/errors.ts`. */
@@ -90,11 +92,13 @@ export type ConversationEvent =
 export interface ConversationInput {
   readonly id: ConversationId;
   readonly thresholds: Thresholds;
+  /** Share of the effective window, in (0, 1), that may come after a checkpoint before a newer one is computed. Default 0.10. */
+  readonly checkpointRefresh: number;
   /** False in passthrough: tracked, but no checkpoint is ever computed. */
   readonly checkpoints: boolean;
   /** Idle time after which the conversation is forgotten. */
   readonly ttl: Milliseconds;
-  /** How often a checkpoint is tried per crossing of the threshold. */
+  /** How often a checkpoint is tried per crossing: of the threshold, or of the share that one may age by. */
   readonly maxTries: number;
 }
 
@@ -108,9 +112,11 @@ export interface ConversationContext extends ConversationInput {
   readonly lastActivity: Timestamp | null;
   /** The last completed turn: the one a checkpoint call starts from. */
   readonly turn: TurnId | null;
-  /** The servable checkpoint. */
+  /** The servable checkpoint; it stays so while a newer one is computed. */
   readonly checkpoint: CheckpointRef | null;
-  /** Checkpoint calls begun since the threshold was crossed and none has succeeded. */
+  /** How often the share that a checkpoint may age by had been outgrown at the last turn's end, see `outgrown`. */
+  readonly crossing: number;
+  /** Checkpoint calls begun since the last crossing and none has succeeded. */
   readonly tries: number;
   readonly failure: CallFailure | null;
   readonly counters: {
@@ -126,6 +132,8 @@ export interface ConversationContext extends ConversationInput {
 export interface CheckpointCallInput {
   readonly conversation: ConversationId;
   readonly turn: TurnId | null;
-  /** 1 for the first try since the threshold was crossed. */
+  /** 1 for the first try since the crossing. */
   readonly attempt: number;
+  /** The servable checkpoint whose place the new one is to take; null for a conversation that has none. */
+  readonly replaces: CheckpointId | null;
 }

@@ -99,8 +99,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   };
   const learnedWindows = modelWindows.learned;
   const conversations = new Conversations({ config, actors, directory, index, calls, learnedWindows, log, now });
-  const { compactionWait: wait, passthrough } = config;
-  const compactions = new Compactions({ conversations, calls, passthrough, wait, log, now });
+  const compactions = new Compactions({ config, conversations, calls, log, now });
 
   const forwarder = createForwarder({
     apiHost: API_HOST,
@@ -119,7 +118,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       uptime_s: Math.round((Date.now() - began) / 1_000),
       conversations: conversations.size,
       checkpoints: index.size,
-      passthrough,
+      passthrough: config.passthrough,
     })),
   });
   const redirector = createRedirector({

@@ -3,7 +3,7 @@
  * A fork, a resume or a rewind finds here what covers its own history, and nothing else.
  */
 import type { CheckpointRef } from '../../machines/conversation-events.ts';
-import type { CheckpointId, ConversationId, Milliseconds, Timestamp } from '../../machines/units.ts';
+import type { CheckpointId, ConversationId, Milliseconds, Timestamp, Tokens } from '../../machines/units.ts';
 import type { Usage } from '../wire/answer.ts';
 import { linkKey, matchesAt, type Comparison, type Lineage, type Prefix } from '../wire/lineage.ts';
 
@@ -13,6 +13,8 @@ export interface Checkpoint {
   /** The conversation it was computed for. */
   readonly conversation: ConversationId;
   readonly prefix: Prefix;
+  /** Tokens in use at the end of the turn it was computed from. */
+  readonly anchorTokens: Tokens;
   readonly summary: string;
   readonly model: string;
   readonly usage: Usage;
@@ -31,6 +33,7 @@ export interface Covering {
 export const refOf = (checkpoint: Checkpoint): CheckpointRef => ({
   id: checkpoint.id,
   anchorMessages: checkpoint.prefix.messages,
+  anchorTokens: checkpoint.anchorTokens,
 });
 
 interface Entry {

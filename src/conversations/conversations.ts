@@ -155,8 +155,9 @@ export class Conversations {
     const lineage = await this.#readHistory(turn);
     if (lineage !== null) {
       const { path, headers, body, request } = seen;
-      const source = { path, headers, body, model: request.model, prefix: wholeOf(lineage), room: window - used };
-      calls.hold(conversation, source);
+      const { model } = request;
+      const prefix = wholeOf(lineage);
+      calls.hold(conversation, { path, headers, body, model, prefix, used, room: window - used });
     }
     this.#tellCompleted(turn, used, effective);
     const snapshot = this.snapshot(conversation);
@@ -282,6 +283,7 @@ export class Conversations {
     const actor = actors.open({
       id: conversation,
       thresholds: config.thresholds,
+      checkpointRefresh: config.checkpointRefresh,
       checkpoints: !config.passthrough,
       ttl: config.conversationTtl,
       maxTries: MAX_TRIES,

@@ -264,8 +264,7 @@ export class Desk {
     const shared = { config: settings, actors: this.#keeper, directory, index, calls, log, now };
     this.conversations = new Conversations({ ...shared, learnedWindows: new Map() });
     const { conversations } = this;
-    const { passthrough, compactionWait: wait } = settings;
-    this.compactions = new Compactions({ conversations, calls, passthrough, wait, log, now });
+    this.compactions = new Compactions({ config: settings, conversations, calls, log, now });
   }
 
   now(): Timestamp {
