@@ -17,7 +17,7 @@ export interface CheckpointRef {
   readonly id: CheckpointId;
   /** How many messages of the history the summary covers. */
   readonly anchorMessages: number;
-  /** Tokens in use at the end of the turn that the checkpoint was computed from. */
+  /** Tokens that were in use at the end of the turn it was computed from: what is in use above them came since. */
   readonly anchorTokens: Tokens;
 }
 
@@ -107,6 +107,7 @@ export interface RememberedState {
   readonly checkpoint: CheckpointRef | null;
   /** A summary was served, and the client has not shown yet whether it took it. */
   readonly served: boolean;
+  readonly crossing: number;
   readonly tries: number;
   readonly counters: ConversationCounters;
 }
@@ -115,11 +116,13 @@ export interface RememberedState {
 export interface ConversationInput {
   readonly id: ConversationId;
   readonly thresholds: Thresholds;
+  /** Share of the effective window, in (0, 1), that may come after a checkpoint before a newer one is computed. Default 0.10. */
+  readonly checkpointRefresh: number;
   /** False in passthrough: tracked, but no checkpoint is ever computed. */
   readonly checkpoints: boolean;
   /** Idle time after which the conversation is forgotten. */
   readonly ttl: Milliseconds;
-  /** How often a checkpoint is tried per crossing of the threshold. */
+  /** How often a checkpoint is tried per crossing: of the threshold, or of the share that one may age by. */
   readonly maxTries: number;
   /** What an earlier process knew of it; null for a conversation that is new. */
   readonly remembered: RememberedState | null;
@@ -135,9 +138,11 @@ export interface ConversationContext extends Omit<ConversationInput, 'remembered
   readonly lastActivity: Timestamp | null;
   /** The last completed turn: the one a checkpoint call starts from. */
   readonly turn: TurnId | null;
-  /** The servable checkpoint. */
+  /** The servable checkpoint; it stays so while a newer one is computed. */
   readonly checkpoint: CheckpointRef | null;
-  /** Checkpoint calls begun since the threshold was crossed and none has succeeded. */
+  /** How often the share that a checkpoint may age by had been outgrown at the last turn's end, see `outgrown`. */
+  readonly crossing: number;
+  /** Checkpoint calls begun since the last crossing and none has succeeded. */
   readonly tries: number;
   readonly failure: CallFailure | null;
   /** It begins where a summary was served by an earlier process. */
@@ -149,6 +154,8 @@ export interface ConversationContext extends Omit<ConversationInput, 'remembered
 export interface CheckpointCallInput {
   readonly conversation: ConversationId;
   readonly turn: TurnId | null;
-  /** 1 for the first try since the threshold was crossed. */
+  /** 1 for the first try since the crossing. */
   readonly attempt: number;
+  /** The servable checkpoint whose place the new one is to take; null for a conversation that has none. */
+  readonly replaces: CheckpointId | null;
 }

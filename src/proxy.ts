@@ -117,6 +117,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       const child = supervisor.getSnapshot().children[conversationChild(id)];
       return child as ReturnType<ConversationActors['get']>;
     },
+    close: (id) => supervisor.send({ type: 'conversation.closed', id }),
   };
   const learnedWindows = modelWindows.learned;
   const conversations = new Conversations({
@@ -131,8 +132,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     now,
     steady,
   });
-  const { compactionWait: wait, passthrough } = config;
-  const compactions = new Compactions({ conversations, calls, passthrough, wait, log, now });
+  const compactions = new Compactions({ config, conversations, calls, log, now });
 
   const forwarder = createForwarder({
     apiHost: API_HOST,
@@ -151,7 +151,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       uptime_s: Math.round((Date.now() - began) / 1_000),
       conversations: conversations.size,
       checkpoints: index.size,
-      passthrough,
+      passthrough: config.passthrough,
       store: store.isOpen ? 'open' : 'closed',
     })),
   });
@@ -226,6 +226,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   }, DAY_MS);
   const sweep = setInterval(() => {
     index.expire(timestamp(steady() - config.conversationTtl));
+    store.checkFile();
   }, SWEEP_MS);
   const release = async (): Promise<void> => {
     clearInterval(renewal);

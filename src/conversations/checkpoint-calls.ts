@@ -109,8 +109,9 @@ export class CheckpointCalls {
 
   async #perform(input: CheckpointCallInput, source: CallSource, signal: AbortSignal): Promise<CheckpointRef> {
     const { index, log, now, steady, upstream } = this.#options;
-    const { conversation, attempt } = input;
-    log.info('checkpoint.started', { conversation, attempt, model: source.model, messages: source.prefix.messages });
+    const { conversation, attempt, replaces } = input;
+    const { messages } = source.prefix;
+    log.info('checkpoint.started', { conversation, attempt, model: source.model, messages, replaces });
     try {
       const body = checkpointBody(source.body, source.room);
       if (body === null) throw new CheckpointError('rejected', 'the request could not be read a second time');

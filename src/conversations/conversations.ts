@@ -65,6 +65,7 @@ export interface Turn {
 export interface ConversationActors {
   open(input: ConversationInput): ConversationActor | undefined;
   get(id: ConversationId): ConversationActor | undefined;
+  close(id: ConversationId): void;
 }
 
 export interface ConversationsOptions {
@@ -383,6 +384,7 @@ export class Conversations {
     const actor = actors.open({
       id: conversation,
       thresholds: config.thresholds,
+      checkpointRefresh: config.checkpointRefresh,
       checkpoints: !config.passthrough,
       ttl: config.conversationTtl,
       maxTries: MAX_TRIES,
@@ -392,18 +394,30 @@ export class Conversations {
     this.#phases.set(conversation, phaseOf(actor.getSnapshot()));
     log.debug('conversation.opened', { conversation });
     actor.subscribe({
-      next: (snapshot) => this.#follow(conversation, snapshot),
+      next: (snapshot) => {
+        try {
+          this.#follow(conversation, snapshot);
+        } catch (error) {
+          // Its state makes no sense to those who follow it: it begins anew with its next request.
+          this.#fail(conversation, error);
+          queueMicrotask(() => actors.close(conversation));
+        }
+      },
       complete: () => {
         // Stopped with the whole proxy, it will be wanted again; expired, it will not.
         const expired = actor.getSnapshot().status === 'done';
         this.#close(conversation, expired);
         if (expired) log.debug('conversation.expired', { conversation });
       },
-      error: (error: unknown) => {
-        this.#close(conversation, true);
-        log.error('conversation.failed', { conversation, message: error instanceof Error ? error.message : 'unknown' });
-      },
+      error: (error: unknown) => this.#fail(conversation, error),
     });
+  }
+
+  /** A conversation broke: what is known of it goes, its checkpoints stay, its requests pass. */
+  #fail(conversation: ConversationId, error: unknown): void {
+    this.#close(conversation, true);
+    const message = error instanceof Error ? error.message : 'unknown';
+    this.#options.log.error('conversation.failed', { conversation, message });
   }
 
   /** A conversation's actor has moved. */

@@ -4,7 +4,7 @@
  */
 import { createActor, fromCallback, fromPromise, SimulatedClock } from 'xstate';
 import { conversationMachine, type ConversationActor } from '../../../machines/conversation.ts';
-import { serviceMachine } from '../../../machines/service.ts';
+import { serviceMachine, type ServiceName } from '../../../machines/service.ts';
 import { conversationChild, supervisorMachine } from '../../../machines/supervisor.ts';
 import { milliseconds, timestamp, tokens, type ConversationId, type Timestamp } from '../../../machines/units.ts';
 import { parseConfig, type Config, type Environment } from '../../../src/config.ts';
@@ -183,7 +183,7 @@ const supervisor = supervisorMachine.provide({
     conversation,
     service: serviceMachine.provide({
       actors: {
-        start: fromPromise(() => Promise.resolve({ port: null })),
+        start: fromPromise<{ port: number | null }, { name: ServiceName }>(() => Promise.resolve({ port: null })),
         watch: fromCallback(() => undefined),
         close: fromPromise(() => Promise.resolve(undefined)),
       },
@@ -205,6 +205,7 @@ function supervised(clock: SimulatedClock): Keeper {
       return get(input.id);
     },
     get,
+    close: (id) => actor.send({ type: 'conversation.closed', id }),
     stop: () => actor.stop(),
   };
 }
@@ -219,6 +220,7 @@ function unsupervised(clock: SimulatedClock): Keeper {
       return actor.start();
     },
     get: (id) => actors.get(id),
+    close: (id) => void actors.get(id)?.stop(),
     stop() {
       for (const actor of actors.values()) actor.stop();
     },
@@ -265,8 +267,7 @@ export class Desk {
     const shared = { config: settings, actors: this.#keeper, directory, index, calls, log, now, steady: now };
     this.conversations = new Conversations({ ...shared, learnedWindows: new Map(), durable: NOT_DURABLE });
     const { conversations } = this;
-    const { passthrough, compactionWait: wait } = settings;
-    this.compactions = new Compactions({ conversations, calls, passthrough, wait, log, now });
+    this.compactions = new Compactions({ config: settings, conversations, calls, log, now });
   }
 
   now(): Timestamp {
