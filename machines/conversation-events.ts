@@ -67,6 +67,8 @@ export type ConversationEvent =
       readonly type: 'turn.completed';
       readonly at: Timestamp;
       readonly turn: TurnId;
+      /** Length of the history that this turn asked with. */
+      readonly messages: number;
       /** input + cache creation + cache read + output of this answer. */
       readonly used: Tokens;
       /** Context window − min(max_tokens, 20,000). */
@@ -112,6 +114,9 @@ export interface ConversationContext extends ConversationInput {
   readonly lastActivity: Timestamp | null;
   /** The last completed turn: the one a checkpoint call starts from. */
   readonly turn: TurnId | null;
+  /** Messages in the history of that turn, and in the one that the last checkpoint call was made from. */
+  readonly turnMessages: number;
+  readonly triedMessages: number;
   /** The servable checkpoint; it stays so while a newer one is computed. */
   readonly checkpoint: CheckpointRef | null;
   /** How often the share that a checkpoint may age by had been outgrown at the last turn's end, see `outgrown`. */

@@ -16,6 +16,8 @@ export interface Config {
   readonly thresholds: Thresholds;
   /** Share of the effective window that may come after a checkpoint before a newer one is computed. */
   readonly checkpointRefresh: number;
+  /** How often a checkpoint is tried per crossing of the threshold. */
+  readonly checkpointTries: number;
   readonly logLevel: LogLevel;
   /** Pure proxy: no checkpoints, nothing served. */
   readonly passthrough: boolean;
@@ -89,6 +91,10 @@ function share(value: string): number | undefined {
   return number !== undefined && number > 0 && number < 1 ? number : undefined;
 }
 
+function count(value: string): number | undefined {
+  return /^\d{1,4}$/.test(value) && Number(value) >= 1 && Number(value) <= 1_000 ? Number(value) : undefined;
+}
+
 function port(value: string): number | undefined {
   return /^\d{1,5}$/.test(value) && Number(value) <= 65_535 ? Number(value) : undefined;
 }
@@ -151,6 +157,7 @@ export function parseConfig(env: Environment): Config {
   }
   return Object.freeze<Config>({
     thresholds: Object.freeze({ checkpoint, swap }),
+    checkpointTries: setting(env, 'DBPROXY_CHECKPOINT_TRIES', 3, 'a whole number from 1 to 1000', count),
     checkpointRefresh: setting(env, 'DBPROXY_CHECKPOINT_REFRESH', 0.1, fraction, share),
     logLevel: setting<LogLevel>(env, 'DBPROXY_LOG_LEVEL', 'INFO', 'DEBUG, INFO, WARNING or ERROR', (value) =>
       lookUp(LEVELS, value.toUpperCase()),

@@ -137,8 +137,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       actors: {
         conversation: conversationMachine.provide({
           actors: { computeCheckpoint: fromPromise(({ input, signal }) => calls.compute(input, signal)) },
-          // Jitter, so that many conversations that failed together do not try again together.
-          delays: { retryPause: ({ context }) => retryPause(context) * (1 + Math.random() / 4) },
+          delays: { retryPause: ({ context }) => retryPause(context, Math.random()) },
         }),
         listener: listenerMachine.provide({
           actors: {

@@ -27,9 +27,13 @@ export interface CallSource {
   readonly room: number;
 }
 
-interface RunningCall {
+/** What a call summarises. */
+interface Subject {
   readonly prefix: Prefix;
   readonly model: string;
+}
+
+interface RunningCall extends Subject {
   readonly ended: Promise<unknown>;
 }
 
@@ -41,7 +45,7 @@ export interface CheckpointCallsOptions {
 }
 
 /** True when a history begins with what a call is about; after a switch of the model as in `CheckpointIndex.find`. */
-function covers(about: Pick<RunningCall, 'prefix' | 'model'>, lineage: Lineage, model: string | undefined): boolean {
+function covers(about: Subject, lineage: Lineage, model: string | undefined): boolean {
   if (coveredBlocks(lineage, about.prefix) > 0) return true;
   return model !== undefined && model !== about.model && coveredBlocks(lineage, about.prefix, 'bare') > 0;
 }
@@ -49,6 +53,8 @@ function covers(about: Pick<RunningCall, 'prefix' | 'model'>, lineage: Lineage, 
 export class CheckpointCalls {
   readonly #sources = new Map<ConversationId, CallSource>();
   readonly #running = new Map<ConversationId, RunningCall>();
+  /** What the last call of a conversation was about, where it failed. */
+  readonly #failed = new Map<ConversationId, Subject>();
   readonly #options: CheckpointCallsOptions;
 
   constructor(options: CheckpointCallsOptions) {
@@ -70,14 +76,25 @@ export class CheckpointCalls {
     this.#sources.delete(conversation);
   }
 
-  /** True while a conversation has a call under way, or a request kept for the next try. */
-  concerns(conversation: ConversationId): boolean {
-    return this.#running.has(conversation) || this.#sources.has(conversation);
+  /** Lets go of the request kept for a conversation, and of what its last call failed for. */
+  forget(conversation: ConversationId): void {
+    this.release(conversation);
+    this.#failed.delete(conversation);
   }
 
-  /** False when a conversation's call, running or about to be tried again, is about a history that `lineage` has left. */
+  /** True while a conversation's request, body and credentials included, is kept. */
+  holds(conversation: ConversationId): boolean {
+    return this.#sources.has(conversation);
+  }
+
+  /** True while a conversation has a call under way, a request kept for the next try, or one that failed. */
+  concerns(conversation: ConversationId): boolean {
+    return [this.#running, this.#sources, this.#failed].some((calls) => calls.has(conversation));
+  }
+
+  /** False when a conversation's call, running, about to be tried again or failed, is about a history that `lineage` has left. */
   isExtendedBy(conversation: ConversationId, lineage: Lineage, model?: string): boolean {
-    const about = this.#running.get(conversation) ?? this.#sources.get(conversation);
+    const about = this.#running.get(conversation) ?? this.#sources.get(conversation) ?? this.#failed.get(conversation);
     return about === undefined || covers(about, lineage, model);
   }
 
@@ -121,6 +138,7 @@ export class CheckpointCalls {
       const anchorTokens = source.used;
       const checkpoint = { id, conversation, prefix, anchorTokens, summary, model, usage, duration, createdAt };
       index.add(checkpoint);
+      this.#failed.delete(conversation);
       log.info('checkpoint.completed', {
         conversation,
         checkpoint: id,
@@ -135,6 +153,7 @@ export class CheckpointCalls {
     } catch (error) {
       if (signal.aborted) log.info('checkpoint.aborted', { conversation, attempt });
       else {
+        this.#failed.set(conversation, { prefix: source.prefix, model: source.model });
         const failure = error instanceof CheckpointError ? error.failure : 'transient';
         const message = error instanceof Error ? error.message : String(error);
         log.warn('checkpoint.failed', { conversation, attempt, failure, message });

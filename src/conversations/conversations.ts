@@ -60,8 +60,6 @@ export interface ConversationsOptions {
   readonly now: () => Timestamp;
 }
 
-/** How often a checkpoint is tried per crossing of the threshold. */
-const MAX_TRIES = 3;
 /** Characters (without white space, which the client reflows) by which a served summary is known again. */
 const PROBE_LENGTH = 300;
 
@@ -176,19 +174,28 @@ export class Conversations {
   #tellStarted(turn: Turn, lineage: Lineage | null): void {
     const { calls, now } = this.#options;
     const { conversation, seen } = turn;
+    const extendsCall = lineage === null || calls.isExtendedBy(conversation, lineage, seen.request.model);
     this.send(conversation, {
       type: 'turn.started',
       at: now(),
       messages: seen.history.length,
       covering: lineage === null ? null : refOrNull(this.covering(lineage, seen.request.model)),
-      extendsCall: lineage === null || calls.isExtendedBy(conversation, lineage, seen.request.model),
+      extendsCall,
     });
+    if (!extendsCall) calls.forget(conversation);
   }
 
   #tellCompleted(turn: Turn, used: Tokens, effective: Tokens): void {
-    const { model } = turn.seen.request;
-    const event = { type: 'turn.completed', at: this.#options.now(), turn: turn.id, used, model } as const;
-    this.send(turn.conversation, { ...event, effectiveWindow: effective });
+    const { history, request } = turn.seen;
+    this.send(turn.conversation, {
+      type: 'turn.completed',
+      at: this.#options.now(),
+      turn: turn.id,
+      messages: history.length,
+      used,
+      effectiveWindow: effective,
+      model: request.model,
+    });
   }
 
   /** Keeps work on a conversation for {@link settled}, one after the other. */
@@ -286,14 +293,14 @@ export class Conversations {
       checkpointRefresh: config.checkpointRefresh,
       checkpoints: !config.passthrough,
       ttl: config.conversationTtl,
-      maxTries: MAX_TRIES,
+      maxTries: config.checkpointTries,
     });
     if (actor === undefined) return;
     const close = (): void => {
       this.#phases.delete(conversation);
       this.#probes.delete(conversation);
       directory.forget(conversation);
-      calls.release(conversation);
+      calls.forget(conversation);
     };
     this.#phases.set(conversation, 'IDLE');
     log.debug('conversation.opened', { conversation });

@@ -30,6 +30,7 @@ const OUTSIDE: readonly ConversationEvent[] = [
   said.completed(700),
   said.completed(800),
   said.completed(820),
+  said.completed(820, 8, 13),
   said.requested(null),
   said.requested(OTHER),
   said.served(),
@@ -59,10 +60,21 @@ function stepsFrom(state: Snapshot): Step[] {
 
 /** States that no guard and no test can tell apart count as one. */
 function keyOf({ value, context }: Snapshot): string {
-  const { checkpoint, crossing, tries, turn, thresholds } = context;
+  const { checkpoint, crossing, tries, turn, turnMessages, triedMessages, thresholds } = context;
+  const hasMovedOn = turnMessages > triedMessages;
   const share = utilisation(context);
   const band = share >= thresholds.swap ? 'swap' : share >= thresholds.checkpoint ? 'checkpoint' : 'below';
-  return JSON.stringify([value, band, checkpoint?.id, outgrown(context), crossing, tries, turn, context.failure?.kind]);
+  return JSON.stringify([
+    value,
+    band,
+    checkpoint?.id,
+    outgrown(context),
+    crossing,
+    tries,
+    turn,
+    hasMovedOn,
+    context.failure?.kind,
+  ]);
 }
 
 describe('the conversation machine', () => {
@@ -196,13 +208,40 @@ describe('the conversation machine', () => {
       expect(conversation.where).to.equal('empty/idle');
       conversation.clock.increment(600_000);
       expect(conversation.calls).to.have.length(1);
-      conversation.tell(said.started(), said.completed(710));
+      conversation.tell(said.started(), said.completed(710, 8, 13));
       expect(conversation.where).to.equal('empty/running');
       await conversation.call.fail(failure('rejected'));
-      conversation.tell(said.completed(720));
+      conversation.tell(said.completed(720, 9, 15));
       await conversation.call.fail(failure('rejected'));
-      conversation.tell(said.completed(730), said.completed(740));
+      conversation.tell(said.completed(730, 10, 17), said.completed(740, 11, 19));
       expect(conversation.calls, 'three tries per crossing').to.have.length(3);
+    });
+
+    it('never sends the very request again that the API refused', async () => {
+      const conversation = rig().tell(said.completed(700, 7, 11));
+      await conversation.call.fail(failure('rejected'));
+      conversation.tell(said.started(), said.completed(700, 8, 11), said.started(), said.completed(705, 9, 9));
+      expect(conversation.where, 'the turn was sent again').to.equal('empty/idle');
+      conversation.tell(said.started(), said.completed(710, 10, 12));
+      expect(conversation.where, 'it has moved on').to.equal('empty/running');
+      await conversation.call.fail(failure('rejected'));
+      conversation.tell(said.started(null, false), said.completed(700, 11, 5));
+      expect(conversation.where, 'another history').to.equal('empty/running');
+      expect(conversation.call.input.attempt).to.equal(1);
+    });
+
+    it('goes by the request that was refused, not by a turn that ended meanwhile', async () => {
+      const conversation = rig().tell(said.completed(700, 7, 11), said.started(), said.completed(710, 8, 13));
+      await conversation.call.fail(failure('rejected'));
+      expect(conversation.where).to.equal('empty/idle');
+      conversation.tell(said.started(), said.completed(710, 9, 13));
+      expect(conversation.where).to.equal('empty/running');
+    });
+
+    it('goes by the tries that are configured', async () => {
+      const conversation = rig({ maxTries: 1 }).tell(said.completed(700));
+      await conversation.call.fail(failure('transient'));
+      expect(conversation.where).to.equal('empty/givenUp');
     });
 
     it('ends trying when the history is too long, until the history is left', async () => {
@@ -596,6 +635,14 @@ describe('the conversation machine', () => {
       expect([0, 90_000, 1e12].map(asked)).to.deep.equal([0, 90_000, 86_400_000]);
     });
 
+    it('adds jitter to every pause, a quarter at most, and never tries before the API asked to', () => {
+      for (const retryAfter of [null, milliseconds(30_000)]) {
+        const failed = { tries: 2, failure: { kind: 'transient', message: '', retryAfter } } as const;
+        const base = retryPause(failed);
+        expect([0, 0.5, 0.999].map((dice) => retryPause(failed, dice) / base)).to.deep.equal([1, 1.125, 1.24975]);
+      }
+    });
+
     it('uses nothing of a window it does not know', () => {
       expect(utilisation({ used: tokens(5), effectiveWindow: tokens(0) })).to.equal(0);
     });
@@ -667,6 +714,10 @@ function assertPromises({ from, event, to }: Edge<Snapshot, Step>): void {
     // A newer one only for one that has aged, and never while the client may be taking up what it was served.
     if (context.checkpoint !== null) expect(outgrown(context), said).to.be.above(0);
     expect(to.matches({ alive: { buffer: 'served' } }), said).to.equal(false);
+    // Nothing that the API refused is asked again as it was.
+    if (from.context.failure?.kind === 'rejected' && step.type === 'turn.completed') {
+      expect(context.turnMessages, said).to.be.above(from.context.triedMessages);
+    }
   }
   expect(context.tries, said).to.be.at.most(context.maxTries);
 

@@ -221,7 +221,7 @@ describe('conversations', () => {
       await desk.turn({ messages: LONGER }, SWAP);
       await desk.pass(1_000_000);
       expect(desk.sent).to.have.length(3);
-      expect(desk.calls.concerns(S1)).to.equal(false);
+      expect(desk.calls.holds(S1)).to.equal(false);
     });
 
     it('again with the next turn when this request was refused', async () => {
@@ -230,8 +230,33 @@ describe('conversations', () => {
       await settle();
       await desk.pass(100_000);
       expect(desk.sent).to.have.length(1);
+      await desk.turn({ messages: HISTORY }, CHECKPOINT);
+      expect(desk.sent, 'the same request').to.have.length(1);
+      expect(desk.calls.holds(S1)).to.equal(false);
       await desk.turn({ messages: LONGER }, CHECKPOINT);
       expect(desk.sent).to.have.length(2);
+    });
+
+    it('again once a history that was given up is left, with three tries', async () => {
+      for (const [status, type] of [
+        [400, 'prompt is too long'],
+        [529, 'overloaded_error'],
+      ] as const) {
+        const world = new Desk();
+        await world.turn({ messages: LONGER }, CHECKPOINT);
+        for (const pause of status === 400 ? [0] : [2_000, 4_000, 0]) {
+          world.pending.fail(status, type);
+          await settle();
+          await world.pass(pause);
+        }
+        const { length } = world.sent;
+        await world.turn({ messages: LONGEST }, SWAP);
+        expect(world.sent, 'given up').to.have.length(length);
+        await world.turn({ messages: [...HISTORY, assistant('two'), user('something else')] }, CHECKPOINT);
+        expect(world.sent, 'rewound').to.have.length(length + 1);
+        expect(world.events('checkpoint.started').at(-1)?.fields).to.include({ attempt: 1 });
+        world.stop();
+      }
     });
 
     it('never again in this history when it no longer fits', async () => {
