@@ -22,7 +22,7 @@ export interface CheckpointRef {
 }
 
 /** Why a checkpoint call brought nothing; see `CheckpointFailure` in `src/errors.ts`. */
-export type CallFailureKind = 'transient' | 'rejected' | 'too_long' | 'unusable';
+export type CallFailureKind = 'transient' | 'rejected' | 'too_long' | 'unusable' | 'skipped';
 
 /** A failed checkpoint call as the machine sees it. */
 export interface CallFailure {
@@ -127,6 +127,8 @@ export interface ConversationContext extends ConversationInput {
   readonly counters: {
     readonly checkpoints: number;
     readonly failures: number;
+    /** Calls that were wanted and not made, see `skipped`. */
+    readonly skipped: number;
     readonly served: number;
     readonly confirmed: number;
     readonly forwarded: number;

@@ -63,7 +63,7 @@ export function retryPause(context: Pick<ConversationContext, 'tries' | 'failure
   return (asked === null ? backoff : Math.min(RETRY_AFTER_MAX_MS, asked)) * (1 + dice / 4);
 }
 
-const KINDS: ReadonlySet<unknown> = new Set(['transient', 'rejected', 'too_long', 'unusable']);
+const KINDS: ReadonlySet<unknown> = new Set(['transient', 'rejected', 'too_long', 'unusable', 'skipped']);
 
 /** Reads a thrown value as a {@link CallFailure}: a `CheckpointError` by its fields, anything else as transient. */
 function callFailure(error: unknown): CallFailure {
@@ -115,6 +115,7 @@ export const conversationMachine = setup({
       (event.type === 'turn.started' || event.type === 'compaction.requested') && event.covering !== null,
     isUncovered: ({ event }) =>
       (event.type === 'turn.started' || event.type === 'compaction.requested') && event.covering === null,
+    wasSkipped: (_, params: { failure: CallFailure }) => params.failure.kind === 'skipped',
     failedForGood: (_, params: { failure: CallFailure }) => params.failure.kind === 'too_long',
     failedForThisTurn: (_, params: { failure: CallFailure }) => params.failure.kind === 'rejected',
     endsBelow: ({ context, event }) =>
@@ -169,6 +170,11 @@ export const conversationMachine = setup({
     }),
     dropCheckpoint: assign({ checkpoint: null }),
     beginTry: assign(({ context }) => ({ tries: context.tries + 1, triedMessages: context.turnMessages })),
+    /** The try was none. The next turn's end asks again. */
+    takeBackTry: assign(({ context }) => ({
+      tries: context.tries - 1,
+      counters: { ...context.counters, skipped: context.counters.skipped + 1 },
+    })),
     noteFailure: assign(({ context }, params: { failure: CallFailure }) => ({
       failure: params.failure,
       counters: { ...context.counters, failures: context.counters.failures + 1 },
@@ -209,7 +215,7 @@ export const conversationMachine = setup({
     crossing: 0,
     tries: 0,
     failure: null,
-    counters: { checkpoints: 0, failures: 0, served: 0, confirmed: 0, forwarded: 0 },
+    counters: { checkpoints: 0, failures: 0, skipped: 0, served: 0, confirmed: 0, forwarded: 0 },
   }),
   initial: 'alive',
   states: {
@@ -307,6 +313,11 @@ export const conversationMachine = setup({
                   actions: raise(({ event }) => ({ type: 'checkpoint.completed', checkpoint: event.output })),
                 },
                 onError: [
+                  {
+                    guard: { type: 'wasSkipped', params: ({ event }) => ({ failure: callFailure(event.error) }) },
+                    target: 'idle',
+                    actions: 'takeBackTry',
+                  },
                   {
                     guard: { type: 'failedForGood', params: ({ event }) => ({ failure: callFailure(event.error) }) },
                     target: 'givenUp',

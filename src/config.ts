@@ -18,6 +18,8 @@ export interface Config {
   readonly checkpointRefresh: number;
   /** How often a checkpoint is tried per crossing of the threshold. */
   readonly checkpointTries: number;
+  /** Checkpoint calls at the same time, at most; beyond them checkpoints are skipped. */
+  readonly maxCheckpoints: number;
   readonly logLevel: LogLevel;
   /** Pure proxy: no checkpoints, nothing served. */
   readonly passthrough: boolean;
@@ -139,6 +141,7 @@ function directory(value: string, home: string): string {
 export function parseConfig(env: Environment): Config {
   const home = env['HOME'] ?? homedir();
   const fraction = 'a number between 0 and 1, such as 0.70';
+  const wholeNumber = 'a whole number from 1 to 1000';
   const portRange = 'a port from 0 to 65535 (0: any free one)';
   const checkpoint = setting(env, 'DBPROXY_CHECKPOINT_THRESHOLD', 0.7, fraction, share);
   const swap = setting(env, 'DBPROXY_SWAP_THRESHOLD', 0.8, fraction, share);
@@ -157,7 +160,8 @@ export function parseConfig(env: Environment): Config {
   }
   return Object.freeze<Config>({
     thresholds: Object.freeze({ checkpoint, swap }),
-    checkpointTries: setting(env, 'DBPROXY_CHECKPOINT_TRIES', 3, 'a whole number from 1 to 1000', count),
+    checkpointTries: setting(env, 'DBPROXY_CHECKPOINT_TRIES', 3, wholeNumber, count),
+    maxCheckpoints: setting(env, 'DBPROXY_MAX_CHECKPOINTS', 4, wholeNumber, count),
     checkpointRefresh: setting(env, 'DBPROXY_CHECKPOINT_REFRESH', 0.1, fraction, share),
     logLevel: setting<LogLevel>(env, 'DBPROXY_LOG_LEVEL', 'INFO', 'DEBUG, INFO, WARNING or ERROR', (value) =>
       lookUp(LEVELS, value.toUpperCase()),

@@ -12,6 +12,7 @@ import { listenerMachine, type ListenerName } from '../machines/listener.ts';
 import { conversationChild, supervisorMachine, type SupervisorActor } from '../machines/supervisor.ts';
 import { timestamp, type ConversationId } from '../machines/units.ts';
 import { openCertificates } from './certificates/certificates.ts';
+import { CheckpointGate, isoOrNull } from './checkpoint/gate.ts';
 import type { Config } from './config.ts';
 import { CheckpointCalls } from './conversations/checkpoint-calls.ts';
 import { CheckpointIndex } from './conversations/checkpoint-index.ts';
@@ -84,7 +85,8 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const connections = new UpstreamConnections({ url: config.upstreamUrl, ca, wayOut });
   const modelWindows = new ModelWindows({ upstream, log, enabled: !config.passthrough });
   const index = new CheckpointIndex();
-  const calls = new CheckpointCalls({ upstream, index, log, now });
+  const gate = new CheckpointGate({ limit: config.maxCheckpoints, log, now });
+  const calls = new CheckpointCalls({ upstream, gate, index, log, now });
   const directory = new ConversationDirectory();
 
   const actors: ConversationActors = {
@@ -119,6 +121,8 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       conversations: conversations.size,
       checkpoints: index.size,
       passthrough: config.passthrough,
+      checkpoint_breaker: gate.breaker.state,
+      checkpoints_resume_at: isoOrNull(gate.breaker.resumesAt),
     })),
   });
   const redirector = createRedirector({
@@ -178,6 +182,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const release = async (): Promise<void> => {
     clearInterval(renewal);
     clearInterval(sweep);
+    gate.close();
     connections.close();
     await upstream.close();
   };

@@ -6,8 +6,9 @@ import { randomUUID } from 'node:crypto';
 import type { CheckpointCallInput, CheckpointRef } from '../../machines/conversation-events.ts';
 import { checkpointId, type ConversationId, type Timestamp, type Tokens } from '../../machines/units.ts';
 import { performCheckpointCall } from '../checkpoint/call.ts';
+import type { CallEnd, CheckpointGate } from '../checkpoint/gate.ts';
 import { checkpointBody } from '../checkpoint/request.ts';
-import { CheckpointError } from '../errors.ts';
+import { CheckpointError, type CheckpointFailure } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { RawHeaders } from '../wire/headers.ts';
@@ -39,6 +40,7 @@ interface RunningCall extends Subject {
 
 export interface CheckpointCallsOptions {
   readonly upstream: Upstream;
+  readonly gate: CheckpointGate;
   readonly index: CheckpointIndex;
   readonly log: Log;
   readonly now: () => Timestamp;
@@ -49,6 +51,9 @@ function covers(about: Subject, lineage: Lineage, model: string | undefined): bo
   if (coveredBlocks(lineage, about.prefix) > 0) return true;
   return model !== undefined && model !== about.model && coveredBlocks(lineage, about.prefix, 'bare') > 0;
 }
+
+const failureOf = (error: unknown): CheckpointFailure =>
+  error instanceof CheckpointError ? error.failure : 'transient';
 
 export class CheckpointCalls {
   readonly #sources = new Map<ConversationId, CallSource>();
@@ -105,19 +110,31 @@ export class CheckpointCalls {
   }
 
   /**
-   * Computes a checkpoint for a conversation from the request held for it, and adds it to the index.
+   * Computes a checkpoint for a conversation from the request held for it, and adds it to the index. Sends nothing
+   * where the gate does not let it through: then it was skipped.
    *
    * @throws CheckpointError
    */
   async compute(input: CheckpointCallInput, signal: AbortSignal): Promise<CheckpointRef> {
     const source = this.#sources.get(input.conversation);
     if (source === undefined) throw new CheckpointError('rejected', 'there is no request to make the checkpoint from');
+    const pass = this.#options.gate.enter();
+    if (typeof pass === 'string') {
+      const { conversation, attempt } = input;
+      this.#options.log.info('checkpoint.skipped', { conversation, attempt, reason: pass });
+      throw new CheckpointError('skipped', `the checkpoint call was not made (${pass})`);
+    }
     const work = this.#perform(input, source, signal);
     const call = { prefix: source.prefix, model: source.model, ended: work.catch(() => undefined) };
     this.#running.set(input.conversation, call);
+    let end: CallEnd = 'completed';
     try {
       return await work;
+    } catch (error) {
+      end = signal.aborted ? 'aborted' : failureOf(error);
+      throw error;
     } finally {
+      pass.leave(end);
       if (this.#running.get(input.conversation) === call) this.#running.delete(input.conversation);
     }
   }
@@ -154,7 +171,7 @@ export class CheckpointCalls {
       if (signal.aborted) log.info('checkpoint.aborted', { conversation, attempt });
       else {
         this.#failed.set(conversation, { prefix: source.prefix, model: source.model });
-        const failure = error instanceof CheckpointError ? error.failure : 'transient';
+        const failure = failureOf(error);
         const message = error instanceof Error ? error.message : String(error);
         log.warn('checkpoint.failed', { conversation, attempt, failure, message });
       }

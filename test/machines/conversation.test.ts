@@ -16,7 +16,7 @@ const DONE = 'xstate.done.actor.0.conversation.alive.call.running';
 const FAILED = 'xstate.error.actor.0.conversation.alive.call.running';
 const RETRY_DUE = 'xstate.after.retryPause.conversation.alive.call.waitingToRetry';
 const IDLE_DUE = 'xstate.after.idleTime.conversation.alive.activity.recent';
-const KINDS: readonly CallFailureKind[] = ['transient', 'unusable', 'rejected', 'too_long'];
+const KINDS: readonly CallFailureKind[] = ['transient', 'unusable', 'rejected', 'too_long', 'skipped'];
 
 const internal = (type: string, more: object = {}): Step => ({ type, ...more }) as unknown as Step;
 
@@ -296,6 +296,24 @@ describe('the conversation machine', () => {
       expect([...below.calls, ...covered.calls]).to.have.length(2);
     });
 
+    it('spends no try on a call that was skipped, and asks again with the next turn', async () => {
+      const conversation = rig().tell(said.completed(700));
+      for (const used of [710, 720, 730, 740]) {
+        await conversation.call.fail(failure('skipped'));
+        expect(conversation.where).to.equal('empty/idle');
+        conversation.tell(said.completed(used));
+        expect(conversation.call.input.attempt).to.equal(1);
+      }
+      await conversation.call.fail(failure('transient'));
+      conversation.clock.increment(2_000);
+      await conversation.call.fail(failure('skipped'));
+      conversation.clock.increment(1_000_000);
+      expect(conversation.where).to.equal('empty/idle');
+      conversation.tell(said.completed(750));
+      expect(conversation.call.input.attempt, 'after one that was a try').to.equal(2);
+      expect(conversation.context.counters).to.include({ failures: 1, skipped: 5 });
+    });
+
     it('takes anything that is thrown for a transient failure', async () => {
       for (const thrown of [undefined, null, 'a word', 7, new Error('plain'), { failure: 'unheard of', message: 3 }]) {
         const conversation = rig().tell(said.completed(700));
@@ -375,6 +393,15 @@ describe('the conversation machine', () => {
       expect(conversation.where).to.equal('swapReady/givenUp');
       conversation.tell(said.started(CHECKPOINT), said.completed(900));
       expect(conversation.calls).to.have.length(6);
+    });
+
+    it('keeps the old one when the newer is skipped, and asks again with the next turn', async () => {
+      const conversation = await aged();
+      await conversation.call.fail(failure('skipped'));
+      expect(conversation.where).to.equal('swapReady/idle');
+      expect(conversation.context.checkpoint).to.deep.equal(CHECKPOINT);
+      conversation.tell(said.started(CHECKPOINT), said.completed(802));
+      expect(conversation.call.input).to.include({ attempt: 1, replaces: CHECKPOINT.id });
     });
 
     it('tries again once one more share has come, unless the history is too long', async () => {
@@ -733,7 +760,13 @@ function assertPromises({ from, event, to }: Edge<Snapshot, Step>): void {
 
   const grown = (name: keyof typeof context.counters): number => context.counters[name] - from.context.counters[name];
   expect(grown('checkpoints'), said).to.equal(step.type === (DONE as string) ? 1 : 0);
-  expect(grown('failures'), said).to.equal(step.type === (FAILED as string) ? 1 : 0);
+  const failed = step.type === (FAILED as string) ? (step.error as { failure: CallFailureKind }).failure : null;
+  expect(grown('failures'), said).to.equal(failed !== null && failed !== 'skipped' ? 1 : 0);
+  expect(grown('skipped'), said).to.equal(failed === 'skipped' ? 1 : 0);
+  if (failed === 'skipped') {
+    expect(to.matches({ alive: { call: 'idle' } }), said).to.equal(true);
+    expect(context, said).to.include({ tries: from.context.tries - 1, failure: from.context.failure });
+  }
   expect(grown('forwarded'), said).to.equal(step.type === 'compaction.forwarded' ? 1 : 0);
   expect(grown('served'), said).to.equal(step.type === 'compaction.served' && !isEmpty(from) ? 1 : 0);
   expect(grown('confirmed'), said).to.equal(step.type === 'history.replaced' && step.confirmed ? 1 : 0);

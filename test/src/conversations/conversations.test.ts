@@ -108,6 +108,44 @@ describe('conversations', () => {
     });
   });
 
+  it('are left in peace by all of them together when many calls fail, and computed for again afterwards', async () => {
+    const cross = (session: string, messages = [user(session)]) => desk.turn({ messages, session }, CHECKPOINT);
+    for (const session of ['a', 'b', 'c', 'd', 'e']) {
+      await cross(session);
+      desk.pending.breakOff();
+      await settle();
+    }
+    await cross('f');
+    await desk.pass(4_000);
+    expect(desk.sent, 'neither a new call nor a second try').to.have.length(5);
+    expect(desk.events('breaker.opened')).to.have.length(1);
+    expect(desk.events('checkpoint.skipped')).to.have.length(6);
+    expect(['a', 'f'].map((session) => desk.calls.holds(conversationId(session)))).to.deep.equal([false, false]);
+    await desk.pass(120_000);
+    await cross('f', [user('f'), assistant('x'), user('y')]);
+    await cross('g');
+    expect(desk.sent, 'one to try').to.have.length(6);
+    desk.pending.succeed('SUMMARY');
+    await settle();
+    await cross('g', [user('g'), assistant('x'), user('y')]);
+    await cross('a', [user('a'), assistant('x'), user('y')]);
+    expect(desk.sent).to.have.length(8);
+    expect(desk.events('breaker.closed')).to.have.length(1);
+  });
+
+  it('have no more than so many calls at once', async () => {
+    for (const session of ['a', 'b', 'c', 'd', 'e'])
+      await desk.turn({ messages: [user(session)], session }, CHECKPOINT);
+    expect(desk.sent).to.have.length(4);
+    expect(desk.events('checkpoint.skipped').map(({ fields }) => fields)).to.deep.equal([
+      { conversation: 'e', attempt: 1, reason: 'limit' },
+    ]);
+    desk.pending.succeed('SUMMARY');
+    await settle();
+    await desk.turn({ messages: [user('e'), assistant('x'), user('y')], session: 'e' }, CHECKPOINT);
+    expect(desk.sent).to.have.length(5);
+  });
+
   it('are counted, and forgotten after two hours', async () => {
     await desk.turn({ messages: HISTORY }, LOW);
     await desk.turn({ messages: HISTORY, session: 's2' }, LOW);
