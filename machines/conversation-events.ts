@@ -22,7 +22,7 @@ export interface CheckpointRef {
 }
 
 /** Why a checkpoint call brought nothing; see `CheckpointFailure` in `src/errors.ts`. */
-export type CallFailureKind = 'transient' | 'rejected' | 'too_long' | 'unusable';
+export type CallFailureKind = 'transient' | 'rejected' | 'too_long' | 'unusable' | 'skipped';
 
 /** A failed checkpoint call as the machine sees it. */
 export interface CallFailure {
@@ -67,6 +67,8 @@ export type ConversationEvent =
       readonly type: 'turn.completed';
       readonly at: Timestamp;
       readonly turn: TurnId;
+      /** Length of the history that this turn asked with. */
+      readonly messages: number;
       /** input + cache creation + cache read + output of this answer. */
       readonly used: Tokens;
       /** Context window − min(max_tokens, 20,000). */
@@ -92,6 +94,8 @@ export type ConversationEvent =
 export interface ConversationCounters {
   readonly checkpoints: number;
   readonly failures: number;
+  /** Calls that were wanted and not made, see `skipped`. */
+  readonly skipped: number;
   readonly served: number;
   readonly confirmed: number;
   readonly forwarded: number;
@@ -138,6 +142,9 @@ export interface ConversationContext extends Omit<ConversationInput, 'remembered
   readonly lastActivity: Timestamp | null;
   /** The last completed turn: the one a checkpoint call starts from. */
   readonly turn: TurnId | null;
+  /** Messages in the history of that turn, and in the one that the last checkpoint call was made from. */
+  readonly turnMessages: number;
+  readonly triedMessages: number;
   /** The servable checkpoint; it stays so while a newer one is computed. */
   readonly checkpoint: CheckpointRef | null;
   /** How often the share that a checkpoint may age by had been outgrown at the last turn's end, see `outgrown`. */

@@ -47,7 +47,7 @@ const NOTHING_REMEMBERED: RememberedState = {
   served: false,
   crossing: 0,
   tries: 0,
-  counters: { checkpoints: 0, failures: 0, served: 0, confirmed: 0, forwarded: 0 },
+  counters: { checkpoints: 0, failures: 0, skipped: 0, served: 0, confirmed: 0, forwarded: 0 },
 };
 
 /** What of a conversation is worth to be remembered after the process. */
@@ -75,14 +75,18 @@ export function outgrown(
   return Math.max(0, Math.ceil((context.used - context.checkpoint.anchorTokens) / share) - 1);
 }
 
-/** Pause before the next try, without jitter: what the API asked for (a day at most), else 2 s, 4 s, 8 s … 60 s. */
-export function retryPause(context: Pick<ConversationContext, 'tries' | 'failure'>): number {
+/**
+ * Pause before the next try: what the API asked for (a day at most), else 2 s, 4 s, 8 s … 60 s.
+ *
+ * @param dice in [0, 1): jitter, a quarter more at most, so that what failed together does not try again together
+ */
+export function retryPause(context: Pick<ConversationContext, 'tries' | 'failure'>, dice = 0): number {
   const asked = context.failure?.retryAfter ?? null;
-  if (asked !== null) return Math.min(RETRY_AFTER_MAX_MS, asked);
-  return Math.min(RETRY_MAX_MS, RETRY_BASE_MS * 2 ** Math.max(0, context.tries - 1));
+  const backoff = Math.min(RETRY_MAX_MS, RETRY_BASE_MS * 2 ** Math.max(0, context.tries - 1));
+  return (asked === null ? backoff : Math.min(RETRY_AFTER_MAX_MS, asked)) * (1 + dice / 4);
 }
 
-const KINDS: ReadonlySet<unknown> = new Set(['transient', 'rejected', 'too_long', 'unusable']);
+const KINDS: ReadonlySet<unknown> = new Set(['transient', 'rejected', 'too_long', 'unusable', 'skipped']);
 
 /** Reads a thrown value as a {@link CallFailure}: a `CheckpointError` by its fields, anything else as transient. */
 function callFailure(error: unknown): CallFailure {
@@ -124,6 +128,8 @@ export const conversationMachine = setup({
         context.turn !== null &&
         (context.checkpoint === null || outgrown(context) > 0) &&
         context.tries < context.maxTries &&
+        // The very request that the API refused is never sent again: the conversation has to move on first.
+        (context.failure?.kind !== 'rejected' || context.turnMessages > context.triedMessages) &&
         utilisation(context) >= context.thresholds.checkpoint,
       // Most likely the client goes on from the summary that it was served: a newer one would be for nobody.
       not(stateIn({ alive: { buffer: 'served' } })),
@@ -134,6 +140,7 @@ export const conversationMachine = setup({
       (event.type === 'turn.started' || event.type === 'compaction.requested') && event.covering !== null,
     isUncovered: ({ event }) =>
       (event.type === 'turn.started' || event.type === 'compaction.requested') && event.covering === null,
+    wasSkipped: (_, params: { failure: CallFailure }) => params.failure.kind === 'skipped',
     failedForGood: (_, params: { failure: CallFailure }) => params.failure.kind === 'too_long',
     failedForThisTurn: (_, params: { failure: CallFailure }) => params.failure.kind === 'rejected',
     endsBelow: ({ context, event }) =>
@@ -154,17 +161,16 @@ export const conversationMachine = setup({
       const next = { used: event.used, effectiveWindow: event.effectiveWindow };
       const crossing = outgrown({ ...context, ...next });
       // Below the threshold again, or past one more share: the next call has its own tries.
-      const afresh =
-        utilisation(next) < context.thresholds.checkpoint ||
-        (crossing > context.crossing && context.failure?.kind !== 'too_long');
+      const below = utilisation(next) < context.thresholds.checkpoint;
       return {
         ...next,
         crossing,
         turn: event.turn,
+        turnMessages: event.messages,
         model: event.model,
         lastActivity: event.at,
-        tries: afresh ? 0 : context.tries,
-        failure: afresh ? null : context.failure,
+        tries: below || crossing > context.crossing ? 0 : context.tries,
+        failure: below ? null : context.failure,
       };
     }),
     noteActivity: assign(({ context, event }) => ({ lastActivity: 'at' in event ? event.at : context.lastActivity })),
@@ -188,7 +194,12 @@ export const conversationMachine = setup({
       };
     }),
     dropCheckpoint: assign({ checkpoint: null }),
-    beginTry: assign(({ context }) => ({ tries: context.tries + 1 })),
+    beginTry: assign(({ context }) => ({ tries: context.tries + 1, triedMessages: context.turnMessages })),
+    /** The try was none. The next turn's end asks again. */
+    takeBackTry: assign(({ context }) => ({
+      tries: context.tries - 1,
+      counters: { ...context.counters, skipped: context.counters.skipped + 1 },
+    })),
     noteFailure: assign(({ context }, params: { failure: CallFailure }) => ({
       failure: params.failure,
       counters: { ...context.counters, failures: context.counters.failures + 1 },
@@ -200,6 +211,8 @@ export const conversationMachine = setup({
       return {
         checkpoint: null,
         turn: null,
+        turnMessages: 0,
+        triedMessages: 0,
         used: tokens(0),
         messages: 0,
         crossing: 0,
@@ -215,7 +228,7 @@ export const conversationMachine = setup({
   id: 'conversation',
   context: ({ input: { remembered, ...input } }) => {
     const { served: wasServed, ...state } = remembered ?? NOTHING_REMEMBERED;
-    return { ...input, ...state, wasServed, turn: null, failure: null };
+    return { ...input, ...state, wasServed, turn: null, turnMessages: 0, triedMessages: 0, failure: null };
   },
   initial: 'alive',
   states: {
@@ -292,6 +305,12 @@ export const conversationMachine = setup({
         call: {
           description: 'The background summary request.',
           initial: 'idle',
+          on: {
+            // What was tried, and why it failed, says nothing about another history.
+            'turn.started': { guard: 'leftCall', target: '.idle', actions: 'forgetTries' },
+            'compaction.passed': '.idle',
+            'history.replaced': '.idle',
+          },
           states: {
             idle: {
               on: { 'turn.completed': { target: 'considering' } },
@@ -316,6 +335,11 @@ export const conversationMachine = setup({
                 },
                 onError: [
                   {
+                    guard: { type: 'wasSkipped', params: ({ event }) => ({ failure: callFailure(event.error) }) },
+                    target: 'idle',
+                    actions: 'takeBackTry',
+                  },
+                  {
                     guard: { type: 'failedForGood', params: ({ event }) => ({ failure: callFailure(event.error) }) },
                     target: 'givenUp',
                     actions: { type: 'noteFailure', params: ({ event }) => ({ failure: callFailure(event.error) }) },
@@ -339,20 +363,10 @@ export const conversationMachine = setup({
                   },
                 ],
               },
-              on: {
-                'turn.started': { guard: 'leftCall', target: 'idle', actions: 'forgetTries' },
-                'compaction.passed': 'idle',
-                'history.replaced': 'idle',
-              },
             },
             waitingToRetry: {
               description: 'A call failed; the next one starts after a pause, if it is still wanted then.',
               after: { retryPause: [{ guard: 'wantsCheckpoint', target: 'running' }, { target: 'idle' }] },
-              on: {
-                'turn.started': { guard: 'leftCall', target: 'idle', actions: 'forgetTries' },
-                'compaction.passed': 'idle',
-                'history.replaced': 'idle',
-              },
             },
             givenUp: {
               description:
@@ -362,9 +376,6 @@ export const conversationMachine = setup({
                   { guard: 'endsBelow', target: 'idle' },
                   { guard: 'crossesAgain', target: 'considering' },
                 ],
-                'turn.started': { guard: 'leftCall', target: 'idle', actions: 'forgetTries' },
-                'compaction.passed': 'idle',
-                'history.replaced': 'idle',
               },
             },
           },

@@ -13,6 +13,7 @@ import { conversationChild, supervisorMachine, type SupervisorActor } from '../m
 import { timestamp, type ConversationId, type Timestamp } from '../machines/units.ts';
 import { openCertificates } from './certificates/certificates.ts';
 import { steadyClock } from './clock.ts';
+import { CheckpointGate, isoOrNull } from './checkpoint/gate.ts';
 import type { Config } from './config.ts';
 import { CheckpointCalls } from './conversations/checkpoint-calls.ts';
 import { CheckpointIndex } from './conversations/checkpoint-index.ts';
@@ -105,7 +106,8 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     ttl: config.conversationTtl,
   });
   const index = new CheckpointIndex(store);
-  const calls = new CheckpointCalls({ upstream, index, log, now, steady });
+  const gate = new CheckpointGate({ limit: config.maxCheckpoints, log, now });
+  const calls = new CheckpointCalls({ upstream, gate, index, log, now, steady });
   const directory = new ConversationDirectory();
 
   const actors: ConversationActors = {
@@ -153,6 +155,8 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       checkpoints: index.size,
       passthrough: config.passthrough,
       store: store.isOpen ? 'open' : 'closed',
+      checkpoint_breaker: gate.breaker.state,
+      checkpoints_resume_at: isoOrNull(gate.breaker.resumesAt),
     })),
   });
   const redirector = createRedirector({
@@ -193,8 +197,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       actors: {
         conversation: conversationMachine.provide({
           actors: { computeCheckpoint: fromPromise(({ input, signal }) => calls.compute(input, signal)) },
-          // Jitter, so that many conversations that failed together do not try again together.
-          delays: { retryPause: ({ context }) => retryPause(context) * (1 + Math.random() / 4) },
+          delays: { retryPause: ({ context }) => retryPause(context, Math.random()) },
         }),
         service: serviceMachine.provide({
           actors: {
@@ -231,6 +234,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const release = async (): Promise<void> => {
     clearInterval(renewal);
     clearInterval(sweep);
+    gate.close();
     connections.close();
     await upstream.close();
   };

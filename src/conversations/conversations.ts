@@ -82,8 +82,6 @@ export interface ConversationsOptions {
   readonly steady: () => Timestamp;
 }
 
-/** How often a checkpoint is tried per crossing of the threshold. */
-const MAX_TRIES = 3;
 /** Characters (without white space, which the client reflows) by which a served summary is known again. */
 const PROBE_LENGTH = 300;
 
@@ -218,25 +216,34 @@ export class Conversations {
     const { calls, now } = this.#options;
     const { conversation, seen } = turn;
     const covering = lineage === null ? null : this.covering(lineage, seen.request.model);
+    const extendsCall = lineage === null || calls.isExtendedBy(conversation, lineage, seen.request.model);
     this.send(conversation, {
       type: 'turn.started',
       at: now(),
       messages: seen.history.length,
       covering: refOrNull(covering),
-      extendsCall: lineage === null || calls.isExtendedBy(conversation, lineage, seen.request.model),
+      extendsCall,
     });
+    if (!extendsCall) calls.forget(conversation);
     if (lineage === null || covering === null) return;
     const entries = entriesAfter(seen.request, lineage, covering.blocks);
     this.#noteWal(conversation, { checkpoint: refOf(covering.checkpoint), entries });
   }
 
   #tellCompleted(turn: Turn, used: Tokens, effective: Tokens): void {
-    const { durable } = this.#options;
+    const { durable, now } = this.#options;
     const { conversation } = turn;
-    const { model } = turn.seen.request;
+    const { history, request } = turn.seen;
     if (this.#compacted.delete(conversation)) durable.compactionFollowed({ conversation, tokensAfter: used });
-    const event = { type: 'turn.completed', at: this.#options.now(), turn: turn.id, used, model } as const;
-    this.send(turn.conversation, { ...event, effectiveWindow: effective });
+    this.send(conversation, {
+      type: 'turn.completed',
+      at: now(),
+      turn: turn.id,
+      messages: history.length,
+      used,
+      effectiveWindow: effective,
+      model: request.model,
+    });
   }
 
   /** Keeps work on a conversation for {@link settled}, one after the other. */
@@ -387,7 +394,7 @@ export class Conversations {
       checkpointRefresh: config.checkpointRefresh,
       checkpoints: !config.passthrough,
       ttl: config.conversationTtl,
-      maxTries: MAX_TRIES,
+      maxTries: config.checkpointTries,
       remembered,
     });
     if (actor === undefined) return;
@@ -445,7 +452,7 @@ export class Conversations {
     this.#served.delete(conversation);
     this.#wals.delete(conversation);
     this.#compacted.delete(conversation);
-    calls.release(conversation);
+    calls.forget(conversation);
     if (forGood) durable.conversationForgotten(conversation);
     directory.forget(conversation);
   }

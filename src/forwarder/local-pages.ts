@@ -1,5 +1,6 @@
 /** What is ours on `https://localhost:8443`: `/health`. */
 import express, { type Express } from 'express';
+import type { BreakerStatus } from '../checkpoint/gate.ts';
 
 /** The answer of `GET /health`. Later fields may be added, none is ever taken away. */
 export interface Health {
@@ -11,6 +12,10 @@ export interface Health {
   readonly passthrough: boolean;
   /** `closed`: state is kept in memory only until the file can be opened again. */
   readonly store: 'open' | 'closed';
+  /** `open`: many checkpoint calls failed just now, and none is made for a while. */
+  readonly checkpoint_breaker: BreakerStatus['state'];
+  /** ISO time from which they are made again; null unless the breaker is open. */
+  readonly checkpoints_resume_at: string | null;
 }
 
 export function createLocalPages(health: () => Health): Express {

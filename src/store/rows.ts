@@ -35,6 +35,7 @@ const rememberedState = z.object({
   counters: z.object({
     checkpoints: count,
     failures: count,
+    skipped: count.default(0),
     served: count,
     confirmed: count,
     forwarded: count,

@@ -50,10 +50,11 @@ export const said = {
     covering,
     extendsCall,
   }),
-  completed: (used: number, turn = 7): ConversationEvent => ({
+  completed: (used: number, turn = 7, messages = 11): ConversationEvent => ({
     type: 'turn.completed',
     at: at(),
     turn: turnId(turn),
+    messages,
     used: tokens(used),
     effectiveWindow: tokens(1_000),
     model: 'claude-sonnet-4-6',

@@ -1,5 +1,7 @@
 import { expect } from 'chai';
+import { SimulatedClock } from 'xstate';
 import { checkpointId, conversationId, timestamp, tokens, turnId } from '../../../machines/units.ts';
+import { CheckpointGate } from '../../../src/checkpoint/gate.ts';
 import { CheckpointCalls } from '../../../src/conversations/checkpoint-calls.ts';
 import { CheckpointIndex } from '../../../src/conversations/checkpoint-index.ts';
 import { readLineage } from '../../../src/conversations/lineage-reader.ts';
@@ -19,6 +21,7 @@ describe('checkpoint calls', () => {
   const index = new CheckpointIndex();
   let raised: UpstreamEvents[];
   let calls: CheckpointCalls;
+  let gate: CheckpointGate;
   beforeEach(() => {
     raised = [];
     const upstream: Upstream = {
@@ -30,7 +33,8 @@ describe('checkpoint calls', () => {
       close: () => Promise.resolve(),
     };
     const now = () => timestamp(5);
-    calls = new CheckpointCalls({ upstream, index, log: silentLog, now, steady: now });
+    gate = new CheckpointGate({ limit: 2, log: silentLog, now, clock: new SimulatedClock() });
+    calls = new CheckpointCalls({ upstream, gate, index, log: silentLog, now, steady: now });
   });
 
   const hold = (messages: readonly Message[], conversation = ONE, body = requestBody(messages)): void =>
@@ -153,6 +157,49 @@ describe('checkpoint calls', () => {
     answer('x');
     await work;
     expect(calls.isExtendedBy(ONE, other), 'ended, with a newer request kept').to.equal(true);
+  });
+
+  it('are skipped beyond the limit: nothing is sent, nobody waits for it', async () => {
+    for (const name of [ONE, TWO]) {
+      hold(HELLO, name);
+      void failure(compute(name));
+    }
+    const three = conversationId('three');
+    hold([user('three')], three);
+    expect(await failure(compute(three)))
+      .to.be.instanceOf(CheckpointError)
+      .and.to.include({ failure: 'skipped' });
+    expect(raised).to.have.length(2);
+    expect(calls.size).to.equal(2);
+    expect(calls.awaited(lineageOf([user('three')]))).to.equal(null);
+    answer('x');
+    await new Promise((resolve) => setImmediate(resolve));
+    const work = compute(three);
+    answer('y');
+    expect((await work).anchorMessages).to.equal(1);
+  });
+
+  it('count as failed for the breaker only where the API may be down', async () => {
+    const end = async (status: number): Promise<void> => {
+      hold(HELLO);
+      const work = failure(compute());
+      raised.at(-1)?.onHead(status, 'x', []);
+      raised.at(-1)?.onEnd([]);
+      await work;
+    };
+    for (let count = 0; count < 9; count += 1) await end(400);
+    for (let count = 0; count < 9; count += 1) {
+      hold(HELLO);
+      const controller = new AbortController();
+      const work = failure(compute(ONE, controller.signal));
+      controller.abort();
+      await work;
+    }
+    expect(gate.breaker.state).to.equal('closed');
+    for (let count = 0; count < 5; count += 1) await end(503);
+    expect(gate.breaker.state).to.equal('open');
+    hold(HELLO);
+    expect(await failure(compute())).to.include({ failure: 'skipped' });
   });
 
   it('can be waited for by whom they concern, whether they succeed or fail', async () => {

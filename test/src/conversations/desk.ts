@@ -8,6 +8,7 @@ import { serviceMachine, type ServiceName } from '../../../machines/service.ts';
 import { conversationChild, supervisorMachine } from '../../../machines/supervisor.ts';
 import { milliseconds, timestamp, tokens, type ConversationId, type Timestamp } from '../../../machines/units.ts';
 import { parseConfig, type Config, type Environment } from '../../../src/config.ts';
+import { CheckpointGate } from '../../../src/checkpoint/gate.ts';
 import { CheckpointCalls } from '../../../src/conversations/checkpoint-calls.ts';
 import { CheckpointIndex } from '../../../src/conversations/checkpoint-index.ts';
 import { Compactions, type CompactionOutcome } from '../../../src/conversations/compactions.ts';
@@ -237,6 +238,7 @@ export class Desk {
   readonly sent: PendingCall[] = [];
   readonly index = new CheckpointIndex();
   readonly directory = new ConversationDirectory();
+  readonly gate: CheckpointGate;
   readonly calls: CheckpointCalls;
   readonly conversations: Conversations;
   readonly compactions: Compactions;
@@ -261,7 +263,8 @@ export class Desk {
       },
       close: () => Promise.resolve(),
     };
-    this.calls = new CheckpointCalls({ upstream, index: this.index, log, now, steady: now });
+    this.gate = new CheckpointGate({ limit: settings.maxCheckpoints, log, now, clock: this.clock });
+    this.calls = new CheckpointCalls({ upstream, gate: this.gate, index: this.index, log, now, steady: now });
     this.#keeper = keeper === 'supervised' ? supervised(this.clock) : unsupervised(this.clock);
     const { index, calls, directory } = this;
     const shared = { config: settings, actors: this.#keeper, directory, index, calls, log, now, steady: now };
