@@ -32,6 +32,8 @@ const RETRY_BASE_MS = 2_000;
 const RETRY_MAX_MS = 60_000;
 /** However long the API asks to wait: timers cannot count much further, and would then fire at once. */
 const RETRY_AFTER_MAX_MS = 86_400_000;
+/** A conversation that is over the threshold within so many turns after it was compacted is in a loop. */
+const LOOP_TURNS = 2;
 /** What is kept of a failure's message. */
 const MESSAGE_LENGTH = 300;
 
@@ -101,6 +103,7 @@ export const conversationMachine = setup({
       ({ context }) =>
         context.checkpoints &&
         context.turn !== null &&
+        !context.looping &&
         (context.checkpoint === null || outgrown(context) > 0) &&
         context.tries < context.maxTries &&
         // The very request that the API refused is never sent again: the conversation has to move on first.
@@ -137,9 +140,12 @@ export const conversationMachine = setup({
       const crossing = outgrown({ ...context, ...next });
       // Below the threshold again, or past one more share: the next call has its own tries.
       const below = utilisation(next) < context.thresholds.checkpoint;
+      const turns = context.turnsSinceReplaced === null ? null : context.turnsSinceReplaced + 1;
       return {
         ...next,
         crossing,
+        turnsSinceReplaced: turns === null || turns >= LOOP_TURNS ? null : turns,
+        looping: context.checkpoints && !below && (context.looping || turns !== null),
         turn: event.turn,
         turnMessages: event.messages,
         model: event.model,
@@ -185,6 +191,7 @@ export const conversationMachine = setup({
       const confirmed = context.counters.confirmed + (event.confirmed ? 1 : 0);
       return {
         checkpoint: null,
+        turnsSinceReplaced: 0,
         turn: null,
         turnMessages: 0,
         triedMessages: 0,
@@ -211,6 +218,8 @@ export const conversationMachine = setup({
     turn: null,
     turnMessages: 0,
     triedMessages: 0,
+    turnsSinceReplaced: null,
+    looping: false,
     checkpoint: null,
     crossing: 0,
     tries: 0,

@@ -303,20 +303,23 @@ export class Conversations {
       calls.forget(conversation);
     };
     this.#phases.set(conversation, 'IDLE');
+    let looping = false;
     log.debug('conversation.opened', { conversation });
     actor.subscribe({
       next: (snapshot) => {
         if (!wantsSource(snapshot)) calls.release(conversation);
+        const share = Number(utilisation(snapshot.context).toFixed(4));
+        if (snapshot.context.looping !== looping) {
+          looping = snapshot.context.looping;
+          // Over again at once: what fills the window is not what a summary takes out of it.
+          if (looping) log.warn('compaction.loop', { conversation, utilisation: share });
+          else log.info('compaction.loop_ended', { conversation, utilisation: share });
+        }
         const from = this.#phases.get(conversation);
         const to = phaseOf(snapshot);
         if (from === undefined || from === to) return;
         this.#phases.set(conversation, to);
-        log.info('phase.changed', {
-          conversation,
-          from,
-          to,
-          utilisation: Number(utilisation(snapshot.context).toFixed(4)),
-        });
+        log.info('phase.changed', { conversation, from, to, utilisation: share });
       },
       complete: () => {
         close();
