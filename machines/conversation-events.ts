@@ -92,6 +92,32 @@ export type ConversationEvent =
   /** Raised by the idle timer. */
   | { readonly type: 'conversation.idled' };
 
+/** How often what happened to a conversation. */
+export interface ConversationCounters {
+  readonly checkpoints: number;
+  readonly failures: number;
+  /** Calls that were wanted and not made, see `skipped`. */
+  readonly skipped: number;
+  readonly served: number;
+  readonly confirmed: number;
+  readonly forwarded: number;
+}
+
+/** What of a conversation outlives the process that knew it: enough to be in the phase again that it was in. */
+export interface RememberedState {
+  readonly model: string | null;
+  readonly used: Tokens;
+  readonly effectiveWindow: Tokens;
+  readonly messages: number;
+  readonly lastActivity: Timestamp | null;
+  readonly checkpoint: CheckpointRef | null;
+  /** A summary was served, and the client has not shown yet whether it took it. */
+  readonly served: boolean;
+  readonly crossing: number;
+  readonly tries: number;
+  readonly counters: ConversationCounters;
+}
+
 /** What a conversation starts from. */
 export interface ConversationInput {
   readonly id: ConversationId;
@@ -104,10 +130,12 @@ export interface ConversationInput {
   readonly ttl: Milliseconds;
   /** How often a checkpoint is tried per crossing: of the threshold, or of the share that one may age by. */
   readonly maxTries: number;
+  /** What an earlier process knew of it; null for a conversation that is new. */
+  readonly remembered: RememberedState | null;
 }
 
 /** What a conversation remembers. Small, serialisable, free of content. */
-export interface ConversationContext extends ConversationInput {
+export interface ConversationContext extends Omit<ConversationInput, 'remembered'> {
   readonly model: string | null;
   readonly used: Tokens;
   readonly effectiveWindow: Tokens;
@@ -130,15 +158,9 @@ export interface ConversationContext extends ConversationInput {
   /** Checkpoint calls begun since the last crossing and none has succeeded. */
   readonly tries: number;
   readonly failure: CallFailure | null;
-  readonly counters: {
-    readonly checkpoints: number;
-    readonly failures: number;
-    /** Calls that were wanted and not made, see `skipped`. */
-    readonly skipped: number;
-    readonly served: number;
-    readonly confirmed: number;
-    readonly forwarded: number;
-  };
+  /** It begins where a summary was served by an earlier process. */
+  readonly wasServed: boolean;
+  readonly counters: ConversationCounters;
 }
 
 /** What the checkpoint call is given: names only; whoever performs it keeps body and credentials to itself. */

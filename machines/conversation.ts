@@ -24,6 +24,7 @@ import type {
   ConversationContext,
   ConversationEvent,
   ConversationInput,
+  RememberedState,
 } from './conversation-events.ts';
 import { milliseconds, tokens } from './units.ts';
 
@@ -36,6 +37,28 @@ const RETRY_AFTER_MAX_MS = 86_400_000;
 const LOOP_TURNS = 2;
 /** What is kept of a failure's message. */
 const MESSAGE_LENGTH = 300;
+
+/** What a new conversation begins with. */
+const NOTHING_REMEMBERED: RememberedState = {
+  model: null,
+  used: tokens(0),
+  effectiveWindow: tokens(0),
+  messages: 0,
+  lastActivity: null,
+  checkpoint: null,
+  served: false,
+  crossing: 0,
+  tries: 0,
+  counters: { checkpoints: 0, failures: 0, skipped: 0, served: 0, confirmed: 0, forwarded: 0 },
+};
+
+/** What of a conversation is worth to be remembered after the process. */
+export function toRemember(snapshot: Pick<ConversationSnapshot, 'context' | 'matches'>): RememberedState {
+  const { model, used, effectiveWindow, messages, lastActivity } = snapshot.context;
+  const { checkpoint, crossing, tries, counters } = snapshot.context;
+  const served = snapshot.matches({ alive: { buffer: 'served' } });
+  return { model, used, effectiveWindow, messages, lastActivity, checkpoint, served, crossing, tries, counters };
+}
 
 /** Share of the effective window in use, 0 while nothing is known. */
 export function utilisation(context: Pick<ConversationContext, 'used' | 'effectiveWindow'>): number {
@@ -99,6 +122,8 @@ export const conversationMachine = setup({
     idleTime: ({ context }) => context.ttl,
   },
   guards: {
+    wasServed: ({ context }) => context.wasServed,
+    hasCheckpoint: ({ context }) => context.checkpoint !== null,
     wantsCheckpoint: and([
       ({ context }) =>
         context.checkpoints &&
@@ -208,24 +233,11 @@ export const conversationMachine = setup({
   },
 }).createMachine({
   id: 'conversation',
-  context: ({ input }) => ({
-    ...input,
-    model: null,
-    used: tokens(0),
-    effectiveWindow: tokens(0),
-    messages: 0,
-    lastActivity: null,
-    turn: null,
-    turnMessages: 0,
-    triedMessages: 0,
-    turnsSinceReplaced: null,
-    looping: false,
-    checkpoint: null,
-    crossing: 0,
-    tries: 0,
-    failure: null,
-    counters: { checkpoints: 0, failures: 0, skipped: 0, served: 0, confirmed: 0, forwarded: 0 },
-  }),
+  context: ({ input: { remembered, ...input } }) => {
+    const { served: wasServed, ...state } = remembered ?? NOTHING_REMEMBERED;
+    const tried = { turn: null, turnMessages: 0, triedMessages: 0, failure: null };
+    return { ...input, ...state, ...tried, wasServed, turnsSinceReplaced: null, looping: false };
+  },
   initial: 'alive',
   states: {
     alive: {
@@ -234,8 +246,16 @@ export const conversationMachine = setup({
       states: {
         buffer: {
           description: 'What a compaction could be answered from, now.',
-          initial: 'empty',
+          initial: 'remembering',
           states: {
+            remembering: {
+              description: 'Takes up what an earlier process knew.',
+              always: [
+                { guard: 'wasServed', target: 'served' },
+                { guard: 'hasCheckpoint', target: 'ready' },
+                { target: 'empty' },
+              ],
+            },
             empty: {
               on: {
                 'checkpoint.completed': { target: 'ready', actions: 'adoptCompleted' },

@@ -44,6 +44,8 @@ export interface CheckpointCallsOptions {
   readonly index: CheckpointIndex;
   readonly log: Log;
   readonly now: () => Timestamp;
+  /** A clock that nobody sets, see `src/clock.ts`. */
+  readonly steady: () => Timestamp;
 }
 
 /** True when a history begins with what a call is about; after a switch of the model as in `CheckpointIndex.find`. */
@@ -140,7 +142,7 @@ export class CheckpointCalls {
   }
 
   async #perform(input: CheckpointCallInput, source: CallSource, signal: AbortSignal): Promise<CheckpointRef> {
-    const { index, log, now, upstream } = this.#options;
+    const { index, log, now, steady, upstream } = this.#options;
     const { conversation, attempt, replaces } = input;
     const { messages } = source.prefix;
     log.info('checkpoint.started', { conversation, attempt, model: source.model, messages, replaces });
@@ -154,7 +156,7 @@ export class CheckpointCalls {
       const id = checkpointId(randomUUID());
       const anchorTokens = source.used;
       const checkpoint = { id, conversation, prefix, anchorTokens, summary, model, usage, duration, createdAt };
-      index.add(checkpoint);
+      index.add(checkpoint, steady());
       this.#failed.delete(conversation);
       log.info('checkpoint.completed', {
         conversation,

@@ -2,7 +2,7 @@
  * A compaction request: answered from a checkpoint of its own history, or left to the API, and why.
  */
 import type { ForwardReason } from '../../machines/conversation-events.ts';
-import type { ConversationId, Timestamp, Tokens } from '../../machines/units.ts';
+import { milliseconds, type ConversationId, type Timestamp, type Tokens } from '../../machines/units.ts';
 import type { Config } from '../config.ts';
 import type { Log } from '../log.ts';
 import { recentMessages } from '../serving/recent-messages.ts';
@@ -79,7 +79,7 @@ export class Compactions {
     const { calls, config, conversations, now } = this.#options;
     const conversation = conversations.conversationOfCompaction(seen);
     const forward = (reason: ForwardReason): CompactionOutcome => {
-      conversations.noteForwarded(conversation, reason);
+      conversations.noteForwarded(conversation, seen, reason);
       return { kind: 'forward', conversation, reason };
     };
     if (config.passthrough) return forward('passthrough');
@@ -110,7 +110,7 @@ export class Compactions {
     const conversation = conversations.conversationOfCompaction(seen);
     const unavailable = this.#isLooping(conversation) ? 'loop' : this.#whyNone(conversation);
     const reason = config.passthrough ? 'passthrough' : compaction.kind === 'whole' ? unavailable : 'instructions';
-    conversations.noteForwarded(conversation, reason);
+    conversations.noteForwarded(conversation, seen, reason);
     return conversation;
   }
 
@@ -155,7 +155,7 @@ export class Compactions {
       stream: seen.request.stream,
       key: linkKey(lineage, lineage.length),
     });
-    conversations.noteServed(conversation, covering);
+    conversations.noteServed(conversation, seen, covering, milliseconds(waited));
     log.info('compaction.served', {
       conversation,
       checkpoint: checkpoint.id,

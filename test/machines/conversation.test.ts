@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import type { EventFromLogic, SnapshotFrom } from 'xstate';
-import { conversationMachine, outgrown, retryPause, utilisation } from '../../machines/conversation.ts';
+import { conversationMachine, outgrown, retryPause, toRemember, utilisation } from '../../machines/conversation.ts';
 import type { CallFailureKind, ConversationEvent, ConversationInput } from '../../machines/conversation-events.ts';
 import { phaseOf } from '../../machines/phases.ts';
 import { checkpointId, milliseconds, tokens } from '../../machines/units.ts';
@@ -683,6 +683,47 @@ describe('the conversation machine', () => {
       conversation.clock.increment(2_000);
       await conversation.call.complete();
       expect(Object.keys(conversation.snapshot.children), 'ended calls').to.be.empty;
+    });
+  });
+
+  describe('begun from what an earlier process knew', () => {
+    const begun = (events: readonly ConversationEvent[]) => {
+      const before = rig().tell(...events);
+      const remembered = toRemember(before.snapshot);
+      return { before, remembered, after: rig({ remembered }) };
+    };
+
+    it('is in the phase again that it was in', () => {
+      const covered = said.started(OTHER);
+      const ways: readonly (readonly [string, readonly ConversationEvent[]])[] = [
+        ['IDLE', [said.started(), said.completed(100)]],
+        ['WAL_ACTIVE', [covered, said.completed(710)]],
+        ['SWAP_READY', [covered, said.completed(820)]],
+        ['SWAP_READY', [covered, said.completed(710), said.requested(OTHER), said.served(OTHER)]],
+      ];
+      for (const [phase, events] of ways) {
+        const { before, after } = begun(events);
+        expect([phaseOf(before.snapshot), phaseOf(after.snapshot)]).to.deep.equal([phase, phase]);
+        expect(after.where.split('/')[0]).to.equal(before.where.split('/')[0]);
+        expect(utilisation(after.context)).to.equal(utilisation(before.context));
+        expect(after.context.checkpoint).to.deep.equal(before.context.checkpoint);
+        expect(after.context.counters).to.deep.equal(before.context.counters);
+      }
+    });
+
+    it('remembers the same again, however often', () => {
+      const { remembered, after } = begun([said.started(OTHER), said.completed(820), said.served(OTHER)]);
+      expect(toRemember(after.snapshot)).to.deep.equal(remembered);
+    });
+
+    it('makes no call from a turn of the earlier process, and the next one with its own', async () => {
+      const { before, after } = begun([said.started(), said.completed(720)]);
+      expect([before.calls.length, phaseOf(before.snapshot)]).to.deep.equal([1, 'CHECKPOINTING']);
+      expect([after.calls.length, phaseOf(after.snapshot)]).to.deep.equal([0, 'IDLE']);
+      after.tell(said.started(), said.completed(730, 8));
+      expect(after.call.input.turn).to.equal(8);
+      await after.call.complete();
+      expect(phaseOf(after.snapshot)).to.equal('WAL_ACTIVE');
     });
   });
 

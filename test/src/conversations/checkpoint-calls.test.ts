@@ -34,7 +34,7 @@ describe('checkpoint calls', () => {
     };
     const now = () => timestamp(5);
     gate = new CheckpointGate({ limit: 2, log: silentLog, now, clock: new SimulatedClock() });
-    calls = new CheckpointCalls({ upstream, gate, index, log: silentLog, now });
+    calls = new CheckpointCalls({ upstream, gate, index, log: silentLog, now, steady: now });
   });
 
   const hold = (messages: readonly Message[], conversation = ONE, body = requestBody(messages)): void =>
