@@ -47,6 +47,8 @@ export type ForwardReason =
   | 'wait_timeout'
   /** The checkpoint call that was waited for failed, or the last one did. */
   | 'checkpoint_failed'
+  /** Compacted, and over the threshold again at once: one more summary of ours would not help either. */
+  | 'loop'
   /** A message of a shape that is not known here. */
   | 'unreadable';
 
@@ -113,6 +115,8 @@ export interface RememberedState {
   readonly served: boolean;
   readonly crossing: number;
   readonly tries: number;
+  readonly turnsSinceReplaced: number | null;
+  readonly looping: boolean;
   readonly counters: ConversationCounters;
 }
 
@@ -145,6 +149,10 @@ export interface ConversationContext extends Omit<ConversationInput, 'remembered
   /** Messages in the history of that turn, and in the one that the last checkpoint call was made from. */
   readonly turnMessages: number;
   readonly triedMessages: number;
+  /** Turns completed since the history was replaced by a summary; null when it never was, or that is a while ago. */
+  readonly turnsSinceReplaced: number | null;
+  /** In a compaction loop: left to the API until a turn ends below the checkpoint threshold. */
+  readonly looping: boolean;
   /** The servable checkpoint; it stays so while a newer one is computed. */
   readonly checkpoint: CheckpointRef | null;
   /** How often the share that a checkpoint may age by had been outgrown at the last turn's end, see `outgrown`. */

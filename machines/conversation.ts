@@ -33,6 +33,8 @@ const RETRY_BASE_MS = 2_000;
 const RETRY_MAX_MS = 60_000;
 /** However long the API asks to wait: timers cannot count much further, and would then fire at once. */
 const RETRY_AFTER_MAX_MS = 86_400_000;
+/** A conversation that is over the threshold within so many turns after it was compacted is in a loop. */
+const LOOP_TURNS = 2;
 /** What is kept of a failure's message. */
 const MESSAGE_LENGTH = 300;
 
@@ -47,15 +49,18 @@ const NOTHING_REMEMBERED: RememberedState = {
   served: false,
   crossing: 0,
   tries: 0,
+  turnsSinceReplaced: null,
+  looping: false,
   counters: { checkpoints: 0, failures: 0, skipped: 0, served: 0, confirmed: 0, forwarded: 0 },
 };
 
 /** What of a conversation is worth to be remembered after the process. */
 export function toRemember(snapshot: Pick<ConversationSnapshot, 'context' | 'matches'>): RememberedState {
   const { model, used, effectiveWindow, messages, lastActivity } = snapshot.context;
-  const { checkpoint, crossing, tries, counters } = snapshot.context;
+  const { checkpoint, crossing, tries, turnsSinceReplaced, looping, counters } = snapshot.context;
+  const usage = { model, used, effectiveWindow, messages, lastActivity };
   const served = snapshot.matches({ alive: { buffer: 'served' } });
-  return { model, used, effectiveWindow, messages, lastActivity, checkpoint, served, crossing, tries, counters };
+  return { ...usage, checkpoint, served, crossing, tries, turnsSinceReplaced, looping, counters };
 }
 
 /** Share of the effective window in use, 0 while nothing is known. */
@@ -126,6 +131,7 @@ export const conversationMachine = setup({
       ({ context }) =>
         context.checkpoints &&
         context.turn !== null &&
+        !context.looping &&
         (context.checkpoint === null || outgrown(context) > 0) &&
         context.tries < context.maxTries &&
         // The very request that the API refused is never sent again: the conversation has to move on first.
@@ -162,9 +168,12 @@ export const conversationMachine = setup({
       const crossing = outgrown({ ...context, ...next });
       // Below the threshold again, or past one more share: the next call has its own tries.
       const below = utilisation(next) < context.thresholds.checkpoint;
+      const turns = context.turnsSinceReplaced === null ? null : context.turnsSinceReplaced + 1;
       return {
         ...next,
         crossing,
+        turnsSinceReplaced: turns === null || turns >= LOOP_TURNS ? null : turns,
+        looping: context.checkpoints && !below && (context.looping || turns !== null),
         turn: event.turn,
         turnMessages: event.messages,
         model: event.model,
@@ -210,6 +219,7 @@ export const conversationMachine = setup({
       const confirmed = context.counters.confirmed + (event.confirmed ? 1 : 0);
       return {
         checkpoint: null,
+        turnsSinceReplaced: 0,
         turn: null,
         turnMessages: 0,
         triedMessages: 0,
@@ -228,7 +238,8 @@ export const conversationMachine = setup({
   id: 'conversation',
   context: ({ input: { remembered, ...input } }) => {
     const { served: wasServed, ...state } = remembered ?? NOTHING_REMEMBERED;
-    return { ...input, ...state, wasServed, turn: null, turnMessages: 0, triedMessages: 0, failure: null };
+    const tried = { turn: null, turnMessages: 0, triedMessages: 0, failure: null };
+    return { ...input, ...state, ...tried, wasServed };
   },
   initial: 'alive',
   states: {

@@ -12,8 +12,8 @@ import { serviceMachine, type ServiceName } from '../machines/service.ts';
 import { conversationChild, supervisorMachine, type SupervisorActor } from '../machines/supervisor.ts';
 import { timestamp, type ConversationId, type Timestamp } from '../machines/units.ts';
 import { openCertificates } from './certificates/certificates.ts';
-import { steadyClock } from './clock.ts';
 import { CheckpointGate, isoOrNull } from './checkpoint/gate.ts';
+import { steadyClock } from './clock.ts';
 import type { Config } from './config.ts';
 import { CheckpointCalls } from './conversations/checkpoint-calls.ts';
 import { CheckpointIndex } from './conversations/checkpoint-index.ts';
@@ -106,7 +106,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     ttl: config.conversationTtl,
   });
   const index = new CheckpointIndex(store);
-  const gate = new CheckpointGate({ limit: config.maxCheckpoints, log, now });
+  const gate = new CheckpointGate({ limit: config.maxCheckpoints, log, now: steady });
   const calls = new CheckpointCalls({ upstream, gate, index, log, now, steady });
   const directory = new ConversationDirectory();
 
@@ -154,9 +154,9 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       conversations: conversations.size,
       checkpoints: index.size,
       passthrough: config.passthrough,
-      store: store.isOpen ? 'open' : 'closed',
       checkpoint_breaker: gate.breaker.state,
       checkpoints_resume_at: isoOrNull(gate.breaker.resumesAt),
+      store: store.isOpen ? 'open' : 'closed',
     })),
   });
   const redirector = createRedirector({
@@ -189,7 +189,10 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
         return Promise.resolve(null);
       },
       onFailure: (told) => store.onFailure(told),
-      close: () => Promise.resolve(store.close()),
+      close() {
+        store.close();
+        return Promise.resolve();
+      },
     },
   };
   const supervisor = createActor(

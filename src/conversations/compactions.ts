@@ -90,6 +90,7 @@ export class Compactions {
     if (lineage === null) return forward('unreadable');
     // The turn before may have crossed the threshold just now.
     await conversations.settled(conversation);
+    if (this.#isLooping(conversation)) return forward('loop');
     let covering = this.#find(conversation, lineage, seen.request.model);
     const call = covering === null ? calls.awaited(lineage, seen.request.model) : null;
     if (call !== null) {
@@ -99,7 +100,7 @@ export class Compactions {
       covering = this.#find(conversation, lineage, seen.request.model);
       if (covering === null) return forward('checkpoint_failed');
     }
-    if (covering === null) return forward(this.#hasFailed(conversation) ? 'checkpoint_failed' : 'no_checkpoint');
+    if (covering === null) return forward(this.#whyNone(conversation));
     return this.#serve(conversation, seen, compaction, lineage, covering, now() - began) ?? forward('stale');
   }
 
@@ -107,7 +108,7 @@ export class Compactions {
   noteUnheld(seen: SeenRequest, compaction: Compaction): ConversationId {
     const { config, conversations } = this.#options;
     const conversation = conversations.conversationOfCompaction(seen);
-    const unavailable = this.#hasFailed(conversation) ? 'checkpoint_failed' : 'no_checkpoint';
+    const unavailable = this.#isLooping(conversation) ? 'loop' : this.#whyNone(conversation);
     const reason = config.passthrough ? 'passthrough' : compaction.kind === 'whole' ? unavailable : 'instructions';
     conversations.noteForwarded(conversation, seen, reason);
     return conversation;
@@ -124,9 +125,14 @@ export class Compactions {
     return covering;
   }
 
-  #hasFailed(conversation: ConversationId): boolean {
-    const failure = this.#options.conversations.snapshot(conversation)?.context.failure;
-    return failure !== undefined && failure !== null;
+  /** Why there is no checkpoint. */
+  #whyNone(conversation: ConversationId): ForwardReason {
+    const failure = this.#options.conversations.snapshot(conversation)?.context.failure ?? null;
+    return failure === null ? 'no_checkpoint' : 'checkpoint_failed';
+  }
+
+  #isLooping(conversation: ConversationId): boolean {
+    return this.#options.conversations.snapshot(conversation)?.context.looping ?? false;
   }
 
   #serve(

@@ -110,6 +110,8 @@ export class Conversations {
   /** Conversations whose new history has had no completed turn yet. */
   readonly #compacted = new Set<ConversationId>();
   readonly #phases = new Map<ConversationId, Phase>();
+  /** Conversations in a compaction loop. */
+  readonly #looping = new Set<ConversationId>();
   readonly #settling = new Map<ConversationId, Promise<void>>();
   #turns = 0;
 
@@ -438,12 +440,26 @@ export class Conversations {
       this.#noteWal(conversation, { checkpoint, entries: [] });
     }
     this.#write(conversation);
+    const share = Number(utilisation(snapshot.context).toFixed(4));
+    this.#noteLoop(conversation, snapshot.context.looping, share);
     const from = this.#phases.get(conversation);
     const to = phaseOf(snapshot);
     if (from === undefined || from === to) return;
     this.#phases.set(conversation, to);
-    const share = Number(utilisation(snapshot.context).toFixed(4));
     log.info('phase.changed', { conversation, from, to, utilisation: share });
+  }
+
+  /** Tells the log of a compaction loop, once when it begins and once when it is over. */
+  #noteLoop(conversation: ConversationId, looping: boolean, share: number): void {
+    if (looping === this.#looping.has(conversation)) return;
+    const { log } = this.#options;
+    if (looping) {
+      this.#looping.add(conversation);
+      log.warn('compaction.loop', { conversation, utilisation: share });
+    } else {
+      this.#looping.delete(conversation);
+      log.info('compaction.loop_ended', { conversation, utilisation: share });
+    }
   }
 
   #close(conversation: ConversationId, forGood: boolean): void {
@@ -452,6 +468,7 @@ export class Conversations {
     this.#served.delete(conversation);
     this.#wals.delete(conversation);
     this.#compacted.delete(conversation);
+    this.#looping.delete(conversation);
     calls.forget(conversation);
     if (forGood) durable.conversationForgotten(conversation);
     directory.forget(conversation);

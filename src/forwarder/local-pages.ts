@@ -10,12 +10,12 @@ export interface Health {
   readonly conversations: number;
   readonly checkpoints: number;
   readonly passthrough: boolean;
-  /** `closed`: state is kept in memory only until the file can be opened again. */
-  readonly store: 'open' | 'closed';
   /** `open`: many checkpoint calls failed just now, and none is made for a while. */
   readonly checkpoint_breaker: BreakerStatus['state'];
   /** ISO time from which they are made again; null unless the breaker is open. */
   readonly checkpoints_resume_at: string | null;
+  /** `closed`: state is kept in memory only until the file can be opened again. */
+  readonly store: 'open' | 'closed';
 }
 
 export function createLocalPages(health: () => Health): Express {

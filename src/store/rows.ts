@@ -32,6 +32,8 @@ const rememberedState = z.object({
   served: z.boolean(),
   crossing: count.default(0),
   tries: count,
+  turnsSinceReplaced: count.nullable().default(null),
+  looping: z.boolean().default(false),
   counters: z.object({
     checkpoints: count,
     failures: count,

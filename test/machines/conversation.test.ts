@@ -60,7 +60,8 @@ function stepsFrom(state: Snapshot): Step[] {
 
 /** States that no guard and no test can tell apart count as one. */
 function keyOf({ value, context }: Snapshot): string {
-  const { checkpoint, crossing, tries, turn, turnMessages, triedMessages, thresholds } = context;
+  const { checkpoint, crossing, looping, tries, turn, turnMessages, triedMessages, turnsSinceReplaced, thresholds } =
+    context;
   const hasMovedOn = turnMessages > triedMessages;
   const share = utilisation(context);
   const band = share >= thresholds.swap ? 'swap' : share >= thresholds.checkpoint ? 'checkpoint' : 'below';
@@ -73,6 +74,8 @@ function keyOf({ value, context }: Snapshot): string {
     tries,
     turn,
     hasMovedOn,
+    looping,
+    turnsSinceReplaced,
     context.failure?.kind,
   ]);
 }
@@ -570,7 +573,7 @@ describe('the conversation machine', () => {
       expect(conversation.where).to.equal('empty/idle');
       expect(conversation.context).to.include({ checkpoint: null, turn: null, used: 0, messages: 0, tries: 0 });
       expect(conversation.context.counters).to.include({ served: 1, confirmed: 1 });
-      conversation.tell(said.started(), said.completed(700));
+      conversation.tell(said.started(), said.completed(200), said.completed(300), said.completed(700));
       expect(conversation.calls, 'a second cycle').to.have.length(2);
     });
 
@@ -598,6 +601,36 @@ describe('the conversation machine', () => {
     it('counts what went to the API', () => {
       const conversation = rig().tell(said.requested(null), said.forwarded(), said.passed(), said.forwarded());
       expect(conversation.context.counters).to.include({ served: 0, forwarded: 2 });
+    });
+  });
+
+  describe('when it is compacted and full again at once', () => {
+    const compacted = (input?: Partial<ConversationInput>) => rig(input).tell(said.replaced(false), said.started());
+
+    it('is in a loop when one of the next two turns ends over the threshold, and no later', () => {
+      expect(compacted().tell(said.completed(700)).context.looping).to.equal(true);
+      expect(compacted().tell(said.completed(699), said.completed(700)).context.looping).to.equal(true);
+      const third = compacted().tell(said.completed(300), said.completed(500), said.completed(700));
+      expect(third.context.looping).to.equal(false);
+      expect(third.where).to.equal('empty/running');
+      expect(rig().tell(said.started(), said.completed(900)).context.looping, 'never compacted').to.equal(false);
+    });
+
+    it('has nothing computed until a turn ends below the threshold, however often it is compacted', () => {
+      const conversation = compacted().tell(said.completed(720), said.completed(740, 8, 13));
+      conversation.tell(said.passed(), said.replaced(false), said.started(), said.completed(900));
+      conversation.tell(said.started(), said.completed(900, 9, 15), said.completed(910, 10, 17), said.completed(700));
+      expect(conversation.context.looping).to.equal(true);
+      expect(conversation.calls).to.be.empty;
+      conversation.tell(said.completed(699));
+      expect(conversation.context.looping).to.equal(false);
+      conversation.tell(said.started(), said.completed(700));
+      expect(conversation.where).to.equal('empty/running');
+    });
+
+    it('is none of our business in passthrough', () => {
+      const conversation = compacted({ checkpoints: false }).tell(said.completed(900), said.completed(950));
+      expect(conversation.context.looping).to.equal(false);
     });
   });
 
@@ -779,6 +812,7 @@ function assertPromises({ from, event, to }: Edge<Snapshot, Step>): void {
   if (begins) {
     expect(step.type === 'turn.completed' || step.type === (RETRY_DUE as string), said).to.equal(true);
     expect(share, said).to.be.at.least(0.7);
+    expect(context.looping, said).to.equal(false);
     // A newer one only for one that has aged, and never while the client may be taking up what it was served.
     if (context.checkpoint !== null) expect(outgrown(context), said).to.be.above(0);
     expect(to.matches({ alive: { buffer: 'served' } }), said).to.equal(false);
@@ -795,6 +829,11 @@ function assertPromises({ from, event, to }: Edge<Snapshot, Step>): void {
   if (step.type === 'history.replaced') {
     expect(to.matches({ alive: { call: 'idle', buffer: 'empty' } }), said).to.equal(true);
     expect(context, said).to.include({ used: 0, tries: 0, failure: null, turn: null });
+  }
+  if (context.looping) expect(share === 0 || share >= 0.7, said).to.equal(true);
+  if (context.looping !== from.context.looping) {
+    expect(step.type, said).to.equal('turn.completed');
+    if (context.looping) expect(from.context.turnsSinceReplaced, said).to.be.oneOf([0, 1]);
   }
   const served = to.matches({ alive: { buffer: 'served' } });
   if (served && !from.matches({ alive: { buffer: 'served' } })) expect(step.type, said).to.equal('compaction.served');

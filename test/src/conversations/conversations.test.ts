@@ -418,6 +418,7 @@ describe('conversations', () => {
       const first = servedText(await desk.compact({ messages: LONGER }));
       const second = [continued(first), assistant('two'), user('next')];
       await desk.turn({ messages: second, compacted: true }, LOW);
+      await desk.turn({ messages: second }, LOW);
       await desk.turn({ messages: [...second, assistant('a'), user('b')] }, CHECKPOINT);
       expect(desk.sent).to.have.length(2);
       desk.pending.succeed('SECOND');

@@ -221,7 +221,9 @@ function unsupervised(clock: SimulatedClock): Keeper {
       return actor.start();
     },
     get: (id) => actors.get(id),
-    close: (id) => void actors.get(id)?.stop(),
+    close: (id) => {
+      actors.get(id)?.stop();
+    },
     stop() {
       for (const actor of actors.values()) actor.stop();
     },
@@ -264,7 +266,8 @@ export class Desk {
       close: () => Promise.resolve(),
     };
     this.gate = new CheckpointGate({ limit: settings.maxCheckpoints, log, now, clock: this.clock });
-    this.calls = new CheckpointCalls({ upstream, gate: this.gate, index: this.index, log, now, steady: now });
+    const { gate } = this;
+    this.calls = new CheckpointCalls({ upstream, gate, index: this.index, log, now, steady: now });
     this.#keeper = keeper === 'supervised' ? supervised(this.clock) : unsupervised(this.clock);
     const { index, calls, directory } = this;
     const shared = { config: settings, actors: this.#keeper, directory, index, calls, log, now, steady: now };

@@ -23,6 +23,8 @@ export const STATE: RememberedState = {
   served: false,
   crossing: 0,
   tries: 1,
+  turnsSinceReplaced: 5,
+  looping: true,
   counters: { checkpoints: 1, failures: 2, skipped: 6, served: 3, confirmed: 4, forwarded: 5 },
 };
 
