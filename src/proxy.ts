@@ -12,9 +12,9 @@ import { listenerMachine, type ListenerName } from '../machines/listener.ts';
 import { conversationChild, supervisorMachine, type SupervisorActor } from '../machines/supervisor.ts';
 import { timestamp, type ConversationId } from '../machines/units.ts';
 import { openAccess, type Access } from './access/access.ts';
+import { exposure } from './access/exposure.ts';
 import { ownHosts } from './access/hosts.ts';
 import { tokenFile } from './access/token.ts';
-import { isLoopback } from './addresses.ts';
 import { openCertificates } from './certificates/certificates.ts';
 import type { Config } from './config.ts';
 import { CheckpointCalls } from './conversations/checkpoint-calls.ts';
@@ -25,6 +25,7 @@ import { ConversationDirectory } from './conversations/directory.ts';
 import { createForwarder } from './forwarder/forwarder.ts';
 import { createLocalPages, type Health } from './forwarder/local-pages.ts';
 import type { Log } from './log.ts';
+import { ownListener } from './redirector/forbidden.ts';
 import { createRedirector } from './redirector/redirector.ts';
 import { ModelWindows } from './upstream/model-windows.ts';
 import { UpstreamConnections } from './upstream/connections.ts';
@@ -52,6 +53,8 @@ export interface Proxy {
   readonly caPath: string;
   /** Who may see our own pages. */
   readonly access: Access;
+  /** A line for people where other machines reach the listeners; null where none does. */
+  readonly exposed: string | null;
   readonly supervisor: SupervisorActor;
   readonly conversations: Conversations;
   /** Stops accepting, drains, ends every conversation. Resolves when nothing is left. */
@@ -81,14 +84,18 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     log,
   });
   const ports: Partial<Record<ListenerName, number>> = {};
+  /** The address behind `config.host`, which may be a name. */
+  let bound = config.host;
   const access = await openAccess({
     file: tokenFile(config.dataDir),
     hosts: ownHosts(config.host, config.allowedHosts),
     port: () => ports.forwarder,
     log,
   });
-  const isOurs = (host: string, port: number): boolean =>
-    (isLoopback(host) || host === config.host) && (port === config.proxyPort || Object.values(ports).includes(port));
+  const isOurs = ownListener(
+    config.host,
+    (port) => port === config.proxyPort || port === config.dashboardPort || Object.values(ports).includes(port),
+  );
   const ca = options.upstreamCa;
   const wayOut = new WayOut({ proxy: config.outboundProxy, isOurs, ca });
   const upstream = openUpstream({ url: config.upstreamUrl, ca, wayOut });
@@ -139,8 +146,8 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const redirector = createRedirector({
     apiHost: API_HOST,
     deliver: (socket, head) => forwarder.deliver(socket, head),
-    refuse: (host, port) => isLoopback(host) && Object.values(ports).includes(port),
-    connect: (host, port) => wayOut.open({ host, port, secure: true }, { allowHalfOpen: true }),
+    isOwn: isOurs,
+    connect: (host, port, allows) => wayOut.open({ host, port, secure: true }, { allowHalfOpen: true, allows }),
     log,
     timeouts: { drainMs: DRAIN_MS },
   });
@@ -161,6 +168,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
               // A port that was chosen freely once is kept: clients know it.
               const address = await listeners[input.name].listen(config.host, ports[input.name] ?? wanted[input.name]);
               ports[input.name] = address.port;
+              bound = address.address;
               log.info('listener.listening', { listener: input.name, host: config.host, port: address.port });
               return { port: address.port };
             }),
@@ -215,10 +223,13 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     throw new Error(output?.startFailure ?? 'the proxy stopped before it ran');
   }
   wayOut.announce(log);
+  const exposed = exposure(bound, [proxy, dashboard]);
+  if (exposed !== null) log.warn('listener.exposed', { address: bound, message: exposed });
   return {
     ports: { proxy, dashboard },
     caPath: certificates.caPath,
     access,
+    exposed,
     supervisor,
     conversations,
     async stop() {

@@ -12,7 +12,7 @@ import { connect as connectTls } from 'node:tls';
 import { UpstreamUnreachableError } from '../errors.ts';
 import { endOfHead } from '../http1/head.ts';
 import type { Log } from '../log.ts';
-import { connected, type Opening } from '../redirector/tunnel.ts';
+import { allowedLookup, connected, type AllowAddress, type Opening } from '../redirector/tunnel.ts';
 import {
   NO_OUTBOUND_PROXY,
   proxyFor,
@@ -31,6 +31,8 @@ export interface WayOutOptions {
 
 export interface OpenOptions {
   readonly allowHalfOpen?: boolean;
+  /** Which addresses may be connected to; asked for those of the destination only, not for a proxy's. Default: all. */
+  readonly allows?: AllowAddress;
   /** Time for the connection to be made, a proxy's answer included. Default 30 s. */
   readonly timeoutMs?: number;
 }
@@ -69,14 +71,14 @@ export class WayOut {
    * @param options `allowHalfOpen`: the end of one direction does not end the other
    */
   open(to: Destination, options: OpenOptions = {}): Opening {
-    const { allowHalfOpen = false, timeoutMs = CONNECT_TIMEOUT_MS } = options;
+    const { allowHalfOpen = false, allows, timeoutMs = CONNECT_TIMEOUT_MS } = options;
     const { ca } = this.#options;
     const proxy = this.proxyFor(to);
     const { host, port } = proxy ?? to;
     const address = { host, port, autoSelectFamily: true, allowHalfOpen };
     if (proxy === null) {
-      const socket = connectTcp(address);
-      return { socket, ready: connected(socket, timeoutMs) };
+      const socket = connectTcp(allows === undefined ? address : { ...address, lookup: allowedLookup(allows) });
+      return { socket, ready: connected(socket, timeoutMs), throughProxy: false };
     }
     const socket = proxy.secure
       ? connectTls({
@@ -87,7 +89,7 @@ export class WayOut {
           ...(ca === undefined ? {} : { ca: [...ca] }),
         })
       : connectTcp(address);
-    return { socket, ready: this.#tunnel(socket, proxy, to, timeoutMs) };
+    return { socket, ready: this.#tunnel(socket, proxy, to, timeoutMs), throughProxy: true };
   }
 
   /** Says once which proxies are used, and which are not because they are this very process. */

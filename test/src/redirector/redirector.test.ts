@@ -90,7 +90,7 @@ describe('redirector', () => {
     });
 
     it('is refused when it would lead back to us, by address or by a name for it', async () => {
-      await start({ refuse: (host, at) => host === '127.0.0.1' && at === echo.port });
+      await start({ isOwn: (host, at) => host === '127.0.0.1' && at === echo.port });
       expectRefusal(await exchange(port, connectTo(`127.0.0.1:${echo.port}`)), 403, 'claude-db-proxy itself');
       expectRefusal(await exchange(port, connectTo(`127.1:${echo.port}`)), 403, 'claude-db-proxy itself');
     });
