@@ -13,6 +13,7 @@ import { UpstreamUnreachableError } from '../errors.ts';
 import { endOfHead } from '../http1/head.ts';
 import type { Log } from '../log.ts';
 import { allowedLookup, connected, type AllowAddress, type Opening } from '../redirector/tunnel.ts';
+import { CLIENT_TLS, tlsHint } from '../tls.ts';
 import {
   NO_OUTBOUND_PROXY,
   proxyFor,
@@ -84,7 +85,7 @@ export class WayOut {
       ? connectTls({
           ...address,
           servername: serverName(host),
-          minVersion: 'TLSv1.2',
+          ...CLIENT_TLS,
           ALPNProtocols: ['http/1.1'],
           ...(ca === undefined ? {} : { ca: [...ca] }),
         })
@@ -125,7 +126,8 @@ export class WayOut {
       const fail = (message: string, cause?: Error): void => {
         settle();
         socket.destroy();
-        const hint = `check ${proxy.variable}`;
+        const blamed = cause === undefined ? undefined : tlsHint(errorName(cause));
+        const hint = `${blamed === undefined ? '' : `${blamed}, or `}check ${proxy.variable}`;
         reject(new UpstreamUnreachableError(`${message}; ${hint}`, cause === undefined ? {} : { cause }));
       };
       const name = `the proxy ${proxy.origin}`;
