@@ -35,6 +35,10 @@ export interface Config {
   readonly modelWindows: Readonly<Record<string, Tokens>>;
   /** A conversation that was idle for this long is forgotten. */
   readonly conversationTtl: Milliseconds;
+  /** Open connections of clients from which on new ones get what costs least. */
+  readonly maxConnections: number;
+  /** Bytes of requests that may be kept to be read and for checkpoint calls. */
+  readonly maxBufferedBytes: number;
   /** How long a compaction waits for a checkpoint call that is still running. */
   readonly compactionWait: Milliseconds;
 }
@@ -100,6 +104,21 @@ function hostList(value: string): readonly string[] | undefined {
   const isHost = (host: string): boolean =>
     /^[\w-]+(\.[\w-]+)*$/.test(host) || isIPv6(host.replace(/^\[(.*)\]$/, '$1'));
   return hosts.every(isHost) ? hosts : undefined;
+}
+
+function count(value: string): number | undefined {
+  const number = /^\d{1,9}$/.test(value) ? Number(value) : 0;
+  return number > 0 ? number : undefined;
+}
+
+const SIZES: Readonly<Record<string, number>> = { '': 1, k: 1_024, m: 1_024 ** 2, g: 1_024 ** 3 };
+
+/** Bytes; 0 keeps nothing. */
+function size(value: string): number | undefined {
+  const [, number = '', unit = ''] = /^(\d{1,15})\s*([kmg]?)(?:i?b)?$/i.exec(value) ?? [];
+  const factor = lookUp(SIZES, unit.toLowerCase());
+  const bytes = number === '' || factor === undefined ? undefined : Number(number) * factor;
+  return bytes !== undefined && Number.isSafeInteger(bytes) ? bytes : undefined;
 }
 
 function duration(value: string): Milliseconds | undefined {
@@ -206,6 +225,14 @@ export function parseConfig(env: Environment): Config {
       milliseconds(7_200_000),
       'a time such as 7200 (seconds), 90m or 2h, 24 days at most',
       duration,
+    ),
+    maxConnections: setting(env, 'DBPROXY_MAX_CONNECTIONS', 10_000, 'a number of connections', count),
+    maxBufferedBytes: setting(
+      env,
+      'DBPROXY_MAX_BUFFERED_BYTES',
+      256 * 1_024 ** 2,
+      'a number of bytes, such as 268435456 or 256M',
+      size,
     ),
     compactionWait: setting(
       env,

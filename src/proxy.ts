@@ -15,6 +15,7 @@ import { openAccess, type Access } from './access/access.ts';
 import { exposure } from './access/exposure.ts';
 import { ownHosts } from './access/hosts.ts';
 import { tokenFile } from './access/token.ts';
+import { ByteBudget } from './byte-budget.ts';
 import { openCertificates } from './certificates/certificates.ts';
 import type { Config } from './config.ts';
 import { CheckpointCalls } from './conversations/checkpoint-calls.ts';
@@ -25,6 +26,7 @@ import { ConversationDirectory } from './conversations/directory.ts';
 import { createForwarder } from './forwarder/forwarder.ts';
 import { createLocalPages, type Health } from './forwarder/local-pages.ts';
 import type { Log } from './log.ts';
+import { OpenConnections } from './open-connections.ts';
 import { ownListener } from './redirector/forbidden.ts';
 import { createRedirector } from './redirector/redirector.ts';
 import { ModelWindows } from './upstream/model-windows.ts';
@@ -101,8 +103,10 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const upstream = openUpstream({ url: config.upstreamUrl, ca, wayOut });
   const connections = new UpstreamConnections({ url: config.upstreamUrl, ca, wayOut });
   const modelWindows = new ModelWindows({ upstream, log, enabled: !config.passthrough });
+  const open = new OpenConnections({ limit: config.maxConnections, log });
+  const budget = new ByteBudget({ limit: config.maxBufferedBytes, log });
   const index = new CheckpointIndex();
-  const calls = new CheckpointCalls({ upstream, index, log, now });
+  const calls = new CheckpointCalls({ upstream, index, budget, log, now });
   const directory = new ConversationDirectory();
 
   const actors: ConversationActors = {
@@ -127,6 +131,8 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     conversations: conversations.size,
     checkpoints: index.size,
     passthrough,
+    connections: open.size,
+    buffered_bytes: budget.used,
   });
 
   const forwarder = createForwarder({
@@ -139,6 +145,8 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     conversations,
     compactions,
     modelWindows,
+    budget,
+    open,
     drainMs: DRAIN_MS,
     isOwnHost: (host) => access.isOwnHost(host),
     local: createLocalPages({ health, access, log }),
@@ -147,6 +155,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     apiHost: API_HOST,
     deliver: (socket, head) => forwarder.deliver(socket, head),
     isOwn: isOurs,
+    open,
     connect: (host, port, allows) => wayOut.open({ host, port, secure: true }, { allowHalfOpen: true, allows }),
     log,
     timeouts: { drainMs: DRAIN_MS },

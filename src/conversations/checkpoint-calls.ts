@@ -7,6 +7,7 @@ import type { CheckpointCallInput, CheckpointRef } from '../../machines/conversa
 import { checkpointId, type ConversationId, type Timestamp } from '../../machines/units.ts';
 import { performCheckpointCall } from '../checkpoint/call.ts';
 import { checkpointBody } from '../checkpoint/request.ts';
+import type { ByteBudget, Reservation } from '../byte-budget.ts';
 import { CheckpointError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Upstream } from '../upstream/upstream.ts';
@@ -34,6 +35,8 @@ interface RunningCall {
 export interface CheckpointCallsOptions {
   readonly upstream: Upstream;
   readonly index: CheckpointIndex;
+  /** Room for the requests that are held; any amount where it is not given. */
+  readonly budget?: ByteBudget;
   readonly log: Log;
   readonly now: () => Timestamp;
 }
@@ -46,6 +49,8 @@ function covers(about: Pick<RunningCall, 'prefix' | 'model'>, lineage: Lineage, 
 
 export class CheckpointCalls {
   readonly #sources = new Map<ConversationId, CallSource>();
+  /** Room that the sources take up. */
+  readonly #rooms = new Map<ConversationId, Reservation>();
   readonly #running = new Map<ConversationId, RunningCall>();
   readonly #options: CheckpointCallsOptions;
 
@@ -58,14 +63,24 @@ export class CheckpointCalls {
     return this.#running.size;
   }
 
-  /** Keeps a request for the call that its conversation may want now. */
+  /** Keeps a request for the call that its conversation may want now. Where there is no room, that call will fail. */
   hold(conversation: ConversationId, source: CallSource): void {
+    this.release(conversation);
+    const { budget, log } = this.#options;
+    const room = budget?.reserve();
+    if (room?.grow(source.body.length) === false) {
+      log.info('checkpoint.unheld', { conversation, bytes: source.body.length, reason: 'DBPROXY_MAX_BUFFERED_BYTES' });
+      return;
+    }
+    if (room !== undefined) this.#rooms.set(conversation, room);
     this.#sources.set(conversation, source);
   }
 
   /** Lets go of the request kept for a conversation. */
   release(conversation: ConversationId): void {
     this.#sources.delete(conversation);
+    this.#rooms.get(conversation)?.release();
+    this.#rooms.delete(conversation);
   }
 
   /** True while a conversation has a call under way, or a request kept for the next try. */

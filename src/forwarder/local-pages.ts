@@ -16,6 +16,10 @@ export interface Health {
   readonly conversations: number;
   readonly checkpoints: number;
   readonly passthrough: boolean;
+  /** Open connections of clients, on both ports. */
+  readonly connections: number;
+  /** Bytes of requests that are kept to be read, and for checkpoint calls. */
+  readonly buffered_bytes: number;
 }
 
 export interface LocalPagesOptions {

@@ -3,6 +3,7 @@
  *
  *   CONNECT api.anthropic.com:443 ──▶ deliver()   our own HTTPS forwarder, in this process
  *   the same, forwarder down      ──▶ tunnel.ts   the real API: nobody may be worse off than without this proxy
+ *   the same, too many open       ──▶ tunnel.ts   for the same reason (open-connections.ts)
  *   CONNECT anything else         ──▶ tunnel.ts   blind, to the real destination
  *   CONNECT to where none may     ──▶ a refusal   forbidden.ts
  *   all else                      ──▶ a refusal   statuses.ts, answer.ts
@@ -13,6 +14,7 @@ import { Socket, type AddressInfo } from 'node:net';
 import { UpstreamUnreachableError } from '../errors.ts';
 import { listening } from '../listening.ts';
 import { type Log } from '../log.ts';
+import type { OpenConnections } from '../open-connections.ts';
 import { accept, refuse, refuseMethod } from './answer.ts';
 import { parseAuthority, type Authority } from './authority.ts';
 import { forbidden, refusalOfForbidden, type Forbidden, type OwnListener } from './forbidden.ts';
@@ -45,6 +47,8 @@ export interface RedirectorOptions {
    * time.
    */
   readonly connect?: (host: string, port: number, allows: AllowAddress) => Socket | Opening;
+  /** Counts the clients' connections. Where there are too many, tunnels for the API are blind as well. */
+  readonly open?: OpenConnections;
   readonly log: Log;
   readonly timeouts?: Partial<RedirectorTimeouts>;
 }
@@ -78,7 +82,7 @@ const CHECK_EVERY_MS = 5000;
 /** A redirector that listens nowhere yet. */
 export function createRedirector(options: RedirectorOptions): Redirector {
   const timeouts = { ...DEFAULTS, ...options.timeouts };
-  const { log, deliver, connect = connectDirectly, isOwn = () => false } = options;
+  const { log, deliver, connect = connectDirectly, isOwn = () => false, open } = options;
   const sockets = new Set<Socket>();
   const delivered = new Set<Socket>();
   const blind = new Set<Socket>();
@@ -94,7 +98,10 @@ export function createRedirector(options: RedirectorOptions): Redirector {
     },
     refuseMethod,
   );
-  server.on('connection', (socket) => track(sockets, socket));
+  server.on('connection', (socket) => {
+    track(sockets, socket);
+    open?.track(socket);
+  });
   server.on('connect', (request, socket: unknown, head) => {
     if (!(socket instanceof Socket)) return;
     // Node has taken its own listeners off: from here on an error without one of ours would end the process.
@@ -131,11 +138,12 @@ export function createRedirector(options: RedirectorOptions): Redirector {
     if (isApi) {
       prepare(client);
       accept(client);
-      if (deliver(client, head)) {
+      if (open?.crowded === true)
+        log.debug('tunnel.bypassed', { host: authority.host, reason: 'too many connections' });
+      else if (deliver(client, head)) {
         track(delivered, client);
         return;
-      }
-      log.warn('tunnel.bypassed', { host: authority.host, reason: 'the forwarder is not up' });
+      } else log.warn('tunnel.bypassed', { host: authority.host, reason: 'the forwarder is not up' });
     }
     track(blind, client);
     await tunnel(authority, client, head, isApi);

@@ -24,7 +24,16 @@ describe('our own pages', () => {
 
   before(async () => {
     const pages = createLocalPages({
-      health: () => ({ status: 'ok', version: '1', uptime_s: 0, conversations: 0, checkpoints: 0, passthrough: false }),
+      health: () => ({
+        status: 'ok',
+        version: '1',
+        uptime_s: 0,
+        conversations: 0,
+        checkpoints: 0,
+        passthrough: false,
+        connections: 0,
+        buffered_bytes: 0,
+      }),
       access,
       log: recordingLog(lines),
       routes(guardedAt) {
