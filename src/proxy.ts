@@ -11,6 +11,11 @@ import { conversationMachine, retryPause } from '../machines/conversation.ts';
 import { serviceMachine, type ServiceName } from '../machines/service.ts';
 import { conversationChild, supervisorMachine, type SupervisorActor } from '../machines/supervisor.ts';
 import { timestamp, type ConversationId, type Timestamp } from '../machines/units.ts';
+import { openAccess, type Access } from './access/access.ts';
+import { exposure } from './access/exposure.ts';
+import { ownHosts } from './access/hosts.ts';
+import { tokenFile } from './access/token.ts';
+import { ByteBudget } from './byte-budget.ts';
 import { openCertificates } from './certificates/certificates.ts';
 import { CheckpointGate, isoOrNull } from './checkpoint/gate.ts';
 import { steadyClock } from './clock.ts';
@@ -21,14 +26,15 @@ import { Compactions } from './conversations/compactions.ts';
 import { Conversations, type ConversationActors } from './conversations/conversations.ts';
 import { ConversationDirectory } from './conversations/directory.ts';
 import { createForwarder, type Forwarder } from './forwarder/forwarder.ts';
-import { createLocalPages } from './forwarder/local-pages.ts';
+import { createLocalPages, type Health } from './forwarder/local-pages.ts';
 import type { Log } from './log.ts';
+import { OpenConnections } from './open-connections.ts';
+import { ownListener } from './redirector/forbidden.ts';
 import { createRedirector, type Redirector } from './redirector/redirector.ts';
 import { CompactionHistory } from './store/history.ts';
 import { StateStore } from './store/state-store.ts';
 import { ModelWindows } from './upstream/model-windows.ts';
 import { UpstreamConnections } from './upstream/connections.ts';
-import { isLoopback } from './upstream/no-proxy.ts';
 import { openUpstream } from './upstream/upstream.ts';
 import { WayOut } from './upstream/way-out.ts';
 import { VERSION } from './version.ts';
@@ -51,6 +57,10 @@ export interface Proxy {
   readonly ports: ProxyPorts;
   /** The CA certificate that clients have to trust, for `NODE_EXTRA_CA_CERTS`. */
   readonly caPath: string;
+  /** Who may see our own pages. */
+  readonly access: Access;
+  /** A line for people where other machines reach the listeners; null where none does. */
+  readonly exposed: string | null;
   readonly supervisor: SupervisorActor;
   readonly conversations: Conversations;
   /** Compactions and checkpoints of the last 90 days. */
@@ -92,13 +102,25 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   });
   const steady = steadyClock();
   const ports: Partial<Record<ServiceName, number>> = {};
-  const isOurs = (host: string, port: number): boolean =>
-    (isLoopback(host) || host === config.host) && (port === config.proxyPort || Object.values(ports).includes(port));
+  /** The address behind `config.host`, which may be a name. */
+  let bound = config.host;
+  const access = await openAccess({
+    file: tokenFile(config.dataDir),
+    hosts: ownHosts(config.host, config.allowedHosts),
+    port: () => ports.forwarder,
+    log,
+  });
+  const isOurs = ownListener(
+    config.host,
+    (port) => port === config.proxyPort || port === config.dashboardPort || Object.values(ports).includes(port),
+  );
   const ca = options.upstreamCa;
   const wayOut = new WayOut({ proxy: config.outboundProxy, isOurs, ca });
   const upstream = openUpstream({ url: config.upstreamUrl, ca, wayOut });
   const connections = new UpstreamConnections({ url: config.upstreamUrl, ca, wayOut });
   const modelWindows = new ModelWindows({ upstream, log, enabled: !config.passthrough });
+  const open = new OpenConnections({ limit: config.maxConnections, log });
+  const budget = new ByteBudget({ limit: config.maxBufferedBytes, log });
   const store = new StateStore({
     file: join(config.dataDir, 'state', 'dbproxy.sqlite'),
     log,
@@ -107,7 +129,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   });
   const index = new CheckpointIndex(store);
   const gate = new CheckpointGate({ limit: config.maxCheckpoints, log, now: steady });
-  const calls = new CheckpointCalls({ upstream, gate, index, log, now, steady });
+  const calls = new CheckpointCalls({ upstream, gate, index, budget, log, now, steady });
   const directory = new ConversationDirectory();
 
   const actors: ConversationActors = {
@@ -136,6 +158,20 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   });
   const compactions = new Compactions({ config, conversations, calls, log, now });
 
+  const health = (): Health => ({
+    status: 'ok',
+    version: VERSION,
+    uptime_s: Math.round((Date.now() - began) / 1_000),
+    conversations: conversations.size,
+    checkpoints: index.size,
+    passthrough: config.passthrough,
+    checkpoint_breaker: gate.breaker.state,
+    checkpoints_resume_at: isoOrNull(gate.breaker.resumesAt),
+    store: store.isOpen ? 'open' : 'closed',
+    connections: open.size,
+    buffered_bytes: budget.used,
+  });
+
   const forwarder = createForwarder({
     apiHost: API_HOST,
     certificates,
@@ -146,24 +182,18 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     conversations,
     compactions,
     modelWindows,
+    budget,
+    open,
     drainMs: DRAIN_MS,
-    local: createLocalPages(() => ({
-      status: 'ok',
-      version: VERSION,
-      uptime_s: Math.round((Date.now() - began) / 1_000),
-      conversations: conversations.size,
-      checkpoints: index.size,
-      passthrough: config.passthrough,
-      checkpoint_breaker: gate.breaker.state,
-      checkpoints_resume_at: isoOrNull(gate.breaker.resumesAt),
-      store: store.isOpen ? 'open' : 'closed',
-    })),
+    isOwnHost: (host) => access.isOwnHost(host),
+    local: createLocalPages({ health, access, log }),
   });
   const redirector = createRedirector({
     apiHost: API_HOST,
     deliver: (socket, head) => forwarder.deliver(socket, head),
-    refuse: (host, port) => isLoopback(host) && Object.values(ports).includes(port),
-    connect: (host, port) => wayOut.open({ host, port, secure: true }, { allowHalfOpen: true }),
+    isOwn: isOurs,
+    open,
+    connect: (host, port, allows) => wayOut.open({ host, port, secure: true }, { allowHalfOpen: true, allows }),
     log,
     timeouts: { drainMs: DRAIN_MS },
   });
@@ -172,8 +202,9 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const listener = (name: keyof typeof wanted, socket: Forwarder | Redirector): Service => ({
     async start() {
       // A port that was chosen freely once is kept: clients know it.
-      const { port } = await socket.listen(config.host, ports[name] ?? wanted[name]);
+      const { address, port } = await socket.listen(config.host, ports[name] ?? wanted[name]);
       ports[name] = port;
+      bound = address;
       log.info('listener.listening', { listener: name, host: config.host, port });
       return port;
     },
@@ -259,9 +290,13 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     throw new Error(output?.startFailure ?? 'the proxy stopped before it ran');
   }
   wayOut.announce(log);
+  const exposed = exposure(bound, [proxy, dashboard]);
+  if (exposed !== null) log.warn('listener.exposed', { address: bound, message: exposed });
   return {
     ports: { proxy, dashboard },
     caPath: certificates.caPath,
+    access,
+    exposed,
     supervisor,
     conversations,
     history: new CompactionHistory(store),
