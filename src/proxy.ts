@@ -8,23 +8,33 @@
 import { createActor, fromCallback, fromPromise, toPromise } from 'xstate';
 import { join } from 'node:path';
 import { conversationMachine, retryPause } from '../machines/conversation.ts';
-import { listenerMachine, type ListenerName } from '../machines/listener.ts';
+import { serviceMachine, type ServiceName } from '../machines/service.ts';
 import { conversationChild, supervisorMachine, type SupervisorActor } from '../machines/supervisor.ts';
-import { timestamp, type ConversationId } from '../machines/units.ts';
+import { timestamp, type ConversationId, type Timestamp } from '../machines/units.ts';
+import { openAccess, type Access } from './access/access.ts';
+import { exposure } from './access/exposure.ts';
+import { ownHosts } from './access/hosts.ts';
+import { tokenFile } from './access/token.ts';
+import { ByteBudget } from './byte-budget.ts';
 import { openCertificates } from './certificates/certificates.ts';
+import { CheckpointGate, isoOrNull } from './checkpoint/gate.ts';
+import { steadyClock } from './clock.ts';
 import type { Config } from './config.ts';
 import { CheckpointCalls } from './conversations/checkpoint-calls.ts';
 import { CheckpointIndex } from './conversations/checkpoint-index.ts';
 import { Compactions } from './conversations/compactions.ts';
 import { Conversations, type ConversationActors } from './conversations/conversations.ts';
 import { ConversationDirectory } from './conversations/directory.ts';
-import { createForwarder } from './forwarder/forwarder.ts';
-import { createLocalPages } from './forwarder/local-pages.ts';
+import { createForwarder, type Forwarder } from './forwarder/forwarder.ts';
+import { createLocalPages, type Health } from './forwarder/local-pages.ts';
 import type { Log } from './log.ts';
-import { createRedirector } from './redirector/redirector.ts';
+import { OpenConnections } from './open-connections.ts';
+import { ownListener } from './redirector/forbidden.ts';
+import { createRedirector, type Redirector } from './redirector/redirector.ts';
+import { CompactionHistory } from './store/history.ts';
+import { StateStore } from './store/state-store.ts';
 import { ModelWindows } from './upstream/model-windows.ts';
 import { UpstreamConnections } from './upstream/connections.ts';
-import { isLoopback } from './upstream/no-proxy.ts';
 import { openUpstream } from './upstream/upstream.ts';
 import { WayOut } from './upstream/way-out.ts';
 import { VERSION } from './version.ts';
@@ -47,10 +57,25 @@ export interface Proxy {
   readonly ports: ProxyPorts;
   /** The CA certificate that clients have to trust, for `NODE_EXTRA_CA_CERTS`. */
   readonly caPath: string;
+  /** Who may see our own pages. */
+  readonly access: Access;
+  /** A line for people where other machines reach the listeners; null where none does. */
+  readonly exposed: string | null;
   readonly supervisor: SupervisorActor;
   readonly conversations: Conversations;
+  /** Compactions and checkpoints of the last 90 days. */
+  readonly history: CompactionHistory;
   /** Stops accepting, drains, ends every conversation. Resolves when nothing is left. */
   stop(): Promise<void>;
+}
+
+/** What can fail by itself and be started again alone. */
+interface Service {
+  /** Resolves with the port it listens on; null for one that listens nowhere. */
+  start(): Promise<number | null>;
+  /** Called when it fails later. Returns how to stop being called. */
+  onFailure(told: (error: Error) => void): () => void;
+  close(): Promise<void>;
 }
 
 /** What may be replaced, in tests above all. */
@@ -75,16 +100,36 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     now: () => new Date(),
     log,
   });
-  const ports: Partial<Record<ListenerName, number>> = {};
-  const isOurs = (host: string, port: number): boolean =>
-    (isLoopback(host) || host === config.host) && (port === config.proxyPort || Object.values(ports).includes(port));
+  const steady = steadyClock();
+  const ports: Partial<Record<ServiceName, number>> = {};
+  /** The address behind `config.host`, which may be a name. */
+  let bound = config.host;
+  const access = await openAccess({
+    file: tokenFile(config.dataDir),
+    hosts: ownHosts(config.host, config.allowedHosts),
+    port: () => ports.forwarder,
+    log,
+  });
+  const isOurs = ownListener(
+    config.host,
+    (port) => port === config.proxyPort || port === config.dashboardPort || Object.values(ports).includes(port),
+  );
   const ca = options.upstreamCa;
   const wayOut = new WayOut({ proxy: config.outboundProxy, isOurs, ca });
   const upstream = openUpstream({ url: config.upstreamUrl, ca, wayOut });
   const connections = new UpstreamConnections({ url: config.upstreamUrl, ca, wayOut });
   const modelWindows = new ModelWindows({ upstream, log, enabled: !config.passthrough });
-  const index = new CheckpointIndex();
-  const calls = new CheckpointCalls({ upstream, index, log, now });
+  const open = new OpenConnections({ limit: config.maxConnections, log });
+  const budget = new ByteBudget({ limit: config.maxBufferedBytes, log });
+  const store = new StateStore({
+    file: join(config.dataDir, 'state', 'dbproxy.sqlite'),
+    log,
+    now,
+    ttl: config.conversationTtl,
+  });
+  const index = new CheckpointIndex(store);
+  const gate = new CheckpointGate({ limit: config.maxCheckpoints, log, now: steady });
+  const calls = new CheckpointCalls({ upstream, gate, index, budget, log, now, steady });
   const directory = new ConversationDirectory();
 
   const actors: ConversationActors = {
@@ -96,11 +141,36 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       const child = supervisor.getSnapshot().children[conversationChild(id)];
       return child as ReturnType<ConversationActors['get']>;
     },
+    close: (id) => supervisor.send({ type: 'conversation.closed', id }),
   };
   const learnedWindows = modelWindows.learned;
-  const conversations = new Conversations({ config, actors, directory, index, calls, learnedWindows, log, now });
-  const { compactionWait: wait, passthrough } = config;
-  const compactions = new Compactions({ conversations, calls, passthrough, wait, log, now });
+  const conversations = new Conversations({
+    config,
+    actors,
+    directory,
+    index,
+    calls,
+    learnedWindows,
+    durable: store,
+    log,
+    now,
+    steady,
+  });
+  const compactions = new Compactions({ config, conversations, calls, log, now });
+
+  const health = (): Health => ({
+    status: 'ok',
+    version: VERSION,
+    uptime_s: Math.round((Date.now() - began) / 1_000),
+    conversations: conversations.size,
+    checkpoints: index.size,
+    passthrough: config.passthrough,
+    checkpoint_breaker: gate.breaker.state,
+    checkpoints_resume_at: isoOrNull(gate.breaker.resumesAt),
+    store: store.isOpen ? 'open' : 'closed',
+    connections: open.size,
+    buffered_bytes: budget.used,
+  });
 
   const forwarder = createForwarder({
     apiHost: API_HOST,
@@ -112,51 +182,67 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     conversations,
     compactions,
     modelWindows,
+    budget,
+    open,
     drainMs: DRAIN_MS,
-    local: createLocalPages(() => ({
-      status: 'ok',
-      version: VERSION,
-      uptime_s: Math.round((Date.now() - began) / 1_000),
-      conversations: conversations.size,
-      checkpoints: index.size,
-      passthrough,
-    })),
+    isOwnHost: (host) => access.isOwnHost(host),
+    local: createLocalPages({ health, access, log }),
   });
   const redirector = createRedirector({
     apiHost: API_HOST,
     deliver: (socket, head) => forwarder.deliver(socket, head),
-    refuse: (host, port) => isLoopback(host) && Object.values(ports).includes(port),
-    connect: (host, port) => wayOut.open({ host, port, secure: true }, { allowHalfOpen: true }),
+    isOwn: isOurs,
+    open,
+    connect: (host, port, allows) => wayOut.open({ host, port, secure: true }, { allowHalfOpen: true, allows }),
     log,
     timeouts: { drainMs: DRAIN_MS },
   });
 
-  const listeners = { forwarder, redirector };
   const wanted = { forwarder: config.dashboardPort, redirector: config.proxyPort };
+  const listener = (name: keyof typeof wanted, socket: Forwarder | Redirector): Service => ({
+    async start() {
+      // A port that was chosen freely once is kept: clients know it.
+      const { address, port } = await socket.listen(config.host, ports[name] ?? wanted[name]);
+      ports[name] = port;
+      bound = address;
+      log.info('listener.listening', { listener: name, host: config.host, port });
+      return port;
+    },
+    onFailure: (told) => socket.onFailure(told),
+    close: () => socket.close(),
+  });
+  const services: Record<ServiceName, Service> = {
+    forwarder: listener('forwarder', forwarder),
+    redirector: listener('redirector', redirector),
+    store: {
+      start() {
+        openStore(store, index, conversations, steady, log);
+        return Promise.resolve(null);
+      },
+      onFailure: (told) => store.onFailure(told),
+      close() {
+        store.close();
+        return Promise.resolve();
+      },
+    },
+  };
   const supervisor = createActor(
     supervisorMachine.provide({
       actors: {
         conversation: conversationMachine.provide({
           actors: { computeCheckpoint: fromPromise(({ input, signal }) => calls.compute(input, signal)) },
-          // Jitter, so that many conversations that failed together do not try again together.
-          delays: { retryPause: ({ context }) => retryPause(context) * (1 + Math.random() / 4) },
+          delays: { retryPause: ({ context }) => retryPause(context, Math.random()) },
         }),
-        listener: listenerMachine.provide({
+        service: serviceMachine.provide({
           actors: {
-            bind: fromPromise(async ({ input }) => {
-              // A port that was chosen freely once is kept: clients know it.
-              const address = await listeners[input.name].listen(config.host, ports[input.name] ?? wanted[input.name]);
-              ports[input.name] = address.port;
-              log.info('listener.listening', { listener: input.name, host: config.host, port: address.port });
-              return { port: address.port };
-            }),
-            watch: fromCallback(({ input, sendBack }) => {
-              return listeners[input.name].onFailure((error) => {
-                sendBack({ type: 'listener.failed', reason: error.message });
-              });
-            }),
+            start: fromPromise(async ({ input }) => ({ port: await services[input.name].start() })),
+            watch: fromCallback(({ input, sendBack }) =>
+              services[input.name].onFailure((error) => {
+                sendBack({ type: 'service.failed', reason: error.message });
+              }),
+            ),
             close: fromPromise(async ({ input }) => {
-              await listeners[input.name].close();
+              await services[input.name].close();
               return undefined;
             }),
           },
@@ -170,16 +256,19 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   });
 
   const renewal = setInterval(() => {
+    store.forgetOldHistory();
     void certificates.renewIfDue().then((renewed) => {
       if (renewed) forwarder.takeUpCertificates();
     });
   }, DAY_MS);
   const sweep = setInterval(() => {
-    index.expire(timestamp(Date.now() - config.conversationTtl));
+    index.expire(timestamp(steady() - config.conversationTtl));
+    store.checkFile();
   }, SWEEP_MS);
   const release = async (): Promise<void> => {
     clearInterval(renewal);
     clearInterval(sweep);
+    gate.close();
     connections.close();
     await upstream.close();
   };
@@ -201,15 +290,40 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     throw new Error(output?.startFailure ?? 'the proxy stopped before it ran');
   }
   wayOut.announce(log);
+  const exposed = exposure(bound, [proxy, dashboard]);
+  if (exposed !== null) log.warn('listener.exposed', { address: bound, message: exposed });
   return {
     ports: { proxy, dashboard },
     caPath: certificates.caPath,
+    access,
+    exposed,
     supervisor,
     conversations,
+    history: new CompactionHistory(store),
     async stop() {
       supervisor.send({ type: 'shutdown.requested' });
       await stopped;
       await release();
     },
   };
+}
+
+/** Opens the store, takes up what it has kept, and gives it what it has missed. */
+function openStore(
+  store: StateStore,
+  index: CheckpointIndex,
+  conversations: Conversations,
+  steady: () => Timestamp,
+  log: Log,
+): void {
+  try {
+    store.open();
+  } catch (error) {
+    log.error('store.failed', { message: error instanceof Error ? error.message : String(error) });
+    throw error;
+  }
+  conversations.writeAll();
+  const kept = store.checkpoints();
+  for (const { checkpoint } of kept) index.restore(checkpoint, steady());
+  log.info('store.opened', { checkpoints: kept.length });
 }

@@ -45,29 +45,41 @@ export interface PassingAnswer {
  * their own, and what one turn told would then arrive after the next had begun.
  *
  * @param onEnd called once with what was read, within `end`; not at all for an answer that cannot be read
+ * @param onOver called once within `end`, after `onEnd`, whether or not the answer could be read
  */
-export function readPassingAnswer(headers: RawHeaders, onEnd: (reader: AnswerReader) => void): PassingAnswer {
+export function readPassingAnswer(
+  headers: RawHeaders,
+  onEnd: (reader: AnswerReader) => void,
+  onOver: () => void = () => undefined,
+): PassingAnswer {
   const decode = decoderFor(headerValue(headers, 'content-encoding') ?? '');
-  if (decode === 'unreadable') return { push: () => undefined, end: () => undefined };
+  if (decode === 'unreadable') return { push: () => undefined, end: onOver };
   const reader = new AnswerReader({ keepText: false });
   const sse = new SseReader((event) => reader.takeEvent(event), AnswerReader.readsWithoutText);
   const streamed = (headerValue(headers, 'content-type') ?? '').includes('text/event-stream');
   const asItComes = streamed && decode === 'plain';
   const kept: Buffer[] = [];
   let bytes = 0;
+  const finish = (): void => {
+    if (!asItComes) {
+      const body = decode === 'plain' ? Buffer.concat(kept) : decoded(decode, kept);
+      if (body === null) return;
+      if (streamed) sse.push(body);
+      else reader.takeBody(body.toString('utf8'));
+    }
+    onEnd(reader);
+  };
   return {
     push(chunk) {
       if (asItComes) sse.push(chunk);
       else if ((bytes += chunk.length) <= MAX_KEPT_BYTES) kept.push(chunk);
     },
     end() {
-      if (!asItComes) {
-        const body = decode === 'plain' ? Buffer.concat(kept) : decoded(decode, kept);
-        if (body === null) return;
-        if (streamed) sse.push(body);
-        else reader.takeBody(body.toString('utf8'));
+      try {
+        finish();
+      } finally {
+        onOver();
       }
-      onEnd(reader);
     },
   };
 }

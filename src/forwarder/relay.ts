@@ -47,6 +47,8 @@ export interface RelayObserver {
   readonly data?: (bytes: Buffer) => void;
   /** The answer has been passed on whole. */
   readonly end?: () => void;
+  /** The exchange is over, once, in whatever way; `whole` when `end` was told before. */
+  readonly over?: (whole: boolean) => void;
 }
 
 export interface RelayOptions {
@@ -302,6 +304,7 @@ class Relay {
     else lease?.socket.destroy();
     this.#exchange.finish();
     this.#observe(() => this.#observer.end?.());
+    this.#observe(() => this.#observer.over?.(true));
   }
 
   #upgrade(head: ResponseHead, rest: Buffer): void {
@@ -317,6 +320,7 @@ class Relay {
     for (const socket of [lease.socket, this.#exchange.socket]) socket.allowHalfOpen = true;
     if (rest.length > 0) this.#exchange.socket.write(rest);
     join(this.#exchange.socket, lease.socket, ahead);
+    this.#observe(() => this.#observer.over?.(false));
   }
 
   #fail(error: unknown): void {
@@ -336,6 +340,7 @@ class Relay {
     this.#unlisten();
     this.#stopWatching?.();
     this.#lease?.socket.destroy();
+    this.#observe(() => this.#observer.over?.(false));
   }
 
   #unlisten(): void {
