@@ -22,7 +22,8 @@ import type { Stage } from './stages.ts';
 /** Sizes of a prompt for an effective window of 180,000: below the checkpoint threshold, past it, past the swap threshold. */
 const SMALL = 20_000;
 const LARGE = 130_000;
-const FULL = 150_000;
+/** … but not by so much more that the checkpoint has aged. */
+const FULL = 146_000;
 
 /** How long an answer has to be silent before the client hangs up on it. */
 const SILENCE_MS = 120;
@@ -278,7 +279,7 @@ export class Part {
     this.size = SMALL;
   }
 
-  /** A turn after a compaction, which begins a new history. */
+  /** Turns after a compaction, which begins a new history: as many as it takes not to look like a loop. */
   async goOn(): Promise<void> {
     this.shrink();
     await this.turn();
@@ -286,6 +287,7 @@ export class Part {
       () => this.phase === 'IDLE',
       () => `after a compaction ${this.name} is in ${this.phase}`,
     );
+    await this.turn();
   }
 
   /** For tests of this suite: a newer summary seems to have been given. */

@@ -18,7 +18,11 @@ import type { Tap } from './tap.ts';
 
 const SMALL = 20_000;
 const LARGE = 130_000;
-const FULL = 150_000;
+/** … but not by so much more that the checkpoint has aged. */
+const FULL = 146_000;
+
+/** Turns after a compaction before the next threshold may be crossed: sooner, it would be a loop. */
+const BETWEEN = 2;
 
 /** How long a turn is tried again before it counts as lost. */
 const PATIENCE_MS = 60_000;
@@ -56,6 +60,8 @@ export class Worker {
   readonly #summaries: number[] = [];
   /** The newest summary whose completion was logged, by history. */
   readonly #completed = new Map<number, number>();
+  /** Turns since the last compaction. */
+  #since = 0;
   #forgiving = false;
   #size = SMALL;
   #answers = 0;
@@ -103,8 +109,7 @@ export class Worker {
   /** One history, from its first turn to its compaction; it may stop in the middle. */
   async round(done: () => boolean = () => false): Promise<void> {
     const { chance } = this.#options;
-    this.#size = SMALL;
-    for (let turns = chance.int(1, 3); turns > 0; turns -= 1) await this.#turn('below the threshold');
+    for (let turns = chance.int(BETWEEN, BETWEEN + 2); turns > 0; turns -= 1) await this.talk();
     this.#size = LARGE;
     for (let turns = chance.int(1, 4); turns > 0 && !done(); turns -= 1) await this.#turn('past the threshold');
     if (chance.once(2)) {
@@ -131,6 +136,7 @@ export class Worker {
       expect(reply.text.includes(this.#summary(number)), 'the summary is whole').to.equal(true);
     }
     this.#history += 1;
+    this.#since = 0;
   }
 
   /** A turn that leaves the conversation below the threshold. */
@@ -141,6 +147,7 @@ export class Worker {
 
   /** A turn past the checkpoint threshold, and the checkpoint is there. */
   async checkpoint(): Promise<void> {
+    while (this.#since < BETWEEN) await this.talk();
     const before = this.#completed.get(this.#history) ?? 0;
     this.#size = LARGE;
     await this.#turn('past the threshold');
@@ -203,6 +210,7 @@ export class Worker {
     this.doing = doing;
     const words = this.client.nextWords();
     await this.#insist(() => this.client.say(words));
+    this.#since += 1;
   }
 
   async #insist(send: () => Promise<Reply>): Promise<Reply> {
