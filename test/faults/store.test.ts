@@ -119,6 +119,7 @@ describe('the state file', () => {
         `before a start: ${what}`,
         (chance) =>
           onServeStage(chance, {}, async (stage) => {
+            stage.means('store.set_aside');
             await checkpointed(stage);
             await stage.kill();
             damage(databaseOf(stage.dataDir), chance);
@@ -143,6 +144,7 @@ describe('the state file', () => {
           // It looks once a minute whether the file is still there; here that is soon.
           onServeStage(chance, { probe: true, env: { FAULTS_FAST_TIMERS: '200' } }, async (stage) => {
             stage.means('store.failed');
+            stage.means('store.set_aside');
             await checkpointed(stage);
             damage(databaseOf(stage.dataDir), chance);
             figures.faults += 1;

@@ -185,7 +185,7 @@ export class Worker {
   #summary(number: number): string {
     return `${summaryWord(this.name, number)} Looked after.`.padEnd(
       LENGTH_OF_FIRST + number,
-      ` ${this.name}-${number}`,
+      `|${this.name}-${number}`,
     );
   }
 
