@@ -145,12 +145,17 @@ export class Worker {
     await this.#turn('below the threshold');
   }
 
-  /** A turn past the checkpoint threshold, and the checkpoint is there. */
-  async checkpoint(): Promise<void> {
+  /** A turn past the checkpoint threshold, whatever comes of it. */
+  async cross(): Promise<void> {
     while (this.#since < BETWEEN) await this.talk();
-    const before = this.#completed.get(this.#history) ?? 0;
     this.#size = LARGE;
     await this.#turn('past the threshold');
+  }
+
+  /** A turn past the checkpoint threshold, and the checkpoint is there. */
+  async checkpoint(): Promise<void> {
+    const before = this.#completed.get(this.#history) ?? 0;
+    await this.cross();
     const completed = (): boolean => (this.#completed.get(this.#history) ?? 0) > before;
     // One that was forgiven may be there all the same, and then no other is made.
     const deadline = Date.now() + PATIENCE_MS;
