@@ -4,10 +4,11 @@
  */
 import { createActor, fromCallback, fromPromise, SimulatedClock } from 'xstate';
 import { conversationMachine, type ConversationActor } from '../../../machines/conversation.ts';
-import { listenerMachine } from '../../../machines/listener.ts';
+import { serviceMachine, type ServiceName } from '../../../machines/service.ts';
 import { conversationChild, supervisorMachine } from '../../../machines/supervisor.ts';
 import { milliseconds, timestamp, tokens, type ConversationId, type Timestamp } from '../../../machines/units.ts';
 import { parseConfig, type Config, type Environment } from '../../../src/config.ts';
+import { CheckpointGate } from '../../../src/checkpoint/gate.ts';
 import { CheckpointCalls } from '../../../src/conversations/checkpoint-calls.ts';
 import { CheckpointIndex } from '../../../src/conversations/checkpoint-index.ts';
 import { Compactions, type CompactionOutcome } from '../../../src/conversations/compactions.ts';
@@ -18,6 +19,7 @@ import {
   type Turn,
 } from '../../../src/conversations/conversations.ts';
 import { ConversationDirectory } from '../../../src/conversations/directory.ts';
+import { NOT_DURABLE } from '../../../src/conversations/durable.ts';
 import { UpstreamUnreachableError } from '../../../src/errors.ts';
 import type { Log, LogFields } from '../../../src/log.ts';
 import type { Upstream, UpstreamEvents, UpstreamRequest } from '../../../src/upstream/upstream.ts';
@@ -180,9 +182,9 @@ const conversation = conversationMachine.provide({
 const supervisor = supervisorMachine.provide({
   actors: {
     conversation,
-    listener: listenerMachine.provide({
+    service: serviceMachine.provide({
       actors: {
-        bind: fromPromise(() => Promise.resolve({ port: 1 })),
+        start: fromPromise<{ port: number | null }, { name: ServiceName }>(() => Promise.resolve({ port: null })),
         watch: fromCallback(() => undefined),
         close: fromPromise(() => Promise.resolve(undefined)),
       },
@@ -204,6 +206,7 @@ function supervised(clock: SimulatedClock): Keeper {
       return get(input.id);
     },
     get,
+    close: (id) => actor.send({ type: 'conversation.closed', id }),
     stop: () => actor.stop(),
   };
 }
@@ -218,6 +221,9 @@ function unsupervised(clock: SimulatedClock): Keeper {
       return actor.start();
     },
     get: (id) => actors.get(id),
+    close: (id) => {
+      actors.get(id)?.stop();
+    },
     stop() {
       for (const actor of actors.values()) actor.stop();
     },
@@ -234,6 +240,7 @@ export class Desk {
   readonly sent: PendingCall[] = [];
   readonly index = new CheckpointIndex();
   readonly directory = new ConversationDirectory();
+  readonly gate: CheckpointGate;
   readonly calls: CheckpointCalls;
   readonly conversations: Conversations;
   readonly compactions: Compactions;
@@ -258,14 +265,15 @@ export class Desk {
       },
       close: () => Promise.resolve(),
     };
-    this.calls = new CheckpointCalls({ upstream, index: this.index, log, now });
+    this.gate = new CheckpointGate({ limit: settings.maxCheckpoints, log, now, clock: this.clock });
+    const { gate } = this;
+    this.calls = new CheckpointCalls({ upstream, gate, index: this.index, log, now, steady: now });
     this.#keeper = keeper === 'supervised' ? supervised(this.clock) : unsupervised(this.clock);
     const { index, calls, directory } = this;
-    const shared = { config: settings, actors: this.#keeper, directory, index, calls, log, now };
-    this.conversations = new Conversations({ ...shared, learnedWindows: new Map() });
+    const shared = { config: settings, actors: this.#keeper, directory, index, calls, log, now, steady: now };
+    this.conversations = new Conversations({ ...shared, learnedWindows: new Map(), durable: NOT_DURABLE });
     const { conversations } = this;
-    const { passthrough, compactionWait: wait } = settings;
-    this.compactions = new Compactions({ conversations, calls, passthrough, wait, log, now });
+    this.compactions = new Compactions({ config: settings, conversations, calls, log, now });
   }
 
   now(): Timestamp {
