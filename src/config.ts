@@ -100,10 +100,6 @@ function share(value: string): number | undefined {
   return number !== undefined && number > 0 && number < 1 ? number : undefined;
 }
 
-function count(value: string): number | undefined {
-  return /^\d{1,4}$/.test(value) && Number(value) >= 1 && Number(value) <= 1_000 ? Number(value) : undefined;
-}
-
 function port(value: string): number | undefined {
   return /^\d{1,5}$/.test(value) && Number(value) <= 65_535 ? Number(value) : undefined;
 }
@@ -116,10 +112,13 @@ function hostList(value: string): readonly string[] | undefined {
   return hosts.every(isHost) ? hosts : undefined;
 }
 
-function connections(value: string): number | undefined {
-  const number = /^\d{1,9}$/.test(value) ? Number(value) : 0;
-  return number > 0 ? number : undefined;
-}
+/** A whole number from 1 to `most`. */
+const count =
+  (most: number) =>
+  (value: string): number | undefined => {
+    const number = /^\d{1,9}$/.test(value) ? Number(value) : 0;
+    return number > 0 && number <= most ? number : undefined;
+  };
 
 const SIZES: Readonly<Record<string, number>> = { '': 1, k: 1_024, m: 1_024 ** 2, g: 1_024 ** 3 };
 
@@ -190,8 +189,8 @@ export function parseConfig(env: Environment): Config {
   }
   return Object.freeze<Config>({
     thresholds: Object.freeze({ checkpoint, swap }),
-    checkpointTries: setting(env, 'DBPROXY_CHECKPOINT_TRIES', 3, wholeNumber, count),
-    maxCheckpoints: setting(env, 'DBPROXY_MAX_CHECKPOINTS', 4, wholeNumber, count),
+    checkpointTries: setting(env, 'DBPROXY_CHECKPOINT_TRIES', 3, wholeNumber, count(1_000)),
+    maxCheckpoints: setting(env, 'DBPROXY_MAX_CHECKPOINTS', 4, wholeNumber, count(1_000)),
     checkpointRefresh: setting(env, 'DBPROXY_CHECKPOINT_REFRESH', 0.1, fraction, share),
     logLevel: setting<LogLevel>(env, 'DBPROXY_LOG_LEVEL', 'INFO', 'DEBUG, INFO, WARNING or ERROR', (value) =>
       lookUp(LEVELS, value.toUpperCase()),
@@ -240,7 +239,7 @@ export function parseConfig(env: Environment): Config {
       'a time such as 7200 (seconds), 90m or 2h, 24 days at most',
       duration,
     ),
-    maxConnections: setting(env, 'DBPROXY_MAX_CONNECTIONS', 10_000, 'a number of connections', connections),
+    maxConnections: setting(env, 'DBPROXY_MAX_CONNECTIONS', 10_000, 'a number of connections', count(999_999_999)),
     maxBufferedBytes: setting(
       env,
       'DBPROXY_MAX_BUFFERED_BYTES',

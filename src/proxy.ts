@@ -203,8 +203,8 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     async start() {
       // A port that was chosen freely once is kept: clients know it.
       const { address, port } = await socket.listen(config.host, ports[name] ?? wanted[name]);
-      bound = address;
       ports[name] = port;
+      bound = address;
       log.info('listener.listening', { listener: name, host: config.host, port });
       return port;
     },

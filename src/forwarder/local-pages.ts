@@ -17,16 +17,16 @@ export interface Health {
   readonly conversations: number;
   readonly checkpoints: number;
   readonly passthrough: boolean;
-  /** Open connections of clients, on both ports. */
-  readonly connections: number;
-  /** Bytes of requests that are kept to be read, and for checkpoint calls. */
-  readonly buffered_bytes: number;
   /** `open`: many checkpoint calls failed just now, and none is made for a while. */
   readonly checkpoint_breaker: BreakerStatus['state'];
   /** ISO time from which they are made again; null unless the breaker is open. */
   readonly checkpoints_resume_at: string | null;
   /** `closed`: state is kept in memory only until the file can be opened again. */
   readonly store: 'open' | 'closed';
+  /** Open connections of clients, on both ports. */
+  readonly connections: number;
+  /** Bytes of requests that are kept to be read, and for checkpoint calls. */
+  readonly buffered_bytes: number;
 }
 
 export interface LocalPagesOptions {

@@ -34,7 +34,7 @@ async function emptied(rig: Rig): Promise<void> {
 
 const long = (bytes: number): string => 'x'.repeat(bytes);
 
-describe('limits', () => {
+describe('overload', () => {
   describe('of bytes', () => {
     it('a body without room passes untouched and brings no checkpoint; one with room still does', async () => {
       const rig = await quickRig({ DBPROXY_MAX_BUFFERED_BYTES: '64K' });
