@@ -4,6 +4,7 @@
  * An unset or empty variable means its default; a value that cannot be used is a `ConfigError`.
  */
 import { homedir } from 'node:os';
+import { isIPv6 } from 'node:net';
 import { isAbsolute, join, resolve } from 'node:path';
 import { z } from 'zod';
 import type { Thresholds } from '../machines/conversation-events.ts';
@@ -23,7 +24,9 @@ export interface Config {
   readonly dashboardPort: number;
   /** Address that both listen on. */
   readonly host: string;
-  /** Absolute path; holds `certs/`, `state/`, `logs/`. */
+  /** Names besides our own by which we may be asked for our pages. */
+  readonly allowedHosts: readonly string[];
+  /** Absolute path; holds `certs/`, `state/`, `logs/` and the token. */
   readonly dataDir: string;
   readonly upstreamUrl: URL;
   /** The proxy that the user's network wants on the way out, from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. */
@@ -89,6 +92,14 @@ function share(value: string): number | undefined {
 
 function port(value: string): number | undefined {
   return /^\d{1,5}$/.test(value) && Number(value) <= 65_535 ? Number(value) : undefined;
+}
+
+/** Names and addresses; no wildcard, which would let any page in that points its name at this machine. */
+function hostList(value: string): readonly string[] | undefined {
+  const hosts = value.split(',').map((host) => host.trim());
+  const isHost = (host: string): boolean =>
+    /^[\w-]+(\.[\w-]+)*$/.test(host) || isIPv6(host.replace(/^\[(.*)\]$/, '$1'));
+  return hosts.every(isHost) ? hosts : undefined;
 }
 
 function duration(value: string): Milliseconds | undefined {
@@ -159,6 +170,15 @@ export function parseConfig(env: Environment): Config {
     dashboardPort,
     host: setting(env, 'DBPROXY_HOST', '127.0.0.1', 'an address or host name to listen on', (value) =>
       /^[\w.:-]+$/.test(value) ? value : undefined,
+    ),
+    allowedHosts: Object.freeze(
+      setting(
+        env,
+        'DBPROXY_ALLOWED_HOSTS',
+        [],
+        'host names or addresses, separated by commas, without ports and wildcards',
+        hostList,
+      ),
     ),
     dataDir: setting(env, 'DBPROXY_DATA_DIR', join(home, '.local/share/claude-db-proxy'), 'a directory', (value) =>
       directory(value, home),

@@ -11,6 +11,10 @@ import { conversationMachine, retryPause } from '../machines/conversation.ts';
 import { listenerMachine, type ListenerName } from '../machines/listener.ts';
 import { conversationChild, supervisorMachine, type SupervisorActor } from '../machines/supervisor.ts';
 import { timestamp, type ConversationId } from '../machines/units.ts';
+import { openAccess, type Access } from './access/access.ts';
+import { ownHosts } from './access/hosts.ts';
+import { tokenFile } from './access/token.ts';
+import { isLoopback } from './addresses.ts';
 import { openCertificates } from './certificates/certificates.ts';
 import type { Config } from './config.ts';
 import { CheckpointCalls } from './conversations/checkpoint-calls.ts';
@@ -19,12 +23,11 @@ import { Compactions } from './conversations/compactions.ts';
 import { Conversations, type ConversationActors } from './conversations/conversations.ts';
 import { ConversationDirectory } from './conversations/directory.ts';
 import { createForwarder } from './forwarder/forwarder.ts';
-import { createLocalPages } from './forwarder/local-pages.ts';
+import { createLocalPages, type Health } from './forwarder/local-pages.ts';
 import type { Log } from './log.ts';
 import { createRedirector } from './redirector/redirector.ts';
 import { ModelWindows } from './upstream/model-windows.ts';
 import { UpstreamConnections } from './upstream/connections.ts';
-import { isLoopback } from './upstream/no-proxy.ts';
 import { openUpstream } from './upstream/upstream.ts';
 import { WayOut } from './upstream/way-out.ts';
 import { VERSION } from './version.ts';
@@ -47,6 +50,8 @@ export interface Proxy {
   readonly ports: ProxyPorts;
   /** The CA certificate that clients have to trust, for `NODE_EXTRA_CA_CERTS`. */
   readonly caPath: string;
+  /** Who may see our own pages. */
+  readonly access: Access;
   readonly supervisor: SupervisorActor;
   readonly conversations: Conversations;
   /** Stops accepting, drains, ends every conversation. Resolves when nothing is left. */
@@ -76,6 +81,12 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     log,
   });
   const ports: Partial<Record<ListenerName, number>> = {};
+  const access = await openAccess({
+    file: tokenFile(config.dataDir),
+    hosts: ownHosts(config.host, config.allowedHosts),
+    port: () => ports.forwarder,
+    log,
+  });
   const isOurs = (host: string, port: number): boolean =>
     (isLoopback(host) || host === config.host) && (port === config.proxyPort || Object.values(ports).includes(port));
   const ca = options.upstreamCa;
@@ -102,6 +113,15 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const { compactionWait: wait, passthrough } = config;
   const compactions = new Compactions({ conversations, calls, passthrough, wait, log, now });
 
+  const health = (): Health => ({
+    status: 'ok',
+    version: VERSION,
+    uptime_s: Math.round((Date.now() - began) / 1_000),
+    conversations: conversations.size,
+    checkpoints: index.size,
+    passthrough,
+  });
+
   const forwarder = createForwarder({
     apiHost: API_HOST,
     certificates,
@@ -113,14 +133,8 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     compactions,
     modelWindows,
     drainMs: DRAIN_MS,
-    local: createLocalPages(() => ({
-      status: 'ok',
-      version: VERSION,
-      uptime_s: Math.round((Date.now() - began) / 1_000),
-      conversations: conversations.size,
-      checkpoints: index.size,
-      passthrough,
-    })),
+    isOwnHost: (host) => access.isOwnHost(host),
+    local: createLocalPages({ health, access, log }),
   });
   const redirector = createRedirector({
     apiHost: API_HOST,
@@ -204,6 +218,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   return {
     ports: { proxy, dashboard },
     caPath: certificates.caPath,
+    access,
     supervisor,
     conversations,
     async stop() {

@@ -24,6 +24,7 @@ const VARIABLES = [
   ...['DBPROXY_CHECKPOINT_THRESHOLD', 'DBPROXY_SWAP_THRESHOLD', 'DBPROXY_LOG_LEVEL', 'DBPROXY_PASSTHROUGH'],
   ...['DBPROXY_PROXY_PORT', 'DBPROXY_DASHBOARD_PORT', 'DBPROXY_HOST', 'DBPROXY_DATA_DIR', 'DBPROXY_UPSTREAM_URL'],
   ...['DBPROXY_MODEL_WINDOWS', 'DBPROXY_CONVERSATION_TTL', 'DBPROXY_COMPACTION_WAIT'],
+  ...['DBPROXY_ALLOWED_HOSTS'],
 ];
 
 describe('the configuration', () => {
@@ -37,6 +38,7 @@ describe('the configuration', () => {
       proxyPort: 8080,
       dashboardPort: 8443,
       host: '127.0.0.1',
+      allowedHosts: [],
       dataDir: join(HOME, '.local/share/claude-db-proxy'),
       outboundProxy: { https: null, http: null, bypass: [] },
       modelWindows: {},
@@ -85,6 +87,12 @@ describe('the configuration', () => {
     ['DBPROXY_HOST', '0.0.0.0', 'host', '0.0.0.0'],
     ['DBPROXY_HOST', '::1', 'host', '::1'],
     ['DBPROXY_HOST', 'my-host.local', 'host', 'my-host.local'],
+    [
+      'DBPROXY_ALLOWED_HOSTS',
+      'box.example, 192.0.2.2,[fd00::2],::2',
+      'allowedHosts',
+      ['box.example', '192.0.2.2', '[fd00::2]', '::2'],
+    ],
     ['DBPROXY_DATA_DIR', '/var/lib/x', 'dataDir', '/var/lib/x'],
     ['DBPROXY_DATA_DIR', '~', 'dataDir', HOME],
     ['DBPROXY_DATA_DIR', '~/x y', 'dataDir', `${HOME}/x y`],
@@ -128,6 +136,7 @@ describe('the configuration', () => {
     ['DBPROXY_PASSTHROUGH', ['maybe', '2', 'constructor', '__proto__', 'toString', 'valueof'], /true or false/],
     ['DBPROXY_PROXY_PORT', ['abc', '65536', '-1', '80.5', '8080x', '100000', '0x50'], /0 to 65535/],
     ['DBPROXY_DASHBOARD_PORT', ['abc', '99999'], /0 to 65535/],
+    ['DBPROXY_ALLOWED_HOSTS', ['*', '*.x', 'a,', 'a b', 'a:80', 'https://a', '[::1]:80', 'a/b'], /separated by commas/],
     ['DBPROXY_HOST', ['a b', 'http://x', 'x/y', '[::1]'], /address or host name/],
     [
       'DBPROXY_UPSTREAM_URL',
