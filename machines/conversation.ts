@@ -173,6 +173,7 @@ export const conversationMachine = setup({
         buffer: {
           description: 'What a compaction could be answered from, now.',
           initial: 'empty',
+          on: { 'conversation.reset': { target: '.empty', actions: 'dropCheckpoint' } },
           states: {
             empty: {
               on: {
@@ -231,6 +232,8 @@ export const conversationMachine = setup({
         call: {
           description: 'The background summary request.',
           initial: 'idle',
+          // Usage stays known: the next turn past the threshold tries again.
+          on: { 'conversation.reset': { target: '.idle', actions: 'forgetTries' } },
           states: {
             idle: {
               on: { 'turn.completed': { target: 'considering' } },
@@ -312,6 +315,7 @@ export const conversationMachine = setup({
                 'compaction.forwarded': { target: 'recent', reenter: true, actions: ['noteActivity', 'noteForwarded'] },
                 'compaction.passed': { target: 'recent', reenter: true, actions: 'noteActivity' },
                 'history.replaced': { target: 'recent', reenter: true },
+                'conversation.reset': { target: 'recent', reenter: true },
               },
             },
           },

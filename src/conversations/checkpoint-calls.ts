@@ -13,6 +13,7 @@ import type { Upstream } from '../upstream/upstream.ts';
 import type { RawHeaders } from '../wire/headers.ts';
 import { coveredBlocks, type Lineage, type Prefix } from '../wire/lineage.ts';
 import { refOf, type CheckpointIndex } from './checkpoint-index.ts';
+import { unobserved, type Observe } from './observation.ts';
 
 /** A completed turn's request, as a checkpoint call is made from it. */
 export interface CallSource {
@@ -36,6 +37,7 @@ export interface CheckpointCallsOptions {
   readonly index: CheckpointIndex;
   readonly log: Log;
   readonly now: () => Timestamp;
+  readonly observe?: Observe;
 }
 
 /** True when a history begins with what a call is about; after a switch of the model as in `CheckpointIndex.find`. */
@@ -104,7 +106,7 @@ export class CheckpointCalls {
   }
 
   async #perform(input: CheckpointCallInput, source: CallSource, signal: AbortSignal): Promise<CheckpointRef> {
-    const { index, log, now, upstream } = this.#options;
+    const { index, log, now, observe = unobserved, upstream } = this.#options;
     const { conversation, attempt } = input;
     log.info('checkpoint.started', { conversation, attempt, model: source.model, messages: source.prefix.messages });
     try {
@@ -117,6 +119,7 @@ export class CheckpointCalls {
       const id = checkpointId(randomUUID());
       const checkpoint = { id, conversation, prefix, summary, model, usage, duration, createdAt };
       index.add(checkpoint);
+      observe({ type: 'checkpoint.completed', checkpoint });
       log.info('checkpoint.completed', {
         conversation,
         checkpoint: id,
@@ -134,6 +137,7 @@ export class CheckpointCalls {
         const failure = error instanceof CheckpointError ? error.failure : 'transient';
         const message = error instanceof Error ? error.message : String(error);
         log.warn('checkpoint.failed', { conversation, attempt, failure, message });
+        observe({ type: 'checkpoint.failed', conversation, failure });
       }
       throw error;
     }

@@ -39,9 +39,15 @@ interface Entry {
 }
 
 export class CheckpointIndex {
+  readonly #onDrop: (checkpoint: Checkpoint) => void;
   readonly #byKey = new Map<string, Entry[]>();
   readonly #byBareKey = new Map<string, Entry[]>();
   #size = 0;
+
+  /** @param onDrop hears of every checkpoint that is kept no longer */
+  constructor(onDrop: (checkpoint: Checkpoint) => void = () => undefined) {
+    this.#onDrop = onDrop;
+  }
 
   get size(): number {
     return this.#size;
@@ -92,7 +98,22 @@ export class CheckpointIndex {
 
   /** Forgets what nobody has needed since `before`. */
   expire(before: Timestamp): void {
-    for (const entry of [...this.#byKey.values()].flat()) if (entry.lastNeeded < before) this.#remove(entry);
+    for (const entry of this.#entries()) if (entry.lastNeeded < before) this.#remove(entry);
+  }
+
+  /** The checkpoint of that name, or null. */
+  get(id: CheckpointId): Checkpoint | null {
+    for (const { checkpoint } of this.#entries()) if (checkpoint.id === id) return checkpoint;
+    return null;
+  }
+
+  /** Forgets every checkpoint that `unwanted` is true for. */
+  drop(unwanted: (checkpoint: Checkpoint) => boolean): void {
+    for (const entry of this.#entries()) if (unwanted(entry.checkpoint)) this.#remove(entry);
+  }
+
+  #entries(): Entry[] {
+    return [...this.#byKey.values()].flat();
   }
 
   #remove(entry: Entry): void {
@@ -106,5 +127,6 @@ export class CheckpointIndex {
       else map.set(name, rest);
     }
     this.#size -= 1;
+    this.#onDrop(entry.checkpoint);
   }
 }

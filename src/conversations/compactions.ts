@@ -2,7 +2,13 @@
  * A compaction request: answered from a checkpoint of its own history, or left to the API, and why.
  */
 import type { ForwardReason } from '../../machines/conversation-events.ts';
-import type { ConversationId, Milliseconds, Timestamp, Tokens } from '../../machines/units.ts';
+import {
+  milliseconds,
+  type ConversationId,
+  type Milliseconds,
+  type Timestamp,
+  type Tokens,
+} from '../../machines/units.ts';
 import type { Log } from '../log.ts';
 import { recentMessages } from '../serving/recent-messages.ts';
 import { servedAnswer, type ServedAnswer } from '../serving/served-answer.ts';
@@ -13,6 +19,7 @@ import type { CheckpointCalls } from './checkpoint-calls.ts';
 import { refOf, type Covering } from './checkpoint-index.ts';
 import type { Conversations, SeenRequest } from './conversations.ts';
 import { readLineage } from './lineage-reader.ts';
+import { unobserved, type Observe } from './observation.ts';
 
 /** Recent messages may take this share of the effective window … */
 const RECENT_SHARE = 0.1;
@@ -36,6 +43,7 @@ export interface CompactionsOptions {
   readonly wait: Milliseconds;
   readonly log: Log;
   readonly now: () => Timestamp;
+  readonly observe?: Observe;
 }
 
 /** Resolves when `work` has ended or `signal` aborts, and after `ms` at the latest; says whether `work` ended. */
@@ -130,7 +138,7 @@ export class Compactions {
     covering: Covering,
     waited: number,
   ): CompactionOutcome | null {
-    const { conversations, log } = this.#options;
+    const { conversations, log, observe = unobserved } = this.#options;
     const { checkpoint, blocks } = covering;
     const after = messagesAfter(compaction.history, lineage, blocks);
     const recent = recentMessages(after, recentBudget(conversations.effectiveWindowOf(seen)));
@@ -141,7 +149,18 @@ export class Compactions {
       stream: seen.request.stream,
       key: linkKey(lineage, lineage.length),
     });
+    const saved = Math.max(0, checkpoint.duration - waited);
     conversations.noteServed(conversation, covering);
+    observe({
+      type: 'compaction.served',
+      conversation,
+      checkpoint,
+      messages: compaction.history.length,
+      recentMessages: after.length,
+      recentChars: recent.length,
+      waited: milliseconds(waited),
+      saved: milliseconds(saved),
+    });
     log.info('compaction.served', {
       conversation,
       checkpoint: checkpoint.id,
@@ -150,7 +169,7 @@ export class Compactions {
       recent_messages: after.length,
       recent_chars: recent.length,
       waited_ms: Math.round(waited),
-      saved_ms: Math.max(0, Math.round(checkpoint.duration - waited)),
+      saved_ms: Math.round(saved),
     });
     return { kind: 'serve', conversation, answer };
   }

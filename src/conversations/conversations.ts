@@ -21,6 +21,7 @@ import type { CheckpointCalls } from './checkpoint-calls.ts';
 import { refOf, type CheckpointIndex, type Covering } from './checkpoint-index.ts';
 import type { ConversationDirectory } from './directory.ts';
 import { readLineage } from './lineage-reader.ts';
+import { unobserved, type Observe } from './observation.ts';
 
 /** A message request whose outline has been read. */
 export interface SeenRequest {
@@ -58,6 +59,7 @@ export interface ConversationsOptions {
   readonly learnedWindows: ReadonlyMap<string, Tokens>;
   readonly log: Log;
   readonly now: () => Timestamp;
+  readonly observe?: Observe;
 }
 
 /** How often a checkpoint is tried per crossing of the threshold. */
@@ -77,10 +79,12 @@ export class Conversations {
   readonly #probes = new Map<ConversationId, string>();
   readonly #phases = new Map<ConversationId, Phase>();
   readonly #settling = new Map<ConversationId, Promise<void>>();
+  readonly #observe: Observe;
   #turns = 0;
 
   constructor(options: ConversationsOptions) {
     this.#options = options;
+    this.#observe = options.observe ?? unobserved;
   }
 
   /** Number of conversations that are tracked. */
@@ -103,14 +107,16 @@ export class Conversations {
     const continuation = labels.compacted || summary !== null;
     const located = directory.locate({ ...speakerOf(seen), root: rootOf(history), continuation });
     const conversation = located.id;
-    this.#open(conversation);
+    this.#open(conversation, seen);
     const confirmed = summary !== null && this.#isServed(conversation, summary);
     // Two summaries can begin alike: then the new history seems to be the one before.
     if (located.replaced || labels.compacted || confirmed) {
       this.#probes.delete(conversation);
       log.info('history.replaced', { conversation, confirmed });
+      this.#observe({ type: 'history.replaced', conversation, confirmed });
       this.send(conversation, { type: 'history.replaced', at: now(), confirmed });
     }
+    this.#observe({ type: 'turn.started', conversation, seen });
     this.#turns += 1;
     const turn: Turn = { id: turnId(this.#turns), conversation, seen, lineage: null };
     if (this.#hasSomethingToLose(conversation)) this.#settle(conversation, this.#readHistory(turn));
@@ -206,7 +212,7 @@ export class Conversations {
     const { directory } = this.#options;
     const query = { ...speakerOf(seen), root: rootOf(seen.history), continuation: false };
     const conversation = directory.locateCompaction(query) ?? directory.locate(query).id;
-    this.#open(conversation);
+    this.#open(conversation, seen);
     return conversation;
   }
 
@@ -238,11 +244,29 @@ export class Conversations {
 
   noteForwarded(conversation: ConversationId, reason: ForwardReason): void {
     this.#options.log.info('compaction.forwarded', { conversation, reason });
+    this.#observe({ type: 'compaction.forwarded', conversation, reason });
     this.send(conversation, { type: 'compaction.forwarded', at: this.#options.now(), reason });
   }
 
   notePassed(conversation: ConversationId): void {
     this.send(conversation, { type: 'compaction.passed', at: this.#options.now() });
+  }
+
+  /**
+   * Drops a conversation's checkpoint, and every other one that was computed for it; ends a call that is under way;
+   * forgets tries and failure. What its turns have used stays known. False when there is no such conversation.
+   */
+  reset(conversation: ConversationId): boolean {
+    const { calls, index, log } = this.#options;
+    const snapshot = this.snapshot(conversation);
+    if (snapshot === undefined) return false;
+    const servable = snapshot.context.checkpoint?.id;
+    this.send(conversation, { type: 'conversation.reset' });
+    calls.release(conversation);
+    index.drop((checkpoint) => checkpoint.id === servable || checkpoint.conversation === conversation);
+    log.info('conversation.reset', { conversation });
+    this.#observe({ type: 'conversation.reset', conversation });
+    return true;
   }
 
   phase(conversation: ConversationId): Phase {
@@ -276,7 +300,14 @@ export class Conversations {
     return used > window ? tokens(Math.max(1_000_000, used)) : window;
   }
 
-  #open(conversation: ConversationId): void {
+  /** Subagents speak under their parent's session. */
+  #parentOf(seen: SeenRequest): ConversationId | null {
+    const { session, agent } = speakerOf(seen);
+    if (session === null || agent === null) return null;
+    return this.nearest({ session, agent: seen.labels.parentAgent }) ?? this.nearest({ session, agent: null });
+  }
+
+  #open(conversation: ConversationId, seen: SeenRequest): void {
     const { actors, config, directory, calls, log } = this.#options;
     if (this.#phases.has(conversation)) return;
     const actor = actors.open({
@@ -292,12 +323,15 @@ export class Conversations {
       this.#probes.delete(conversation);
       directory.forget(conversation);
       calls.release(conversation);
+      this.#observe({ type: 'conversation.closed', conversation });
     };
     this.#phases.set(conversation, 'IDLE');
     log.debug('conversation.opened', { conversation });
+    this.#observe({ type: 'conversation.opened', conversation, parent: this.#parentOf(seen), seen });
     actor.subscribe({
       next: (snapshot) => {
         if (!wantsSource(snapshot)) calls.release(conversation);
+        this.#observe({ type: 'conversation.changed', conversation, snapshot });
         const from = this.#phases.get(conversation);
         const to = phaseOf(snapshot);
         if (from === undefined || from === to) return;

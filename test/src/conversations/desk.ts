@@ -18,6 +18,7 @@ import {
   type Turn,
 } from '../../../src/conversations/conversations.ts';
 import { ConversationDirectory } from '../../../src/conversations/directory.ts';
+import type { Observation } from '../../../src/conversations/observation.ts';
 import { UpstreamUnreachableError } from '../../../src/errors.ts';
 import type { Log, LogFields } from '../../../src/log.ts';
 import type { Upstream, UpstreamEvents, UpstreamRequest } from '../../../src/upstream/upstream.ts';
@@ -232,7 +233,9 @@ export class Desk {
   readonly log: LogLine[] = [];
   /** Calls to the API, oldest first. */
   readonly sent: PendingCall[] = [];
-  readonly index = new CheckpointIndex();
+  /** What was observed, oldest first. */
+  readonly observed: Observation[] = [];
+  readonly index = new CheckpointIndex((checkpoint) => this.observe({ type: 'checkpoint.dropped', checkpoint }));
   readonly directory = new ConversationDirectory();
   readonly calls: CheckpointCalls;
   readonly conversations: Conversations;
@@ -258,15 +261,18 @@ export class Desk {
       },
       close: () => Promise.resolve(),
     };
-    this.calls = new CheckpointCalls({ upstream, index: this.index, log, now });
+    const { observe } = this;
+    this.calls = new CheckpointCalls({ upstream, index: this.index, log, now, observe });
     this.#keeper = keeper === 'supervised' ? supervised(this.clock) : unsupervised(this.clock);
     const { index, calls, directory } = this;
-    const shared = { config: settings, actors: this.#keeper, directory, index, calls, log, now };
+    const shared = { config: settings, actors: this.#keeper, directory, index, calls, log, now, observe };
     this.conversations = new Conversations({ ...shared, learnedWindows: new Map() });
     const { conversations } = this;
     const { passthrough, compactionWait: wait } = settings;
-    this.compactions = new Compactions({ conversations, calls, passthrough, wait, log, now });
+    this.compactions = new Compactions({ conversations, calls, passthrough, wait, log, now, observe });
   }
+
+  readonly observe = (observation: Observation): void => void this.observed.push(observation);
 
   now(): Timestamp {
     return timestamp(this.clock.now());
