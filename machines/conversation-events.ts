@@ -17,6 +17,8 @@ export interface CheckpointRef {
   readonly id: CheckpointId;
   /** How many messages of the history the summary covers. */
   readonly anchorMessages: number;
+  /** Tokens in use at the end of the turn that the checkpoint was computed from. */
+  readonly anchorTokens: Tokens;
 }
 
 /** Why a checkpoint call brought nothing; see `CheckpointFailure` in `src/errors.ts`. */
@@ -88,6 +90,29 @@ export type ConversationEvent =
   /** Raised by the idle timer. */
   | { readonly type: 'conversation.idled' };
 
+/** How often what happened to a conversation. */
+export interface ConversationCounters {
+  readonly checkpoints: number;
+  readonly failures: number;
+  readonly served: number;
+  readonly confirmed: number;
+  readonly forwarded: number;
+}
+
+/** What of a conversation outlives the process that knew it: enough to be in the phase again that it was in. */
+export interface RememberedState {
+  readonly model: string | null;
+  readonly used: Tokens;
+  readonly effectiveWindow: Tokens;
+  readonly messages: number;
+  readonly lastActivity: Timestamp | null;
+  readonly checkpoint: CheckpointRef | null;
+  /** A summary was served, and the client has not shown yet whether it took it. */
+  readonly served: boolean;
+  readonly tries: number;
+  readonly counters: ConversationCounters;
+}
+
 /** What a conversation starts from. */
 export interface ConversationInput {
   readonly id: ConversationId;
@@ -98,10 +123,12 @@ export interface ConversationInput {
   readonly ttl: Milliseconds;
   /** How often a checkpoint is tried per crossing of the threshold. */
   readonly maxTries: number;
+  /** What an earlier process knew of it; null for a conversation that is new. */
+  readonly remembered: RememberedState | null;
 }
 
 /** What a conversation remembers. Small, serialisable, free of content. */
-export interface ConversationContext extends ConversationInput {
+export interface ConversationContext extends Omit<ConversationInput, 'remembered'> {
   readonly model: string | null;
   readonly used: Tokens;
   readonly effectiveWindow: Tokens;
@@ -115,13 +142,9 @@ export interface ConversationContext extends ConversationInput {
   /** Checkpoint calls begun since the threshold was crossed and none has succeeded. */
   readonly tries: number;
   readonly failure: CallFailure | null;
-  readonly counters: {
-    readonly checkpoints: number;
-    readonly failures: number;
-    readonly served: number;
-    readonly confirmed: number;
-    readonly forwarded: number;
-  };
+  /** It begins where a summary was served by an earlier process. */
+  readonly wasServed: boolean;
+  readonly counters: ConversationCounters;
 }
 
 /** What the checkpoint call is given: names only; whoever performs it keeps body and credentials to itself. */

@@ -13,6 +13,7 @@ import type {
   ConversationContext,
   ConversationEvent,
   ConversationInput,
+  RememberedState,
 } from './conversation-events.ts';
 import { milliseconds, tokens } from './units.ts';
 
@@ -23,6 +24,26 @@ const RETRY_MAX_MS = 60_000;
 const RETRY_AFTER_MAX_MS = 86_400_000;
 /** What is kept of a failure's message. */
 const MESSAGE_LENGTH = 300;
+
+/** What a new conversation begins with. */
+const NOTHING_REMEMBERED: RememberedState = {
+  model: null,
+  used: tokens(0),
+  effectiveWindow: tokens(0),
+  messages: 0,
+  lastActivity: null,
+  checkpoint: null,
+  served: false,
+  tries: 0,
+  counters: { checkpoints: 0, failures: 0, served: 0, confirmed: 0, forwarded: 0 },
+};
+
+/** What of a conversation is worth to be remembered after the process. */
+export function toRemember(snapshot: Pick<ConversationSnapshot, 'context' | 'matches'>): RememberedState {
+  const { model, used, effectiveWindow, messages, lastActivity, checkpoint, tries, counters } = snapshot.context;
+  const served = snapshot.matches({ alive: { buffer: 'served' } });
+  return { model, used, effectiveWindow, messages, lastActivity, checkpoint, served, tries, counters };
+}
 
 /** Share of the effective window in use, 0 while nothing is known. */
 export function utilisation(context: Pick<ConversationContext, 'used' | 'effectiveWindow'>): number {
@@ -76,6 +97,8 @@ export const conversationMachine = setup({
       context.checkpoint === null &&
       context.tries < context.maxTries &&
       utilisation(context) >= context.thresholds.checkpoint,
+    wasServed: ({ context }) => context.wasServed,
+    hasCheckpoint: ({ context }) => context.checkpoint !== null,
     pastSwap: ({ context }) => utilisation(context) >= context.thresholds.swap,
     leftCall: ({ event }) => event.type === 'turn.started' && !event.extendsCall,
     isCovered: ({ event }) =>
@@ -151,19 +174,10 @@ export const conversationMachine = setup({
   },
 }).createMachine({
   id: 'conversation',
-  context: ({ input }) => ({
-    ...input,
-    model: null,
-    used: tokens(0),
-    effectiveWindow: tokens(0),
-    messages: 0,
-    lastActivity: null,
-    turn: null,
-    checkpoint: null,
-    tries: 0,
-    failure: null,
-    counters: { checkpoints: 0, failures: 0, served: 0, confirmed: 0, forwarded: 0 },
-  }),
+  context: ({ input: { remembered, ...input } }) => {
+    const { served: wasServed, ...state } = remembered ?? NOTHING_REMEMBERED;
+    return { ...input, ...state, wasServed, turn: null, failure: null };
+  },
   initial: 'alive',
   states: {
     alive: {
@@ -172,9 +186,17 @@ export const conversationMachine = setup({
       states: {
         buffer: {
           description: 'What a compaction could be answered from, now.',
-          initial: 'empty',
+          initial: 'remembering',
           on: { 'conversation.reset': { target: '.empty', actions: 'dropCheckpoint' } },
           states: {
+            remembering: {
+              description: 'Takes up what an earlier process knew.',
+              always: [
+                { guard: 'wasServed', target: 'served' },
+                { guard: 'hasCheckpoint', target: 'ready' },
+                { target: 'empty' },
+              ],
+            },
             empty: {
               on: {
                 'checkpoint.completed': { target: 'ready', actions: 'adoptCompleted' },

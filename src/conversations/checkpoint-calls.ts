@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { CheckpointCallInput, CheckpointRef } from '../../machines/conversation-events.ts';
-import { checkpointId, type ConversationId, type Timestamp } from '../../machines/units.ts';
+import { checkpointId, type ConversationId, type Timestamp, type Tokens } from '../../machines/units.ts';
 import { performCheckpointCall } from '../checkpoint/call.ts';
 import { checkpointBody } from '../checkpoint/request.ts';
 import { CheckpointError } from '../errors.ts';
@@ -22,6 +22,8 @@ export interface CallSource {
   readonly body: Buffer;
   readonly model: string;
   readonly prefix: Prefix;
+  /** Tokens in use at the turn's end. */
+  readonly used: Tokens;
   /** Tokens that the window has left. */
   readonly room: number;
 }
@@ -37,6 +39,8 @@ export interface CheckpointCallsOptions {
   readonly index: CheckpointIndex;
   readonly log: Log;
   readonly now: () => Timestamp;
+  /** A clock that nobody sets, see `src/clock.ts`. */
+  readonly steady: () => Timestamp;
   readonly observe?: Observe;
 }
 
@@ -106,7 +110,7 @@ export class CheckpointCalls {
   }
 
   async #perform(input: CheckpointCallInput, source: CallSource, signal: AbortSignal): Promise<CheckpointRef> {
-    const { index, log, now, observe = unobserved, upstream } = this.#options;
+    const { index, log, now, observe = unobserved, steady, upstream } = this.#options;
     const { conversation, attempt } = input;
     log.info('checkpoint.started', { conversation, attempt, model: source.model, messages: source.prefix.messages });
     try {
@@ -117,8 +121,9 @@ export class CheckpointCalls {
       signal.throwIfAborted();
       const createdAt = now();
       const id = checkpointId(randomUUID());
-      const checkpoint = { id, conversation, prefix, summary, model, usage, duration, createdAt };
-      index.add(checkpoint);
+      const anchorTokens = source.used;
+      const checkpoint = { id, conversation, prefix, anchorTokens, summary, model, usage, duration, createdAt };
+      index.add(checkpoint, steady());
       observe({ type: 'checkpoint.completed', checkpoint });
       log.info('checkpoint.completed', {
         conversation,

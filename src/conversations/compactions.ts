@@ -80,7 +80,7 @@ export class Compactions {
     const { calls, conversations, now, passthrough, wait } = this.#options;
     const conversation = conversations.conversationOfCompaction(seen);
     const forward = (reason: ForwardReason): CompactionOutcome => {
-      conversations.noteForwarded(conversation, reason);
+      conversations.noteForwarded(conversation, seen, reason);
       return { kind: 'forward', conversation, reason };
     };
     if (passthrough) return forward('passthrough');
@@ -110,7 +110,7 @@ export class Compactions {
     const conversation = conversations.conversationOfCompaction(seen);
     const unavailable = this.#hasFailed(conversation) ? 'checkpoint_failed' : 'no_checkpoint';
     const reason = passthrough ? 'passthrough' : compaction.kind === 'whole' ? unavailable : 'instructions';
-    conversations.noteForwarded(conversation, reason);
+    conversations.noteForwarded(conversation, seen, reason);
     return conversation;
   }
 
@@ -150,17 +150,10 @@ export class Compactions {
       key: linkKey(lineage, lineage.length),
     });
     const saved = Math.max(0, checkpoint.duration - waited);
-    conversations.noteServed(conversation, covering);
-    observe({
-      type: 'compaction.served',
-      conversation,
-      checkpoint,
-      messages: compaction.history.length,
-      recentMessages: after.length,
-      recentChars: recent.length,
-      waited: milliseconds(waited),
-      saved: milliseconds(saved),
-    });
+    const counts = { messages: compaction.history.length, recentMessages: after.length, recentChars: recent.length };
+    const times = { waited: milliseconds(waited), saved: milliseconds(saved) };
+    observe({ type: 'compaction.served', conversation, checkpoint, ...counts, ...times });
+    conversations.noteServed(conversation, seen, covering, milliseconds(waited));
     log.info('compaction.served', {
       conversation,
       checkpoint: checkpoint.id,

@@ -6,18 +6,14 @@
  */
 import type { CallFailureKind, ForwardReason } from '../../machines/conversation-events.ts';
 import type { ConversationSnapshot } from '../../machines/conversation.ts';
-import type { ConversationId, Milliseconds } from '../../machines/units.ts';
-import type { Checkpoint } from './checkpoint-index.ts';
+import type { CheckpointId, ConversationId, Milliseconds } from '../../machines/units.ts';
+import type { Speaker } from '../wire/speaker.ts';
+import type { Checkpoint, CheckpointKeeper } from './checkpoint-index.ts';
 import type { SeenRequest } from './conversations.ts';
 
 export type Observation =
-  /** A conversation was seen for the first time, by this request. `parent`: whose subagent it is, where that is known. */
-  | {
-      readonly type: 'conversation.opened';
-      readonly conversation: ConversationId;
-      readonly parent: ConversationId | null;
-      readonly seen: SeenRequest;
-    }
+  /** A conversation is tracked from now on: a new one, or one that an earlier process knew. */
+  | { readonly type: 'conversation.opened'; readonly conversation: ConversationId; readonly speaker: Speaker }
   /** Its actor has taken an event. */
   | {
       readonly type: 'conversation.changed';
@@ -26,12 +22,18 @@ export type Observation =
     }
   | { readonly type: 'conversation.closed'; readonly conversation: ConversationId }
   | { readonly type: 'conversation.reset'; readonly conversation: ConversationId }
-  | { readonly type: 'turn.started'; readonly conversation: ConversationId; readonly seen: SeenRequest }
+  /** A request with its history has come, a turn or a compaction. `parent`: whose subagent it is, where that is known. */
+  | {
+      readonly type: 'history.seen';
+      readonly conversation: ConversationId;
+      readonly parent: ConversationId | null;
+      readonly seen: SeenRequest;
+    }
   | { readonly type: 'history.replaced'; readonly conversation: ConversationId; readonly confirmed: boolean }
   | { readonly type: 'checkpoint.completed'; readonly checkpoint: Checkpoint }
   | { readonly type: 'checkpoint.failed'; readonly conversation: ConversationId; readonly failure: CallFailureKind }
   /** A checkpoint is kept no longer: nobody needed it, another took its place, or a reset. */
-  | { readonly type: 'checkpoint.dropped'; readonly checkpoint: Checkpoint }
+  | { readonly type: 'checkpoint.dropped'; readonly checkpoint: CheckpointId }
   | {
       readonly type: 'compaction.served';
       readonly conversation: ConversationId;
@@ -57,3 +59,13 @@ export type Observe = (observation: Observation) => void;
 
 /** For parts that run without an observer. */
 export const unobserved: Observe = () => undefined;
+
+/** A keeper of checkpoints that tells of those that are kept no longer. */
+export const observedKeeper = (keeper: CheckpointKeeper, observe: Observe): CheckpointKeeper => ({
+  checkpointMade: (checkpoint) => keeper.checkpointMade(checkpoint),
+  checkpointNeeded: (id) => keeper.checkpointNeeded(id),
+  checkpointForgotten(id) {
+    keeper.checkpointForgotten(id);
+    observe({ type: 'checkpoint.dropped', checkpoint: id });
+  },
+});

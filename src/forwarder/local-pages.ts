@@ -16,6 +16,8 @@ export interface Health {
   readonly conversations: number;
   readonly checkpoints: number;
   readonly passthrough: boolean;
+  /** `closed`: state is kept in memory only until the file can be opened again. */
+  readonly store: 'open' | 'closed';
 }
 
 export interface LocalPagesOptions {

@@ -93,6 +93,12 @@ export class MessageRequest implements Outline, History {
     if (typeof value === 'string') return [value];
     return Array.isArray(value) ? value.filter(isBlock).flatMap((block) => textOf(block) ?? []) : [];
   }
+
+  /** How many bytes the message at `index` takes up in the body. */
+  bytesOf(index: number): number {
+    const span = this.#spans[index];
+    return span === undefined ? 0 : span.end - span.start;
+  }
 }
 
 /**

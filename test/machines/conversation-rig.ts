@@ -16,6 +16,7 @@ export const INPUT: ConversationInput = {
   checkpoints: true,
   ttl: milliseconds(7_200_000),
   maxTries: 3,
+  remembered: null,
 };
 
 /** A checkpoint call as the machine made it. */

@@ -165,25 +165,6 @@ describe('the index of checkpoints', () => {
     expect([found(index, result('one')), found(index, result('two')), index.size]).to.deep.equal([null, 'of two', 1]);
   });
 
-  it('gives checkpoints by name, and drops those that nobody wants, telling of each', () => {
-    const dropped: string[] = [];
-    const index = new CheckpointIndex((checkpoint) => dropped.push(checkpoint.summary));
-    index.add(checkpoint([user('1')], 'one'));
-    index.add(checkpoint([user('2')], 'two', timestamp(2_000)));
-    expect(index.get(checkpointId('two'))?.summary).to.equal('two');
-    expect(index.get(checkpointId('three'))).to.equal(null);
-    index.drop(({ summary }) => summary === 'one');
-    expect([dropped, index.size, found(index, [user('1')]), found(index, [user('2')])]).to.deep.equal([
-      ['one'],
-      1,
-      null,
-      'two',
-    ]);
-    index.add(checkpoint([user('2')], 'two again', timestamp(2_000)));
-    index.expire(timestamp(3_000));
-    expect(dropped).to.deep.equal(['one', 'two', 'two again']);
-  });
-
   it('is told to machines by name and anchor', () => {
     expect(refOf(checkpoint([user('1'), assistant('2'), user('3')], 'x'))).to.deep.equal({
       id: 'x',

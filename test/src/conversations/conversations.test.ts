@@ -514,18 +514,19 @@ describe('conversations', () => {
     const told = desk.observed.flatMap((seen) => (seen.type === 'conversation.changed' ? [] : [seen.type]));
     expect(told).to.deep.equal([
       'conversation.opened',
-      'turn.started',
+      'history.seen',
       'checkpoint.completed',
+      'history.seen',
       'compaction.served',
       'conversation.opened',
-      'turn.started',
+      'history.seen',
       'checkpoint.dropped',
       'conversation.reset',
       'conversation.closed',
       'conversation.closed',
     ]);
-    const opened = desk.observed.flatMap((seen) => (seen.type === 'conversation.opened' ? [seen.parent] : []));
-    expect(opened).to.deep.equal([null, S1]);
+    const parents = desk.observed.flatMap((seen) => (seen.type === 'history.seen' ? [seen.parent] : []));
+    expect(parents).to.deep.equal([null, null, S1]);
     const served = desk.observed.find((seen) => seen.type === 'compaction.served');
     expect(served).to.include({ conversation: S1, messages: 3, recentMessages: 2, waited: 0 });
   });

@@ -4,7 +4,7 @@
  */
 import { createActor, fromCallback, fromPromise, SimulatedClock } from 'xstate';
 import { conversationMachine, type ConversationActor } from '../../../machines/conversation.ts';
-import { listenerMachine } from '../../../machines/listener.ts';
+import { serviceMachine } from '../../../machines/service.ts';
 import { conversationChild, supervisorMachine } from '../../../machines/supervisor.ts';
 import { milliseconds, timestamp, tokens, type ConversationId, type Timestamp } from '../../../machines/units.ts';
 import { parseConfig, type Config, type Environment } from '../../../src/config.ts';
@@ -18,7 +18,8 @@ import {
   type Turn,
 } from '../../../src/conversations/conversations.ts';
 import { ConversationDirectory } from '../../../src/conversations/directory.ts';
-import type { Observation } from '../../../src/conversations/observation.ts';
+import { NOT_DURABLE } from '../../../src/conversations/durable.ts';
+import { observedKeeper, type Observation } from '../../../src/conversations/observation.ts';
 import { UpstreamUnreachableError } from '../../../src/errors.ts';
 import type { Log, LogFields } from '../../../src/log.ts';
 import type { Upstream, UpstreamEvents, UpstreamRequest } from '../../../src/upstream/upstream.ts';
@@ -181,9 +182,9 @@ const conversation = conversationMachine.provide({
 const supervisor = supervisorMachine.provide({
   actors: {
     conversation,
-    listener: listenerMachine.provide({
+    service: serviceMachine.provide({
       actors: {
-        bind: fromPromise(() => Promise.resolve({ port: 1 })),
+        start: fromPromise(() => Promise.resolve({ port: null })),
         watch: fromCallback(() => undefined),
         close: fromPromise(() => Promise.resolve(undefined)),
       },
@@ -235,7 +236,7 @@ export class Desk {
   readonly sent: PendingCall[] = [];
   /** What was observed, oldest first. */
   readonly observed: Observation[] = [];
-  readonly index = new CheckpointIndex((checkpoint) => this.observe({ type: 'checkpoint.dropped', checkpoint }));
+  readonly index = new CheckpointIndex(observedKeeper(NOT_DURABLE, (told) => this.observe(told)));
   readonly directory = new ConversationDirectory();
   readonly calls: CheckpointCalls;
   readonly conversations: Conversations;
@@ -262,11 +263,11 @@ export class Desk {
       close: () => Promise.resolve(),
     };
     const { observe } = this;
-    this.calls = new CheckpointCalls({ upstream, index: this.index, log, now, observe });
+    this.calls = new CheckpointCalls({ upstream, index: this.index, log, now, steady: now, observe });
     this.#keeper = keeper === 'supervised' ? supervised(this.clock) : unsupervised(this.clock);
     const { index, calls, directory } = this;
-    const shared = { config: settings, actors: this.#keeper, directory, index, calls, log, now, observe };
-    this.conversations = new Conversations({ ...shared, learnedWindows: new Map() });
+    const shared = { config: settings, actors: this.#keeper, directory, index, calls, log, now, steady: now, observe };
+    this.conversations = new Conversations({ ...shared, learnedWindows: new Map(), durable: NOT_DURABLE });
     const { conversations } = this;
     const { passthrough, compactionWait: wait } = settings;
     this.compactions = new Compactions({ conversations, calls, passthrough, wait, log, now, observe });
