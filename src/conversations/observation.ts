@@ -32,6 +32,8 @@ export type Observation =
   | { readonly type: 'history.replaced'; readonly conversation: ConversationId; readonly confirmed: boolean }
   | { readonly type: 'checkpoint.completed'; readonly checkpoint: Checkpoint }
   | { readonly type: 'checkpoint.failed'; readonly conversation: ConversationId; readonly failure: CallFailureKind }
+  /** A failed call is tried again after a pause. */
+  | { readonly type: 'checkpoint.postponed'; readonly conversation: ConversationId; readonly pause: Milliseconds }
   /** A checkpoint is kept no longer: nobody needed it, another took its place, or a reset. */
   | { readonly type: 'checkpoint.dropped'; readonly checkpoint: CheckpointId }
   | {

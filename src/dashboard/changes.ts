@@ -1,5 +1,5 @@
-/** What changed of a conversation since a page was last told. Pure. */
-import type { ConversationChange, ConversationView } from '../../web/contract.ts';
+/** What changed of a conversation since the pages were last told. Pure. */
+import type { ConversationChange, ConversationDetail, ConversationView, DetailPatch } from '../../web/contract.ts';
 
 /** Equal values of the contract: plain JSON. */
 function same(one: unknown, other: unknown): boolean {
@@ -21,4 +21,10 @@ export function changesOf(now: ConversationView, before: ConversationView | unde
     any = true;
   }
   return any ? (changed as unknown as ConversationChange) : null;
+}
+
+/** The fields of a detail that are not the same objects any more, as the book keeps them; null for no change. */
+export function detailChanges(now: ConversationDetail, before: ConversationDetail): DetailPatch | null {
+  const changed = Object.entries(now).filter(([name, value]) => value !== before[name as keyof ConversationDetail]);
+  return changed.length === 0 ? null : { ...Object.fromEntries(changed), id: now.id };
 }
