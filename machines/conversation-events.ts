@@ -17,12 +17,12 @@ export interface CheckpointRef {
   readonly id: CheckpointId;
   /** How many messages of the history the summary covers. */
   readonly anchorMessages: number;
-  /** Tokens in use at the end of the turn that the checkpoint was computed from. */
+  /** Tokens that were in use at the end of the turn it was computed from: what is in use above them came since. */
   readonly anchorTokens: Tokens;
 }
 
 /** Why a checkpoint call brought nothing; see `CheckpointFailure` in `src/errors.ts`. */
-export type CallFailureKind = 'transient' | 'rejected' | 'too_long' | 'unusable';
+export type CallFailureKind = 'transient' | 'rejected' | 'too_long' | 'unusable' | 'skipped';
 
 /** A failed checkpoint call as the machine sees it. */
 export interface CallFailure {
@@ -47,6 +47,8 @@ export type ForwardReason =
   | 'wait_timeout'
   /** The checkpoint call that was waited for failed, or the last one did. */
   | 'checkpoint_failed'
+  /** Compacted, and over the threshold again at once: one more summary of ours would not help either. */
+  | 'loop'
   /** A message of a shape that is not known here. */
   | 'unreadable';
 
@@ -67,6 +69,8 @@ export type ConversationEvent =
       readonly type: 'turn.completed';
       readonly at: Timestamp;
       readonly turn: TurnId;
+      /** Length of the history that this turn asked with. */
+      readonly messages: number;
       /** input + cache creation + cache read + output of this answer. */
       readonly used: Tokens;
       /** Context window − min(max_tokens, 20,000). */
@@ -84,7 +88,7 @@ export type ConversationEvent =
   /** The conversation goes on from a summary instead of its old history. `confirmed`: from the one served here. */
   | { readonly type: 'history.replaced'; readonly at: Timestamp; readonly confirmed: boolean }
   /** Somebody wants this conversation to begin anew with its checkpoint: see `src/dashboard`. */
-  | { readonly type: 'conversation.reset' }
+  | { readonly type: 'conversation.reset'; readonly at: Timestamp }
   /** Raised by the checkpoint call itself. */
   | { readonly type: 'checkpoint.completed'; readonly checkpoint: CheckpointRef }
   /** Raised by the idle timer. */
@@ -94,6 +98,8 @@ export type ConversationEvent =
 export interface ConversationCounters {
   readonly checkpoints: number;
   readonly failures: number;
+  /** Calls that were wanted and not made, see `skipped`. */
+  readonly skipped: number;
   readonly served: number;
   readonly confirmed: number;
   readonly forwarded: number;
@@ -109,7 +115,10 @@ export interface RememberedState {
   readonly checkpoint: CheckpointRef | null;
   /** A summary was served, and the client has not shown yet whether it took it. */
   readonly served: boolean;
+  readonly crossing: number;
   readonly tries: number;
+  readonly turnsSinceReplaced: number | null;
+  readonly looping: boolean;
   readonly counters: ConversationCounters;
 }
 
@@ -117,11 +126,13 @@ export interface RememberedState {
 export interface ConversationInput {
   readonly id: ConversationId;
   readonly thresholds: Thresholds;
+  /** Share of the effective window, in (0, 1), that may come after a checkpoint before a newer one is computed. Default 0.10. */
+  readonly checkpointRefresh: number;
   /** False in passthrough: tracked, but no checkpoint is ever computed. */
   readonly checkpoints: boolean;
   /** Idle time after which the conversation is forgotten. */
   readonly ttl: Milliseconds;
-  /** How often a checkpoint is tried per crossing of the threshold. */
+  /** How often a checkpoint is tried per crossing: of the threshold, or of the share that one may age by. */
   readonly maxTries: number;
   /** What an earlier process knew of it; null for a conversation that is new. */
   readonly remembered: RememberedState | null;
@@ -137,9 +148,18 @@ export interface ConversationContext extends Omit<ConversationInput, 'remembered
   readonly lastActivity: Timestamp | null;
   /** The last completed turn: the one a checkpoint call starts from. */
   readonly turn: TurnId | null;
-  /** The servable checkpoint. */
+  /** Messages in the history of that turn, and in the one that the last checkpoint call was made from. */
+  readonly turnMessages: number;
+  readonly triedMessages: number;
+  /** Turns completed since the history was replaced by a summary; null when it never was, or that is a while ago. */
+  readonly turnsSinceReplaced: number | null;
+  /** In a compaction loop: left to the API until a turn ends below the checkpoint threshold. */
+  readonly looping: boolean;
+  /** The servable checkpoint; it stays so while a newer one is computed. */
   readonly checkpoint: CheckpointRef | null;
-  /** Checkpoint calls begun since the threshold was crossed and none has succeeded. */
+  /** How often the share that a checkpoint may age by had been outgrown at the last turn's end, see `outgrown`. */
+  readonly crossing: number;
+  /** Checkpoint calls begun since the last crossing and none has succeeded. */
   readonly tries: number;
   readonly failure: CallFailure | null;
   /** It begins where a summary was served by an earlier process. */
@@ -151,6 +171,8 @@ export interface ConversationContext extends Omit<ConversationInput, 'remembered
 export interface CheckpointCallInput {
   readonly conversation: ConversationId;
   readonly turn: TurnId | null;
-  /** 1 for the first try since the threshold was crossed. */
+  /** 1 for the first try since the crossing. */
   readonly attempt: number;
+  /** The servable checkpoint whose place the new one is to take; null for a conversation that has none. */
+  readonly replaces: CheckpointId | null;
 }

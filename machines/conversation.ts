@@ -3,9 +3,20 @@
  * It does no I/O: `computeCheckpoint` is a placeholder that the composition root provides.
  *
  * Two regions run side by side, as in double buffering: `call` fills the back buffer, `buffer` is what can be shown
- * at once. `activity` is the idle timer. People see one phase derived from both, see `phases.ts`.
+ * at once, also while `call` computes what will take its place. `activity` is the idle timer. People see one phase derived from both, see `phases.ts`.
  */
-import { assertEvent, assign, fromPromise, raise, setup, type ActorRefFrom, type SnapshotFrom } from 'xstate';
+import {
+  and,
+  assertEvent,
+  assign,
+  fromPromise,
+  not,
+  raise,
+  setup,
+  stateIn,
+  type ActorRefFrom,
+  type SnapshotFrom,
+} from 'xstate';
 import type {
   CallFailure,
   CheckpointCallInput,
@@ -22,6 +33,8 @@ const RETRY_BASE_MS = 2_000;
 const RETRY_MAX_MS = 60_000;
 /** However long the API asks to wait: timers cannot count much further, and would then fire at once. */
 const RETRY_AFTER_MAX_MS = 86_400_000;
+/** A conversation that is over the threshold within so many turns after it was compacted is in a loop. */
+const LOOP_TURNS = 2;
 /** What is kept of a failure's message. */
 const MESSAGE_LENGTH = 300;
 
@@ -34,15 +47,20 @@ const NOTHING_REMEMBERED: RememberedState = {
   lastActivity: null,
   checkpoint: null,
   served: false,
+  crossing: 0,
   tries: 0,
-  counters: { checkpoints: 0, failures: 0, served: 0, confirmed: 0, forwarded: 0 },
+  turnsSinceReplaced: null,
+  looping: false,
+  counters: { checkpoints: 0, failures: 0, skipped: 0, served: 0, confirmed: 0, forwarded: 0 },
 };
 
 /** What of a conversation is worth to be remembered after the process. */
 export function toRemember(snapshot: Pick<ConversationSnapshot, 'context' | 'matches'>): RememberedState {
-  const { model, used, effectiveWindow, messages, lastActivity, checkpoint, tries, counters } = snapshot.context;
+  const { model, used, effectiveWindow, messages, lastActivity } = snapshot.context;
+  const { checkpoint, crossing, tries, turnsSinceReplaced, looping, counters } = snapshot.context;
+  const usage = { model, used, effectiveWindow, messages, lastActivity };
   const served = snapshot.matches({ alive: { buffer: 'served' } });
-  return { model, used, effectiveWindow, messages, lastActivity, checkpoint, served, tries, counters };
+  return { ...usage, checkpoint, served, crossing, tries, turnsSinceReplaced, looping, counters };
 }
 
 /** Share of the effective window in use, 0 while nothing is known. */
@@ -50,14 +68,30 @@ export function utilisation(context: Pick<ConversationContext, 'used' | 'effecti
   return context.effectiveWindow > 0 ? context.used / context.effectiveWindow : 0;
 }
 
-/** Pause before the next try, without jitter: what the API asked for (a day at most), else 2 s, 4 s, 8 s … 60 s. */
-export function retryPause(context: Pick<ConversationContext, 'tries' | 'failure'>): number {
-  const asked = context.failure?.retryAfter ?? null;
-  if (asked !== null) return Math.min(RETRY_AFTER_MAX_MS, asked);
-  return Math.min(RETRY_MAX_MS, RETRY_BASE_MS * 2 ** Math.max(0, context.tries - 1));
+/**
+ * How often what was said since the checkpoint has outgrown the share of the window that it may age by: 0 for a
+ * checkpoint that is new enough, and while there is none. Each time it grows by one, a newer checkpoint has its own tries.
+ */
+export function outgrown(
+  context: Pick<ConversationContext, 'used' | 'effectiveWindow' | 'checkpoint' | 'checkpointRefresh'>,
+): number {
+  const share = context.checkpointRefresh * context.effectiveWindow;
+  if (context.checkpoint === null || share <= 0) return 0;
+  return Math.max(0, Math.ceil((context.used - context.checkpoint.anchorTokens) / share) - 1);
 }
 
-const KINDS: ReadonlySet<unknown> = new Set(['transient', 'rejected', 'too_long', 'unusable']);
+/**
+ * Pause before the next try: what the API asked for (a day at most), else 2 s, 4 s, 8 s … 60 s.
+ *
+ * @param dice in [0, 1): jitter, a quarter more at most, so that what failed together does not try again together
+ */
+export function retryPause(context: Pick<ConversationContext, 'tries' | 'failure'>, dice = 0): number {
+  const asked = context.failure?.retryAfter ?? null;
+  const backoff = Math.min(RETRY_MAX_MS, RETRY_BASE_MS * 2 ** Math.max(0, context.tries - 1));
+  return (asked === null ? backoff : Math.min(RETRY_AFTER_MAX_MS, asked)) * (1 + dice / 4);
+}
+
+const KINDS: ReadonlySet<unknown> = new Set(['transient', 'rejected', 'too_long', 'unusable', 'skipped']);
 
 /** Reads a thrown value as a {@link CallFailure}: a `CheckpointError` by its fields, anything else as transient. */
 function callFailure(error: unknown): CallFailure {
@@ -91,25 +125,37 @@ export const conversationMachine = setup({
     idleTime: ({ context }) => context.ttl,
   },
   guards: {
-    wantsCheckpoint: ({ context }) =>
-      context.checkpoints &&
-      context.turn !== null &&
-      context.checkpoint === null &&
-      context.tries < context.maxTries &&
-      utilisation(context) >= context.thresholds.checkpoint,
     wasServed: ({ context }) => context.wasServed,
     hasCheckpoint: ({ context }) => context.checkpoint !== null,
+    wantsCheckpoint: and([
+      ({ context }) =>
+        context.checkpoints &&
+        context.turn !== null &&
+        !context.looping &&
+        (context.checkpoint === null || outgrown(context) > 0) &&
+        context.tries < context.maxTries &&
+        // The very request that the API refused is never sent again: the conversation has to move on first.
+        (context.failure?.kind !== 'rejected' || context.turnMessages > context.triedMessages) &&
+        utilisation(context) >= context.thresholds.checkpoint,
+      // Most likely the client goes on from the summary that it was served: a newer one would be for nobody.
+      not(stateIn({ alive: { buffer: 'served' } })),
+    ]),
     pastSwap: ({ context }) => utilisation(context) >= context.thresholds.swap,
     leftCall: ({ event }) => event.type === 'turn.started' && !event.extendsCall,
     isCovered: ({ event }) =>
       (event.type === 'turn.started' || event.type === 'compaction.requested') && event.covering !== null,
     isUncovered: ({ event }) =>
       (event.type === 'turn.started' || event.type === 'compaction.requested') && event.covering === null,
+    wasSkipped: (_, params: { failure: CallFailure }) => params.failure.kind === 'skipped',
     failedForGood: (_, params: { failure: CallFailure }) => params.failure.kind === 'too_long',
     failedForThisTurn: (_, params: { failure: CallFailure }) => params.failure.kind === 'rejected',
     endsBelow: ({ context, event }) =>
       event.type === 'turn.completed' && utilisation(event) < context.thresholds.checkpoint,
     hasTriesLeft: ({ context }) => context.tries < context.maxTries,
+    crossesAgain: ({ context, event }) =>
+      event.type === 'turn.completed' &&
+      context.failure?.kind !== 'too_long' &&
+      outgrown({ ...context, used: event.used, effectiveWindow: event.effectiveWindow }) > context.crossing,
   },
   actions: {
     noteRequest: assign(({ event }) => {
@@ -119,14 +165,20 @@ export const conversationMachine = setup({
     noteTurn: assign(({ context, event }) => {
       assertEvent(event, 'turn.completed');
       const next = { used: event.used, effectiveWindow: event.effectiveWindow };
+      const crossing = outgrown({ ...context, ...next });
+      // Below the threshold again, or past one more share: the next call has its own tries.
       const below = utilisation(next) < context.thresholds.checkpoint;
+      const turns = context.turnsSinceReplaced === null ? null : context.turnsSinceReplaced + 1;
       return {
         ...next,
+        crossing,
+        turnsSinceReplaced: turns === null || turns >= LOOP_TURNS ? null : turns,
+        looping: context.checkpoints && !below && (context.looping || turns !== null),
         turn: event.turn,
+        turnMessages: event.messages,
         model: event.model,
         lastActivity: event.at,
-        // Below the threshold again: the next crossing has its own tries.
-        tries: below ? 0 : context.tries,
+        tries: below || crossing > context.crossing ? 0 : context.tries,
         failure: below ? null : context.failure,
       };
     }),
@@ -143,14 +195,20 @@ export const conversationMachine = setup({
       assertEvent(event, 'checkpoint.completed');
       return {
         checkpoint: event.checkpoint,
-        // Should this checkpoint be left by a rewind, the next one has its own tries.
+        // Should this checkpoint age, or be left by a rewind, the next one has its own tries.
+        crossing: 0,
         tries: 0,
         failure: null,
         counters: { ...context.counters, checkpoints: context.counters.checkpoints + 1 },
       };
     }),
     dropCheckpoint: assign({ checkpoint: null }),
-    beginTry: assign(({ context }) => ({ tries: context.tries + 1 })),
+    beginTry: assign(({ context }) => ({ tries: context.tries + 1, triedMessages: context.turnMessages })),
+    /** The try was none. The next turn's end asks again. */
+    takeBackTry: assign(({ context }) => ({
+      tries: context.tries - 1,
+      counters: { ...context.counters, skipped: context.counters.skipped + 1 },
+    })),
     noteFailure: assign(({ context }, params: { failure: CallFailure }) => ({
       failure: params.failure,
       counters: { ...context.counters, failures: context.counters.failures + 1 },
@@ -161,9 +219,13 @@ export const conversationMachine = setup({
       const confirmed = context.counters.confirmed + (event.confirmed ? 1 : 0);
       return {
         checkpoint: null,
+        turnsSinceReplaced: 0,
         turn: null,
+        turnMessages: 0,
+        triedMessages: 0,
         used: tokens(0),
         messages: 0,
+        crossing: 0,
         tries: 0,
         failure: null,
         lastActivity: event.at,
@@ -176,7 +238,8 @@ export const conversationMachine = setup({
   id: 'conversation',
   context: ({ input: { remembered, ...input } }) => {
     const { served: wasServed, ...state } = remembered ?? NOTHING_REMEMBERED;
-    return { ...input, ...state, wasServed, turn: null, failure: null };
+    const tried = { turn: null, turnMessages: 0, triedMessages: 0, failure: null };
+    return { ...input, ...state, ...tried, wasServed };
   },
   initial: 'alive',
   states: {
@@ -254,8 +317,14 @@ export const conversationMachine = setup({
         call: {
           description: 'The background summary request.',
           initial: 'idle',
-          // Usage stays known: the next turn past the threshold tries again.
-          on: { 'conversation.reset': { target: '.idle', actions: 'forgetTries' } },
+          on: {
+            // What was tried, and why it failed, says nothing about another history.
+            'turn.started': { guard: 'leftCall', target: '.idle', actions: 'forgetTries' },
+            'compaction.passed': '.idle',
+            'history.replaced': '.idle',
+            // Usage stays known: the next turn past the threshold tries again.
+            'conversation.reset': { target: '.idle', actions: 'forgetTries' },
+          },
           states: {
             idle: {
               on: { 'turn.completed': { target: 'considering' } },
@@ -268,12 +337,22 @@ export const conversationMachine = setup({
               entry: 'beginTry',
               invoke: {
                 src: 'computeCheckpoint',
-                input: ({ context }) => ({ conversation: context.id, turn: context.turn, attempt: context.tries }),
+                input: ({ context }) => ({
+                  conversation: context.id,
+                  turn: context.turn,
+                  attempt: context.tries,
+                  replaces: context.checkpoint?.id ?? null,
+                }),
                 onDone: {
                   target: 'idle',
                   actions: raise(({ event }) => ({ type: 'checkpoint.completed', checkpoint: event.output })),
                 },
                 onError: [
+                  {
+                    guard: { type: 'wasSkipped', params: ({ event }) => ({ failure: callFailure(event.error) }) },
+                    target: 'idle',
+                    actions: 'takeBackTry',
+                  },
                   {
                     guard: { type: 'failedForGood', params: ({ event }) => ({ failure: callFailure(event.error) }) },
                     target: 'givenUp',
@@ -298,28 +377,19 @@ export const conversationMachine = setup({
                   },
                 ],
               },
-              on: {
-                'turn.started': { guard: 'leftCall', target: 'idle', actions: 'forgetTries' },
-                'compaction.passed': 'idle',
-                'history.replaced': 'idle',
-              },
             },
             waitingToRetry: {
               description: 'A call failed; the next one starts after a pause, if it is still wanted then.',
               after: { retryPause: [{ guard: 'wantsCheckpoint', target: 'running' }, { target: 'idle' }] },
-              on: {
-                'turn.started': { guard: 'leftCall', target: 'idle', actions: 'forgetTries' },
-                'compaction.passed': 'idle',
-                'history.replaced': 'idle',
-              },
             },
             givenUp: {
-              description: 'No further call until this history is left, or is below the threshold again.',
+              description:
+                'No further call until this history is left, below the threshold again, or past one more share.',
               on: {
-                'turn.completed': { guard: 'endsBelow', target: 'idle' },
-                'turn.started': { guard: 'leftCall', target: 'idle', actions: 'forgetTries' },
-                'compaction.passed': 'idle',
-                'history.replaced': 'idle',
+                'turn.completed': [
+                  { guard: 'endsBelow', target: 'idle' },
+                  { guard: 'crossesAgain', target: 'considering' },
+                ],
               },
             },
           },

@@ -57,11 +57,7 @@ function childOf(event: ChildEnded['event']): { id: string } {
 }
 
 /** The services' status with one of them down. Its port is kept: clients know it. */
-function withDown(
-  { services }: SupervisorContext,
-  name: ServiceName,
-  reason: string,
-): SupervisorContext['services'] {
+function withDown({ services }: SupervisorContext, name: ServiceName, reason: string): SupervisorContext['services'] {
   return { ...services, [name]: { up: false, port: services[name].port, reason } };
 }
 

@@ -15,6 +15,12 @@ import { parseOutboundProxy, type OutboundProxy } from './upstream/outbound-prox
 
 export interface Config {
   readonly thresholds: Thresholds;
+  /** Share of the effective window that may come after a checkpoint before a newer one is computed. */
+  readonly checkpointRefresh: number;
+  /** How often a checkpoint is tried per crossing of the threshold. */
+  readonly checkpointTries: number;
+  /** Checkpoint calls at the same time, at most; beyond them checkpoints are skipped. */
+  readonly maxCheckpoints: number;
   readonly logLevel: LogLevel;
   /** Pure proxy: no checkpoints, nothing served. */
   readonly passthrough: boolean;
@@ -90,6 +96,10 @@ function share(value: string): number | undefined {
   return number !== undefined && number > 0 && number < 1 ? number : undefined;
 }
 
+function count(value: string): number | undefined {
+  return /^\d{1,4}$/.test(value) && Number(value) >= 1 && Number(value) <= 1_000 ? Number(value) : undefined;
+}
+
 function port(value: string): number | undefined {
   return /^\d{1,5}$/.test(value) && Number(value) <= 65_535 ? Number(value) : undefined;
 }
@@ -142,6 +152,7 @@ function directory(value: string, home: string): string {
 export function parseConfig(env: Environment): Config {
   const home = env['HOME'] ?? homedir();
   const fraction = 'a number between 0 and 1, such as 0.70';
+  const wholeNumber = 'a whole number from 1 to 1000';
   const portRange = 'a port from 0 to 65535 (0: any free one)';
   const checkpoint = setting(env, 'DBPROXY_CHECKPOINT_THRESHOLD', 0.7, fraction, share);
   const swap = setting(env, 'DBPROXY_SWAP_THRESHOLD', 0.8, fraction, share);
@@ -160,6 +171,9 @@ export function parseConfig(env: Environment): Config {
   }
   return Object.freeze<Config>({
     thresholds: Object.freeze({ checkpoint, swap }),
+    checkpointTries: setting(env, 'DBPROXY_CHECKPOINT_TRIES', 3, wholeNumber, count),
+    maxCheckpoints: setting(env, 'DBPROXY_MAX_CHECKPOINTS', 4, wholeNumber, count),
+    checkpointRefresh: setting(env, 'DBPROXY_CHECKPOINT_REFRESH', 0.1, fraction, share),
     logLevel: setting<LogLevel>(env, 'DBPROXY_LOG_LEVEL', 'INFO', 'DEBUG, INFO, WARNING or ERROR', (value) =>
       lookUp(LEVELS, value.toUpperCase()),
     ),

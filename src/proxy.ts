@@ -16,6 +16,7 @@ import { ownHosts } from './access/hosts.ts';
 import { tokenFile } from './access/token.ts';
 import { isLoopback } from './addresses.ts';
 import { openCertificates } from './certificates/certificates.ts';
+import { CheckpointGate, isoOrNull } from './checkpoint/gate.ts';
 import { steadyClock } from './clock.ts';
 import type { Config } from './config.ts';
 import { CheckpointCalls } from './conversations/checkpoint-calls.ts';
@@ -116,7 +117,8 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     ttl: config.conversationTtl,
   });
   const index = new CheckpointIndex(store);
-  const calls = new CheckpointCalls({ upstream, index, log, now, steady });
+  const gate = new CheckpointGate({ limit: config.maxCheckpoints, log, now: steady });
+  const calls = new CheckpointCalls({ upstream, gate, index, log, now, steady });
   const directory = new ConversationDirectory();
 
   const actors: ConversationActors = {
@@ -128,6 +130,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       const child = supervisor.getSnapshot().children[conversationChild(id)];
       return child as ReturnType<ConversationActors['get']>;
     },
+    close: (id) => supervisor.send({ type: 'conversation.closed', id }),
   };
   const learnedWindows = modelWindows.learned;
   const conversations = new Conversations({
@@ -142,8 +145,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     now,
     steady,
   });
-  const { compactionWait: wait, passthrough } = config;
-  const compactions = new Compactions({ conversations, calls, passthrough, wait, log, now });
+  const compactions = new Compactions({ config, conversations, calls, log, now });
 
   const health = (): Health => ({
     status: 'ok',
@@ -151,7 +153,9 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     uptime_s: Math.round((Date.now() - began) / 1_000),
     conversations: conversations.size,
     checkpoints: index.size,
-    passthrough,
+    passthrough: config.passthrough,
+    checkpoint_breaker: gate.breaker.state,
+    checkpoints_resume_at: isoOrNull(gate.breaker.resumesAt),
     store: store.isOpen ? 'open' : 'closed',
   });
 
@@ -199,7 +203,10 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
         return Promise.resolve(null);
       },
       onFailure: (told) => store.onFailure(told),
-      close: () => Promise.resolve(store.close()),
+      close() {
+        store.close();
+        return Promise.resolve();
+      },
     },
   };
   const supervisor = createActor(
@@ -207,8 +214,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       actors: {
         conversation: conversationMachine.provide({
           actors: { computeCheckpoint: fromPromise(({ input, signal }) => calls.compute(input, signal)) },
-          // Jitter, so that many conversations that failed together do not try again together.
-          delays: { retryPause: ({ context }) => retryPause(context) * (1 + Math.random() / 4) },
+          delays: { retryPause: ({ context }) => retryPause(context, Math.random()) },
         }),
         service: serviceMachine.provide({
           actors: {
@@ -240,10 +246,12 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   }, DAY_MS);
   const sweep = setInterval(() => {
     index.expire(timestamp(steady() - config.conversationTtl));
+    store.checkFile();
   }, SWEEP_MS);
   const release = async (): Promise<void> => {
     clearInterval(renewal);
     clearInterval(sweep);
+    gate.close();
     connections.close();
     await upstream.close();
   };

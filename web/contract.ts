@@ -27,6 +27,7 @@ export type ForwardReason =
   | 'stale'
   | 'wait_timeout'
   | 'checkpoint_failed'
+  | 'loop'
   | 'unreadable'
   | (string & {});
 
@@ -164,6 +165,8 @@ export interface Totals {
     readonly running: number;
     /** Servable now. */
     readonly held: number;
+    /** Set while none is computed because many have failed; `until`: when one is tried again, null: one is tried now. */
+    readonly paused?: { readonly until: number | null };
   };
   readonly compactions: {
     readonly served: number;

@@ -66,6 +66,7 @@ export interface Turn {
 export interface ConversationActors {
   open(input: ConversationInput): ConversationActor | undefined;
   get(id: ConversationId): ConversationActor | undefined;
+  close(id: ConversationId): void;
 }
 
 export interface ConversationsOptions {
@@ -83,8 +84,6 @@ export interface ConversationsOptions {
   readonly observe?: Observe;
 }
 
-/** How often a checkpoint is tried per crossing of the threshold. */
-const MAX_TRIES = 3;
 /** Characters (without white space, which the client reflows) by which a served summary is known again. */
 const PROBE_LENGTH = 300;
 
@@ -113,6 +112,8 @@ export class Conversations {
   /** Conversations whose new history has had no completed turn yet. */
   readonly #compacted = new Set<ConversationId>();
   readonly #phases = new Map<ConversationId, Phase>();
+  /** Conversations in a compaction loop. */
+  readonly #looping = new Set<ConversationId>();
   readonly #settling = new Map<ConversationId, Promise<void>>();
   readonly #observe: Observe;
   #turns = 0;
@@ -223,25 +224,34 @@ export class Conversations {
     const { calls, now } = this.#options;
     const { conversation, seen } = turn;
     const covering = lineage === null ? null : this.covering(lineage, seen.request.model);
+    const extendsCall = lineage === null || calls.isExtendedBy(conversation, lineage, seen.request.model);
     this.send(conversation, {
       type: 'turn.started',
       at: now(),
       messages: seen.history.length,
       covering: refOrNull(covering),
-      extendsCall: lineage === null || calls.isExtendedBy(conversation, lineage, seen.request.model),
+      extendsCall,
     });
+    if (!extendsCall) calls.forget(conversation);
     if (lineage === null || covering === null) return;
     const entries = entriesAfter(seen.request, lineage, covering.blocks);
     this.#noteWal(conversation, { checkpoint: refOf(covering.checkpoint), entries });
   }
 
   #tellCompleted(turn: Turn, used: Tokens, effective: Tokens): void {
-    const { durable } = this.#options;
+    const { durable, now } = this.#options;
     const { conversation } = turn;
-    const { model } = turn.seen.request;
+    const { history, request } = turn.seen;
     if (this.#compacted.delete(conversation)) durable.compactionFollowed({ conversation, tokensAfter: used });
-    const event = { type: 'turn.completed', at: this.#options.now(), turn: turn.id, used, model } as const;
-    this.send(turn.conversation, { ...event, effectiveWindow: effective });
+    this.send(conversation, {
+      type: 'turn.completed',
+      at: now(),
+      turn: turn.id,
+      messages: history.length,
+      used,
+      effectiveWindow: effective,
+      model: request.model,
+    });
   }
 
   /** Keeps work on a conversation for {@link settled}, one after the other. */
@@ -328,11 +338,11 @@ export class Conversations {
    * forgets tries and failure. What its turns have used stays known. False when there is no such conversation.
    */
   reset(conversation: ConversationId): boolean {
-    const { calls, index, log } = this.#options;
+    const { calls, index, log, now } = this.#options;
     const snapshot = this.snapshot(conversation);
     if (snapshot === undefined) return false;
     const servable = snapshot.context.checkpoint?.id;
-    this.send(conversation, { type: 'conversation.reset' });
+    this.send(conversation, { type: 'conversation.reset', at: now() });
     calls.release(conversation);
     for (const checkpoint of index.checkpoints) {
       if (checkpoint.id === servable || checkpoint.conversation === conversation) index.forget(checkpoint.id);
@@ -410,9 +420,10 @@ export class Conversations {
     const actor = actors.open({
       id: conversation,
       thresholds: config.thresholds,
+      checkpointRefresh: config.checkpointRefresh,
       checkpoints: !config.passthrough,
       ttl: config.conversationTtl,
-      maxTries: MAX_TRIES,
+      maxTries: config.checkpointTries,
       remembered,
     });
     if (actor === undefined) return;
@@ -422,17 +433,22 @@ export class Conversations {
     this.#observe({ type: 'conversation.opened', conversation, speaker });
     this.#observe({ type: 'conversation.changed', conversation, snapshot: actor.getSnapshot() });
     actor.subscribe({
-      next: (snapshot) => this.#follow(conversation, snapshot),
+      next: (snapshot) => {
+        try {
+          this.#follow(conversation, snapshot);
+        } catch (error) {
+          // Its state makes no sense to those who follow it: it begins anew with its next request.
+          this.#fail(conversation, error);
+          queueMicrotask(() => actors.close(conversation));
+        }
+      },
       complete: () => {
         // Stopped with the whole proxy, it will be wanted again; expired, it will not.
         const expired = actor.getSnapshot().status === 'done';
         this.#close(conversation, expired);
         if (expired) log.debug('conversation.expired', { conversation });
       },
-      error: (error: unknown) => {
-        this.#close(conversation, true);
-        log.error('conversation.failed', { conversation, message: error instanceof Error ? error.message : 'unknown' });
-      },
+      error: (error: unknown) => this.#fail(conversation, error),
     });
   }
 
@@ -447,6 +463,13 @@ export class Conversations {
     return this.nearest({ session, agent: seen.labels.parentAgent }) ?? this.nearest({ session, agent: null });
   }
 
+  /** A conversation broke: what is known of it goes, its checkpoints stay, its requests pass. */
+  #fail(conversation: ConversationId, error: unknown): void {
+    this.#close(conversation, true);
+    const message = error instanceof Error ? error.message : 'unknown';
+    this.#options.log.error('conversation.failed', { conversation, message });
+  }
+
   /** A conversation's actor has moved. */
   #follow(conversation: ConversationId, snapshot: ConversationSnapshot): void {
     const { calls, log } = this.#options;
@@ -459,12 +482,26 @@ export class Conversations {
       this.#noteWal(conversation, { checkpoint, entries: [] });
     }
     this.#write(conversation);
+    const share = Number(utilisation(snapshot.context).toFixed(4));
+    this.#noteLoop(conversation, snapshot.context.looping, share);
     const from = this.#phases.get(conversation);
     const to = phaseOf(snapshot);
     if (from === undefined || from === to) return;
     this.#phases.set(conversation, to);
-    const share = Number(utilisation(snapshot.context).toFixed(4));
     log.info('phase.changed', { conversation, from, to, utilisation: share });
+  }
+
+  /** Tells the log of a compaction loop, once when it begins and once when it is over. */
+  #noteLoop(conversation: ConversationId, looping: boolean, share: number): void {
+    if (looping === this.#looping.has(conversation)) return;
+    const { log } = this.#options;
+    if (looping) {
+      this.#looping.add(conversation);
+      log.warn('compaction.loop', { conversation, utilisation: share });
+    } else {
+      this.#looping.delete(conversation);
+      log.info('compaction.loop_ended', { conversation, utilisation: share });
+    }
   }
 
   #close(conversation: ConversationId, forGood: boolean): void {
@@ -473,7 +510,8 @@ export class Conversations {
     this.#served.delete(conversation);
     this.#wals.delete(conversation);
     this.#compacted.delete(conversation);
-    calls.release(conversation);
+    this.#looping.delete(conversation);
+    calls.forget(conversation);
     if (forGood) durable.conversationForgotten(conversation);
     directory.forget(conversation);
     this.#observe({ type: 'conversation.closed', conversation });

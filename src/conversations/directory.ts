@@ -85,7 +85,11 @@ export class ConversationDirectory {
   }
 
   /** Takes up a conversation that an earlier process knew. */
-  restore({ id, roots, ...speaker }: Speaker & { readonly id: ConversationId; readonly roots: readonly string[] }): void {
+  restore({
+    id,
+    roots,
+    ...speaker
+  }: Speaker & { readonly id: ConversationId; readonly roots: readonly string[] }): void {
     if (this.#speakerOf.has(id)) return;
     this.#uses += 1;
     this.#enter({ id, speaker, roots, lastUse: this.#uses });

@@ -106,6 +106,8 @@ export const SCHEMAS = {
     conversations: count,
     checkpoints: count,
     passthrough: z.boolean(),
+    checkpoint_breaker: z.enum(['closed', 'open', 'half_open']),
+    checkpoints_resume_at: z.iso.datetime().nullable(),
     store: z.enum(['open', 'closed']),
   }) satisfies z.ZodType<Health>,
   Conversation: conversation,

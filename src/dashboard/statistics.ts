@@ -47,7 +47,7 @@ type Stretch = { -readonly [Field in keyof HistoryBucket]: HistoryBucket[Field] 
 
 /** What of the totals is counted here; how many there are of something now, others know. */
 export type Counted = Omit<Totals, 'conversations' | 'checkpoints'> & {
-  readonly checkpoints: Omit<Totals['checkpoints'], 'running' | 'held'>;
+  readonly checkpoints: Omit<Totals['checkpoints'], 'running' | 'held' | 'paused'>;
 };
 
 export class Statistics {

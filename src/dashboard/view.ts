@@ -54,7 +54,8 @@ function callView(snapshot: ConversationSnapshot, facts: ConversationFacts): Che
     maxTries,
     startedAt: state === 'running' ? facts.callSince : null,
     retryAt: state === 'waiting' ? facts.retryAt : null,
-    failure: failure === null ? null : { kind: failure.kind, message: failure.message },
+    // A call that was not made is nothing that failed.
+    failure: failure === null || failure.kind === 'skipped' ? null : { kind: failure.kind, message: failure.message },
   };
 }
 

@@ -6,6 +6,7 @@ import express, { Router, type ErrorRequestHandler, type Express } from 'express
 import type { Access } from '../access/access.ts';
 import { guarded, ownHostOnly, securityHeaders } from '../access/guard.ts';
 import { answerFor, errorAnswer } from '../answers.ts';
+import type { BreakerStatus } from '../checkpoint/gate.ts';
 import type { Log } from '../log.ts';
 
 /** The answer of `GET /health`. Later fields may be added, none is ever taken away. */
@@ -16,6 +17,10 @@ export interface Health {
   readonly conversations: number;
   readonly checkpoints: number;
   readonly passthrough: boolean;
+  /** `open`: many checkpoint calls failed just now, and none is made for a while. */
+  readonly checkpoint_breaker: BreakerStatus['state'];
+  /** ISO time from which they are made again; null unless the breaker is open. */
+  readonly checkpoints_resume_at: string | null;
   /** `closed`: state is kept in memory only until the file can be opened again. */
   readonly store: 'open' | 'closed';
 }

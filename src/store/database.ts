@@ -3,7 +3,7 @@
  * is committed survives `kill -9`. One process holds it (`locking_mode=EXCLUSIVE`, which also keeps SQLite from mapping
  * shared memory that somebody could cut off under it).
  */
-import { closeSync, existsSync, fchmodSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, fchmodSync, mkdirSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import type Libsql from 'libsql';
@@ -32,7 +32,9 @@ function loadLibrary(): typeof Libsql {
   try {
     return createRequire(import.meta.url)('libsql') as typeof Libsql;
   } catch (error) {
-    throw new StoreError(`SQLite cannot be loaded (${messageOf(error)}); state is kept in memory only`, { cause: error });
+    throw new StoreError(`SQLite cannot be loaded (${messageOf(error)}); state is kept in memory only`, {
+      cause: error,
+    });
   }
 }
 
@@ -49,7 +51,7 @@ function claim(file: string): void {
 /** Brings a file's tables up to date. Several steps are one transaction: a kill in between leaves the file as it was. */
 function migrate(database: Database): void {
   const row: unknown = database.prepare('PRAGMA user_version').get();
-  const version = Number((row as { readonly user_version: number }).user_version);
+  const version = (row as { readonly user_version: number }).user_version;
   if (version > MIGRATIONS.length) throw new NewerSchema();
   if (version === MIGRATIONS.length) return;
   database.exec('BEGIN IMMEDIATE');
@@ -65,7 +67,7 @@ class NewerSchema extends Error {}
 function check(database: Database): void {
   const rows = database.prepare('PRAGMA quick_check(1)').all() as readonly { readonly quick_check: string }[];
   const [found] = rows;
-  if (found === undefined || found.quick_check !== 'ok') {
+  if (found?.quick_check !== 'ok') {
     throw Object.assign(new Error(found?.quick_check ?? 'no answer'), { code: 'SQLITE_CORRUPT' });
   }
 }
@@ -75,16 +77,59 @@ function openFile(library: typeof Libsql, file: string): Database {
   const database = new library(file, { timeout: 0 });
   try {
     database.exec('PRAGMA locking_mode = EXCLUSIVE');
+    database.exec('PRAGMA trusted_schema = OFF');
+    // Before anything is written: a damaged file is kept as it is.
+    check(database);
     database.exec('PRAGMA journal_mode = WAL');
     database.exec('PRAGMA synchronous = NORMAL');
-    database.exec('PRAGMA trusted_schema = OFF');
-    check(database);
     migrate(database);
     return database;
   } catch (error) {
-    database.close();
+    if (isCorruption(error)) database.close();
+    else release(database);
     throw error;
   }
+}
+
+/**
+ * Lets go of a file. `close` alone leaves the lock until the statements are collected (libsql-js issue 228, 0.5.29), so
+ * the file is taken out of the modes that hold one.
+ */
+export function release(database: Database): void {
+  try {
+    database.exec('PRAGMA journal_mode = DELETE');
+    database.exec('PRAGMA locking_mode = NORMAL');
+    database.exec('SELECT count(*) FROM sqlite_master');
+  } catch {
+    // A file that cannot be written any more: what it holds is found again by the next who opens it.
+  } finally {
+    database.close();
+  }
+}
+
+/** Which file a name leads to now; null for none. */
+export function identityOf(file: string): string | null {
+  const stats = statSync(file, { bigint: true, throwIfNoEntry: false });
+  return stats === undefined ? null : `${stats.dev}:${stats.ino}`;
+}
+
+/** True when a database that failed can be used again; false when its file is damaged. Throws what else is wrong. */
+export function isSound(database: Database): boolean {
+  try {
+    check(database);
+    return true;
+  } catch (error) {
+    if (isCorruption(error)) return false;
+    throw storeError('the state file', error);
+  }
+}
+
+function storeError(file: string, error: unknown): StoreError {
+  const hint = /BUSY|LOCKED/.test(sqliteCode(error))
+    ? 'another process uses it: is a second proxy running on this data directory?'
+    : 'check that DBPROXY_DATA_DIR can be written and has space';
+  const message = `${file} cannot be used (${messageOf(error)}); ${hint}; state is kept in memory only`;
+  return new StoreError(message, { cause: error });
 }
 
 /** Moves a file that cannot be used out of the way, under a name that nothing has yet. */
@@ -130,12 +175,6 @@ export function openDatabase(file: string, log: Log, now: () => Date): OpenedDat
       return { database: openFile(library, file), fresh: true };
     }
   } catch (error) {
-    if (error instanceof StoreError) throw error;
-    const hint = /BUSY|LOCKED/.test(sqliteCode(error))
-      ? 'another process uses it: is a second proxy running on this data directory?'
-      : 'check that DBPROXY_DATA_DIR can be written and has space';
-    throw new StoreError(`${file} cannot be opened (${messageOf(error)}); ${hint}; state is kept in memory only`, {
-      cause: error,
-    });
+    throw error instanceof StoreError ? error : storeError(file, error);
   }
 }

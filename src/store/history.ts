@@ -99,7 +99,12 @@ export interface HistoryTotals {
   readonly forwardedBy: Readonly<Record<string, number>>;
   /** Time that nobody waited. */
   readonly savedMs: number;
-  readonly checkpoints: { readonly made: number; readonly used: number; readonly ready: number; readonly wasted: number };
+  readonly checkpoints: {
+    readonly made: number;
+    readonly used: number;
+    readonly ready: number;
+    readonly wasted: number;
+  };
   /** What all checkpoint calls cost. */
   readonly tokens: TokensByKind;
 }

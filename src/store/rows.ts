@@ -12,7 +12,11 @@ import type { Row } from './statements.ts';
 const count = z.number().int().nonnegative();
 const tokenCount = count.transform(tokens);
 const moment = z.number().transform(timestamp);
-const bytes = z.union([z.instanceof(Buffer), z.instanceof(Uint8Array)]).transform((value) => Buffer.from(value));
+/** libsql gives an ArrayBuffer where rows are listed, and a Buffer where there is one (0.5.29). */
+const bytes = z.union([
+  z.instanceof(ArrayBuffer).transform((value) => Buffer.from(value)),
+  z.instanceof(Uint8Array).transform((value) => Buffer.from(value)),
+]);
 const checkpointName = z.string().min(1).transform(checkpointId);
 
 const checkpointRef = z.object({ id: checkpointName, anchorMessages: count, anchorTokens: tokenCount });
@@ -26,10 +30,14 @@ const rememberedState = z.object({
   lastActivity: moment.nullable(),
   checkpoint: checkpointRef.nullable(),
   served: z.boolean(),
+  crossing: count.default(0),
   tries: count,
+  turnsSinceReplaced: count.nullable().default(null),
+  looping: z.boolean().default(false),
   counters: z.object({
     checkpoints: count,
     failures: count,
+    skipped: count.default(0),
     served: count,
     confirmed: count,
     forwarded: count,
@@ -67,7 +75,7 @@ const checkpointRow = z
     anchor_messages: count,
     anchor_tokens: tokenCount,
     details: bytes,
-    summary: z.string().min(1),
+    summary: bytes.transform((value) => value.toString('utf8')).pipe(z.string().min(1)),
     model: z.string(),
     duration: z.number().nonnegative().transform(milliseconds),
     input: tokenCount,
@@ -77,32 +85,30 @@ const checkpointRow = z
     created_at: moment,
     last_needed: moment,
   })
-  .transform(
-    (row): StoredCheckpoint => ({
-      lastNeeded: row.last_needed,
-      checkpoint: {
-        id: row.id,
-        conversation: row.conversation,
-        prefix: {
-          key: row.key.toString('latin1'),
-          bareKey: row.bare_key.toString('latin1'),
-          messages: row.anchor_messages,
-          details: row.details,
-        },
-        anchorTokens: row.anchor_tokens,
-        summary: row.summary,
-        model: row.model,
-        usage: {
-          input: row.input,
-          cacheCreation: row.cache_creation,
-          cacheRead: row.cache_read,
-          output: row.output,
-        },
-        duration: row.duration,
-        createdAt: row.created_at,
+  .transform((row): StoredCheckpoint => ({
+    lastNeeded: row.last_needed,
+    checkpoint: {
+      id: row.id,
+      conversation: row.conversation,
+      prefix: {
+        key: row.key.toString('latin1'),
+        bareKey: row.bare_key.toString('latin1'),
+        messages: row.anchor_messages,
+        details: row.details,
       },
-    }),
-  );
+      anchorTokens: row.anchor_tokens,
+      summary: row.summary,
+      model: row.model,
+      usage: {
+        input: row.input,
+        cacheCreation: row.cache_creation,
+        cacheRead: row.cache_read,
+        output: row.output,
+      },
+      duration: row.duration,
+      createdAt: row.created_at,
+    },
+  }));
 
 const walRow = z
   .object({ message: count, fingerprint: z.string().regex(/^([0-9a-f]{2})+$/), bytes: count })

@@ -31,7 +31,7 @@ export const MIGRATIONS: readonly string[] = [
     anchor_messages INTEGER NOT NULL,
     anchor_tokens INTEGER NOT NULL,
     details BLOB NOT NULL,
-    summary TEXT NOT NULL,
+    summary BLOB NOT NULL,
     model TEXT NOT NULL,
     duration INTEGER NOT NULL,
     input INTEGER NOT NULL,

@@ -15,7 +15,7 @@ import type {
 } from '../conversations/durable.ts';
 import type { Log } from '../log.ts';
 import type { Speaker } from '../wire/speaker.ts';
-import { openDatabase, sqliteCode, type Database } from './database.ts';
+import { identityOf, isSound, openDatabase, release, sqliteCode, type Database } from './database.ts';
 import { readCheckpoints, readConversations, readWal, stateJson, type Read } from './rows.ts';
 import { Statements, type Row, type Value } from './statements.ts';
 import { WriteQueue } from './write-queue.ts';
@@ -42,7 +42,11 @@ export class StateStore implements DurableState {
   readonly #options: StateStoreOptions;
   readonly #queue: WriteQueue;
   readonly #failed = new Set<(error: Error) => void>();
+  /** The file as it was opened; it stays so over a failure, because a second opening would find it locked. */
   #database: Database | null = null;
+  /** Which file that is. */
+  #identity: string | null = null;
+  /** Null while the file is not in use. */
   #statements: Statements | null = null;
 
   constructor(options: StateStoreOptions) {
@@ -54,9 +58,9 @@ export class StateStore implements DurableState {
     });
   }
 
-  /** True while the file is open. */
+  /** True while the file is in use. */
   get isOpen(): boolean {
-    return this.#database !== null;
+    return this.#statements !== null;
   }
 
   /**
@@ -65,10 +69,12 @@ export class StateStore implements DurableState {
    * @throws StoreError
    */
   open(): Opened {
-    if (this.#database !== null) return { fresh: false };
+    if (this.#statements !== null) return { fresh: false };
     const { file, log, now } = this.#options;
-    const { database, fresh } = openDatabase(file, log, () => new Date(now()));
+    const sound = this.#resume();
+    const { database, fresh } = sound ?? openDatabase(file, log, () => new Date(now()));
     this.#database = database;
+    this.#identity = identityOf(file);
     this.#statements = new Statements(database);
     this.#forgetExpired();
     this.forgetOldHistory();
@@ -76,10 +82,29 @@ export class StateStore implements DurableState {
     return { fresh };
   }
 
+  /** The database that failed, if it can be used again; null when the file has to be opened anew. */
+  #resume(): { readonly database: Database; readonly fresh: false } | null {
+    const database = this.#database;
+    if (database === null) return null;
+    if (identityOf(this.#options.file) === this.#identity && isSound(database)) return { database, fresh: false };
+    release(database);
+    this.#database = null;
+    return null;
+  }
+
+  /** Notices when somebody has taken the file away or put another in its place: nothing written to it would be found. */
+  checkFile(): void {
+    if (this.#statements === null || identityOf(this.#options.file) === this.#identity) return;
+    this.#fail(new Error(`${this.#options.file} is no longer the file that was opened`));
+  }
+
   /** Writes what waits and lets go of the file. */
   close(): void {
     this.#queue.flush();
-    this.#letGo();
+    this.#rest();
+    const database = this.#database;
+    this.#database = null;
+    if (database !== null) release(database);
   }
 
   /** Called when the file can no longer be used. Returns how to stop being called. */
@@ -206,7 +231,8 @@ export class StateStore implements DurableState {
         prefix.messages,
         checkpoint.anchorTokens,
         prefix.details,
-        checkpoint.summary,
+        // As bytes: SQLite's text ends at a NUL.
+        Buffer.from(checkpoint.summary),
         checkpoint.model,
         duration,
         ...cost,
@@ -311,21 +337,14 @@ export class StateStore implements DurableState {
   }
 
   #fail(error: unknown): void {
-    if (this.#database === null) return;
-    this.#letGo();
+    if (this.#statements === null) return;
+    this.#rest();
     const failure = new Error(`${messageOf(error)} (${sqliteCode(error)})`, { cause: error });
     for (const told of this.#failed) told(failure);
   }
 
-  #letGo(): void {
-    const database = this.#database;
-    this.#database = null;
+  #rest(): void {
     this.#statements = null;
     this.#queue.end();
-    try {
-      database?.close();
-    } catch (error) {
-      this.#options.log.debug('store.close_failed', { message: messageOf(error) });
-    }
   }
 }

@@ -13,6 +13,7 @@ import { settle, type TransitionRecorder } from './walk.ts';
 export const INPUT: ConversationInput = {
   id: conversationId('session-1'),
   thresholds: { checkpoint: 0.7, swap: 0.8 },
+  checkpointRefresh: 0.1,
   checkpoints: true,
   ttl: milliseconds(7_200_000),
   maxTries: 3,
@@ -27,8 +28,8 @@ export interface MadeCall {
   fail(error: unknown): Promise<void>;
 }
 
-export const CHECKPOINT: CheckpointRef = { id: checkpointId('own'), anchorMessages: 9 };
-export const OTHER: CheckpointRef = { id: checkpointId('of a fork'), anchorMessages: 5 };
+export const CHECKPOINT: CheckpointRef = { id: checkpointId('own'), anchorMessages: 9, anchorTokens: tokens(700) };
+export const OTHER: CheckpointRef = { id: checkpointId('of a fork'), anchorMessages: 5, anchorTokens: tokens(650) };
 
 /** What `CheckpointError` looks like to the machine. */
 export const failure = (kind: string, retryAfterMs?: number): object => ({
@@ -49,10 +50,11 @@ export const said = {
     covering,
     extendsCall,
   }),
-  completed: (used: number, turn = 7): ConversationEvent => ({
+  completed: (used: number, turn = 7, messages = 11): ConversationEvent => ({
     type: 'turn.completed',
     at: at(),
     turn: turnId(turn),
+    messages,
     used: tokens(used),
     effectiveWindow: tokens(1_000),
     model: 'claude-sonnet-4-6',
@@ -66,7 +68,7 @@ export const said = {
   forwarded: (): ConversationEvent => ({ type: 'compaction.forwarded', at: at(), reason: 'no_checkpoint' }),
   passed: (): ConversationEvent => ({ type: 'compaction.passed', at: at() }),
   replaced: (confirmed: boolean): ConversationEvent => ({ type: 'history.replaced', at: at(), confirmed }),
-  reset: (): ConversationEvent => ({ type: 'conversation.reset' }),
+  reset: (): ConversationEvent => ({ type: 'conversation.reset', at: at() }),
 };
 
 export class ConversationRig {

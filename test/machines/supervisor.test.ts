@@ -3,7 +3,13 @@ import type { Snapshot } from 'xstate';
 import { conversationChild, supervisorMachine } from '../../machines/supervisor.ts';
 import { conversationId, milliseconds } from '../../machines/units.ts';
 import { CHECKPOINT, failure, said } from './conversation-rig.ts';
-import { stepsFrom, supervisorModel, type ListenerName, type SupervisorModel, type SupervisorStep } from './supervisor-model.ts';
+import {
+  stepsFrom,
+  supervisorModel,
+  type ListenerName,
+  type SupervisorModel,
+  type SupervisorStep,
+} from './supervisor-model.ts';
 import { poisoned, SupervisorRig } from './supervisor-rig.ts';
 import { declaredValues, edgesOf, settle, TransitionRecorder, type Edge } from './walk.ts';
 

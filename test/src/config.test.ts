@@ -23,8 +23,8 @@ function refusal(env: Environment): ConfigError {
 const VARIABLES = [
   ...['DBPROXY_CHECKPOINT_THRESHOLD', 'DBPROXY_SWAP_THRESHOLD', 'DBPROXY_LOG_LEVEL', 'DBPROXY_PASSTHROUGH'],
   ...['DBPROXY_PROXY_PORT', 'DBPROXY_DASHBOARD_PORT', 'DBPROXY_HOST', 'DBPROXY_DATA_DIR', 'DBPROXY_UPSTREAM_URL'],
-  ...['DBPROXY_MODEL_WINDOWS', 'DBPROXY_CONVERSATION_TTL', 'DBPROXY_COMPACTION_WAIT'],
-  ...['DBPROXY_ALLOWED_HOSTS'],
+  ...['DBPROXY_MODEL_WINDOWS', 'DBPROXY_CONVERSATION_TTL', 'DBPROXY_COMPACTION_WAIT', 'DBPROXY_CHECKPOINT_REFRESH'],
+  ...['DBPROXY_CHECKPOINT_TRIES', 'DBPROXY_MAX_CHECKPOINTS', 'DBPROXY_ALLOWED_HOSTS'],
 ];
 
 describe('the configuration', () => {
@@ -33,6 +33,9 @@ describe('the configuration', () => {
     expect(upstreamUrl.href).to.equal('https://api.anthropic.com/');
     expect(others).to.deep.equal({
       thresholds: { checkpoint: 0.7, swap: 0.8 },
+      checkpointRefresh: 0.1,
+      checkpointTries: 3,
+      maxCheckpoints: 4,
       logLevel: 'INFO',
       passthrough: false,
       proxyPort: 8080,
@@ -71,6 +74,10 @@ describe('the configuration', () => {
     ['DBPROXY_CHECKPOINT_THRESHOLD', '.001', 'thresholds', { checkpoint: 0.001, swap: 0.8 }],
     ['DBPROXY_SWAP_THRESHOLD', '0.999', 'thresholds', { checkpoint: 0.7, swap: 0.999 }],
     ['DBPROXY_SWAP_THRESHOLD', ' 0.71 ', 'thresholds', { checkpoint: 0.7, swap: 0.71 }],
+    ['DBPROXY_MAX_CHECKPOINTS', '16', 'maxCheckpoints', 16],
+    ['DBPROXY_CHECKPOINT_TRIES', '1', 'checkpointTries', 1],
+    ['DBPROXY_CHECKPOINT_TRIES', '1000', 'checkpointTries', 1_000],
+    ['DBPROXY_CHECKPOINT_REFRESH', '0.05', 'checkpointRefresh', 0.05],
     ['DBPROXY_LOG_LEVEL', 'DEBUG', 'logLevel', 'DEBUG'],
     ['DBPROXY_LOG_LEVEL', 'warning', 'logLevel', 'WARNING'],
     ['DBPROXY_LOG_LEVEL', 'Error', 'logLevel', 'ERROR'],
@@ -132,6 +139,9 @@ describe('the configuration', () => {
       /between 0 and 1/,
     ],
     ['DBPROXY_SWAP_THRESHOLD', ['abc', '0', '1', '2', '.'], /between 0 and 1/],
+    ['DBPROXY_CHECKPOINT_REFRESH', ['0', '1', '10%'], /between 0 and 1/],
+    ['DBPROXY_MAX_CHECKPOINTS', ['0', 'none'], /whole number from 1 to 1000/],
+    ['DBPROXY_CHECKPOINT_TRIES', ['0', '-1', '1.5', '1001', 'many'], /whole number from 1 to 1000/],
     ['DBPROXY_LOG_LEVEL', ['LOUD', '1', 'constructor', '__proto__'], /DEBUG, INFO, WARNING or ERROR/],
     ['DBPROXY_PASSTHROUGH', ['maybe', '2', 'constructor', '__proto__', 'toString', 'valueof'], /true or false/],
     ['DBPROXY_PROXY_PORT', ['abc', '65536', '-1', '80.5', '8080x', '100000', '0x50'], /0 to 65535/],

@@ -24,7 +24,17 @@ describe('our own pages', () => {
 
   before(async () => {
     const pages = createLocalPages({
-      health: () => ({ status: 'ok', version: '1', uptime_s: 0, conversations: 0, checkpoints: 0, passthrough: false }),
+      health: () => ({
+        status: 'ok',
+        version: '1',
+        uptime_s: 0,
+        conversations: 0,
+        checkpoints: 0,
+        passthrough: false,
+        checkpoint_breaker: 'closed',
+        checkpoints_resume_at: null,
+        store: 'open',
+      }),
       access,
       log: recordingLog(lines),
       routes(guardedAt) {

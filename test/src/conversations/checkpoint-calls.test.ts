@@ -1,5 +1,7 @@
 import { expect } from 'chai';
-import { checkpointId, conversationId, timestamp, turnId } from '../../../machines/units.ts';
+import { SimulatedClock } from 'xstate';
+import { checkpointId, conversationId, timestamp, tokens, turnId } from '../../../machines/units.ts';
+import { CheckpointGate } from '../../../src/checkpoint/gate.ts';
 import { CheckpointCalls } from '../../../src/conversations/checkpoint-calls.ts';
 import { CheckpointIndex } from '../../../src/conversations/checkpoint-index.ts';
 import { readLineage } from '../../../src/conversations/lineage-reader.ts';
@@ -19,6 +21,7 @@ describe('checkpoint calls', () => {
   const index = new CheckpointIndex();
   let raised: UpstreamEvents[];
   let calls: CheckpointCalls;
+  let gate: CheckpointGate;
   beforeEach(() => {
     raised = [];
     const upstream: Upstream = {
@@ -29,7 +32,9 @@ describe('checkpoint calls', () => {
       },
       close: () => Promise.resolve(),
     };
-    calls = new CheckpointCalls({ upstream, index, log: silentLog, now: () => timestamp(5) });
+    const now = () => timestamp(5);
+    gate = new CheckpointGate({ limit: 2, log: silentLog, now, clock: new SimulatedClock() });
+    calls = new CheckpointCalls({ upstream, gate, index, log: silentLog, now, steady: now });
   });
 
   const hold = (messages: readonly Message[], conversation = ONE, body = requestBody(messages)): void =>
@@ -39,10 +44,11 @@ describe('checkpoint calls', () => {
       body,
       model: 'm',
       prefix: wholeOf(lineageOf(messages)),
+      used: tokens(130_000),
       room: 50_000,
     });
   const compute = (conversation = ONE, signal = new AbortController().signal) =>
-    calls.compute({ conversation, turn: turnId(1), attempt: 1 }, signal);
+    calls.compute({ conversation, turn: turnId(1), attempt: 1, replaces: null }, signal);
   const answer = (summary: string): void => {
     const events = raised.at(-1);
     events?.onHead(200, 'OK', []);
@@ -66,10 +72,10 @@ describe('checkpoint calls', () => {
     hold(HELLO);
     const work = compute();
     answer('it');
-    const { id, anchorMessages } = await work;
+    const { id, anchorMessages, anchorTokens } = await work;
     const covering = index.find(lineageOf([...HELLO, user('more')]), timestamp(5));
     expect(covering?.checkpoint).to.include({ id, summary: 'it', conversation: ONE, model: 'm', createdAt: 5 });
-    expect(anchorMessages).to.equal(1);
+    expect([anchorMessages, anchorTokens]).to.deep.equal([1, 130_000]);
     expect(checkpointId(id)).to.match(/^[\w-]{36}$/);
   });
 
@@ -151,6 +157,49 @@ describe('checkpoint calls', () => {
     answer('x');
     await work;
     expect(calls.isExtendedBy(ONE, other), 'ended, with a newer request kept').to.equal(true);
+  });
+
+  it('are skipped beyond the limit: nothing is sent, nobody waits for it', async () => {
+    for (const name of [ONE, TWO]) {
+      hold(HELLO, name);
+      void failure(compute(name));
+    }
+    const three = conversationId('three');
+    hold([user('three')], three);
+    expect(await failure(compute(three)))
+      .to.be.instanceOf(CheckpointError)
+      .and.to.include({ failure: 'skipped' });
+    expect(raised).to.have.length(2);
+    expect(calls.size).to.equal(2);
+    expect(calls.awaited(lineageOf([user('three')]))).to.equal(null);
+    answer('x');
+    await new Promise((resolve) => setImmediate(resolve));
+    const work = compute(three);
+    answer('y');
+    expect((await work).anchorMessages).to.equal(1);
+  });
+
+  it('count as failed for the breaker only where the API may be down', async () => {
+    const end = async (status: number): Promise<void> => {
+      hold(HELLO);
+      const work = failure(compute());
+      raised.at(-1)?.onHead(status, 'x', []);
+      raised.at(-1)?.onEnd([]);
+      await work;
+    };
+    for (let count = 0; count < 9; count += 1) await end(400);
+    for (let count = 0; count < 9; count += 1) {
+      hold(HELLO);
+      const controller = new AbortController();
+      const work = failure(compute(ONE, controller.signal));
+      controller.abort();
+      await work;
+    }
+    expect(gate.breaker.state).to.equal('closed');
+    for (let count = 0; count < 5; count += 1) await end(503);
+    expect(gate.breaker.state).to.equal('open');
+    hold(HELLO);
+    expect(await failure(compute())).to.include({ failure: 'skipped' });
   });
 
   it('can be waited for by whom they concern, whether they succeed or fail', async () => {

@@ -10,7 +10,7 @@ const assistant = (content: Message['content']): Message => ({ role: 'assistant'
 
 const LOW = 20_000;
 const CHECKPOINT = 130_000;
-const SWAP = 153_000;
+const SWAP = 146_000;
 const S1 = conversationId('s1');
 
 const HISTORY = [user('one')];
@@ -52,6 +52,98 @@ describe('conversations', () => {
       'SWAP_READY',
     ]);
     expect(desk.sent).to.have.length(1);
+  });
+
+  describe('with a checkpoint that has aged', () => {
+    const AGED = CHECKPOINT + 18_001;
+
+    it('have a newer one computed from the last turn, and stay servable meanwhile', async () => {
+      await checkpointed();
+      await desk.turn({ messages: LONGER }, CHECKPOINT + 18_000);
+      expect(desk.sent).to.have.length(1);
+      await desk.turn({ messages: LONGEST }, AGED);
+      expect(desk.sent).to.have.length(2);
+      expect(desk.pending.messages).to.deep.equal(LONGEST);
+      expect(desk.events('checkpoint.started').at(-1)?.fields['replaces']).to.equal(context()?.checkpoint?.id);
+      expect([phase(), context()?.checkpoint?.anchorMessages]).to.deep.equal(['SWAP_READY', 1]);
+      desk.pending.succeed('NEWER');
+      await settle();
+      expect(context()?.checkpoint).to.include({ anchorMessages: 5, anchorTokens: AGED });
+      expect(desk.calls.concerns(S1), 'its request is let go').to.equal(false);
+    });
+
+    it('keep its request for the next try, and let go of it in the end', async () => {
+      await checkpointed();
+      await desk.turn({ messages: LONGER }, AGED);
+      for (const pause of [2_000, 4_000]) {
+        desk.pending.fail(529);
+        await settle();
+        await desk.pass(pause);
+        expect(desk.pending.messages).to.deep.equal(LONGER);
+      }
+      expect(desk.sent).to.have.length(4);
+      desk.pending.succeed('NEWER');
+      await settle();
+      expect(desk.calls.concerns(S1)).to.equal(false);
+    });
+
+    it('abort the call when they are rewound behind the old one, and keep that', async () => {
+      await checkpointed();
+      await desk.turn({ messages: LONGER }, AGED);
+      await desk.turn({ messages: [...HISTORY, assistant('two'), user('something else')] }, CHECKPOINT);
+      expect(desk.pending.aborted).to.equal(true);
+      expect(context()?.checkpoint?.anchorMessages).to.equal(1);
+      expect(desk.sent).to.have.length(2);
+    });
+
+    it('know how old the one is that a fork takes over', async () => {
+      await checkpointed();
+      const fork = conversationId('fork');
+      await desk.turn({ messages: LONGER, session: 'fork' }, CHECKPOINT + 18_000);
+      expect(context(fork)?.checkpoint?.anchorTokens).to.equal(CHECKPOINT);
+      expect(desk.sent).to.have.length(1);
+      await desk.turn({ messages: LONGEST, session: 'fork' }, AGED);
+      expect(desk.sent).to.have.length(2);
+      expect(context(fork)?.checkpoint?.anchorMessages).to.equal(1);
+    });
+  });
+
+  it('are left in peace by all of them together when many calls fail, and computed for again afterwards', async () => {
+    const cross = (session: string, messages = [user(session)]) => desk.turn({ messages, session }, CHECKPOINT);
+    for (const session of ['a', 'b', 'c', 'd', 'e']) {
+      await cross(session);
+      desk.pending.breakOff();
+      await settle();
+    }
+    await cross('f');
+    await desk.pass(4_000);
+    expect(desk.sent, 'neither a new call nor a second try').to.have.length(5);
+    expect(desk.events('breaker.opened')).to.have.length(1);
+    expect(desk.events('checkpoint.skipped')).to.have.length(6);
+    expect(['a', 'f'].map((session) => desk.calls.holds(conversationId(session)))).to.deep.equal([false, false]);
+    await desk.pass(120_000);
+    await cross('f', [user('f'), assistant('x'), user('y')]);
+    await cross('g');
+    expect(desk.sent, 'one to try').to.have.length(6);
+    desk.pending.succeed('SUMMARY');
+    await settle();
+    await cross('g', [user('g'), assistant('x'), user('y')]);
+    await cross('a', [user('a'), assistant('x'), user('y')]);
+    expect(desk.sent).to.have.length(8);
+    expect(desk.events('breaker.closed')).to.have.length(1);
+  });
+
+  it('have no more than so many calls at once', async () => {
+    for (const session of ['a', 'b', 'c', 'd', 'e'])
+      await desk.turn({ messages: [user(session)], session }, CHECKPOINT);
+    expect(desk.sent).to.have.length(4);
+    expect(desk.events('checkpoint.skipped').map(({ fields }) => fields)).to.deep.equal([
+      { conversation: 'e', attempt: 1, reason: 'limit' },
+    ]);
+    desk.pending.succeed('SUMMARY');
+    await settle();
+    await desk.turn({ messages: [user('e'), assistant('x'), user('y')], session: 'e' }, CHECKPOINT);
+    expect(desk.sent).to.have.length(5);
   });
 
   it('are counted, and forgotten after two hours', async () => {
@@ -167,7 +259,7 @@ describe('conversations', () => {
       await desk.turn({ messages: LONGER }, SWAP);
       await desk.pass(1_000_000);
       expect(desk.sent).to.have.length(3);
-      expect(desk.calls.concerns(S1)).to.equal(false);
+      expect(desk.calls.holds(S1)).to.equal(false);
     });
 
     it('again with the next turn when this request was refused', async () => {
@@ -176,8 +268,33 @@ describe('conversations', () => {
       await settle();
       await desk.pass(100_000);
       expect(desk.sent).to.have.length(1);
+      await desk.turn({ messages: HISTORY }, CHECKPOINT);
+      expect(desk.sent, 'the same request').to.have.length(1);
+      expect(desk.calls.holds(S1)).to.equal(false);
       await desk.turn({ messages: LONGER }, CHECKPOINT);
       expect(desk.sent).to.have.length(2);
+    });
+
+    it('again once a history that was given up is left, with three tries', async () => {
+      for (const [status, type] of [
+        [400, 'prompt is too long'],
+        [529, 'overloaded_error'],
+      ] as const) {
+        const world = new Desk();
+        await world.turn({ messages: LONGER }, CHECKPOINT);
+        for (const pause of status === 400 ? [0] : [2_000, 4_000, 0]) {
+          world.pending.fail(status, type);
+          await settle();
+          await world.pass(pause);
+        }
+        const { length } = world.sent;
+        await world.turn({ messages: LONGEST }, SWAP);
+        expect(world.sent, 'given up').to.have.length(length);
+        await world.turn({ messages: [...HISTORY, assistant('two'), user('something else')] }, CHECKPOINT);
+        expect(world.sent, 'rewound').to.have.length(length + 1);
+        expect(world.events('checkpoint.started').at(-1)?.fields).to.include({ attempt: 1 });
+        world.stop();
+      }
     });
 
     it('never again in this history when it no longer fits', async () => {
@@ -301,6 +418,7 @@ describe('conversations', () => {
       const first = servedText(await desk.compact({ messages: LONGER }));
       const second = [continued(first), assistant('two'), user('next')];
       await desk.turn({ messages: second, compacted: true }, LOW);
+      await desk.turn({ messages: second }, LOW);
       await desk.turn({ messages: [...second, assistant('a'), user('b')] }, CHECKPOINT);
       expect(desk.sent).to.have.length(2);
       desk.pending.succeed('SECOND');

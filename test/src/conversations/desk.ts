@@ -4,10 +4,11 @@
  */
 import { createActor, fromCallback, fromPromise, SimulatedClock } from 'xstate';
 import { conversationMachine, type ConversationActor } from '../../../machines/conversation.ts';
-import { serviceMachine } from '../../../machines/service.ts';
+import { serviceMachine, type ServiceName } from '../../../machines/service.ts';
 import { conversationChild, supervisorMachine } from '../../../machines/supervisor.ts';
 import { milliseconds, timestamp, tokens, type ConversationId, type Timestamp } from '../../../machines/units.ts';
 import { parseConfig, type Config, type Environment } from '../../../src/config.ts';
+import { CheckpointGate } from '../../../src/checkpoint/gate.ts';
 import { CheckpointCalls } from '../../../src/conversations/checkpoint-calls.ts';
 import { CheckpointIndex } from '../../../src/conversations/checkpoint-index.ts';
 import { Compactions, type CompactionOutcome } from '../../../src/conversations/compactions.ts';
@@ -184,7 +185,7 @@ const supervisor = supervisorMachine.provide({
     conversation,
     service: serviceMachine.provide({
       actors: {
-        start: fromPromise(() => Promise.resolve({ port: null })),
+        start: fromPromise<{ port: number | null }, { name: ServiceName }>(() => Promise.resolve({ port: null })),
         watch: fromCallback(() => undefined),
         close: fromPromise(() => Promise.resolve(undefined)),
       },
@@ -206,6 +207,7 @@ function supervised(clock: SimulatedClock): Keeper {
       return get(input.id);
     },
     get,
+    close: (id) => actor.send({ type: 'conversation.closed', id }),
     stop: () => actor.stop(),
   };
 }
@@ -220,6 +222,9 @@ function unsupervised(clock: SimulatedClock): Keeper {
       return actor.start();
     },
     get: (id) => actors.get(id),
+    close: (id) => {
+      actors.get(id)?.stop();
+    },
     stop() {
       for (const actor of actors.values()) actor.stop();
     },
@@ -238,6 +243,7 @@ export class Desk {
   readonly observed: Observation[] = [];
   readonly index = new CheckpointIndex(observedKeeper(NOT_DURABLE, (told) => this.observe(told)));
   readonly directory = new ConversationDirectory();
+  readonly gate: CheckpointGate;
   readonly calls: CheckpointCalls;
   readonly conversations: Conversations;
   readonly compactions: Compactions;
@@ -262,15 +268,15 @@ export class Desk {
       },
       close: () => Promise.resolve(),
     };
-    const { observe } = this;
-    this.calls = new CheckpointCalls({ upstream, index: this.index, log, now, steady: now, observe });
+    this.gate = new CheckpointGate({ limit: settings.maxCheckpoints, log, now, clock: this.clock });
+    const { gate, observe } = this;
+    this.calls = new CheckpointCalls({ upstream, gate, index: this.index, log, now, steady: now, observe });
     this.#keeper = keeper === 'supervised' ? supervised(this.clock) : unsupervised(this.clock);
     const { index, calls, directory } = this;
     const shared = { config: settings, actors: this.#keeper, directory, index, calls, log, now, steady: now, observe };
     this.conversations = new Conversations({ ...shared, learnedWindows: new Map(), durable: NOT_DURABLE });
     const { conversations } = this;
-    const { passthrough, compactionWait: wait } = settings;
-    this.compactions = new Compactions({ conversations, calls, passthrough, wait, log, now, observe });
+    this.compactions = new Compactions({ config: settings, conversations, calls, log, now, observe });
   }
 
   readonly observe = (observation: Observation): void => void this.observed.push(observation);
