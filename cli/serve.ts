@@ -42,6 +42,12 @@ export async function serve(env: Environment): Promise<void> {
       log.error('process.uncaught', { message: error.message, stack: error.stack }),
     );
     const proxy = await startProxy({ config, log });
+    if (proxy.exposed !== null) process.stderr.write(`claude-db-proxy: ${proxy.exposed}\n`);
+    // Before anybody is told that it runs, and ends it at once.
+    const signalled = new Promise<NodeJS.Signals>((resolve) => {
+      process.once('SIGINT', resolve);
+      process.once('SIGTERM', resolve);
+    });
     log.info('proxy.started', {
       version: VERSION,
       node: process.version,
@@ -53,10 +59,7 @@ export async function serve(env: Environment): Promise<void> {
       dashboard: `https://localhost:${proxy.ports.dashboard}`,
       ca: proxy.caPath,
     });
-    const signal = await new Promise<NodeJS.Signals>((resolve) => {
-      process.once('SIGINT', resolve);
-      process.once('SIGTERM', resolve);
-    });
+    const signal = await signalled;
     log.info('proxy.stopping', { signal });
     for (const again of ['SIGINT', 'SIGTERM'] as const) process.once(again, () => process.exit(1));
     await proxy.stop();

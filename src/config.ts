@@ -41,8 +41,14 @@ export interface Config {
   readonly modelWindows: Readonly<Record<string, Tokens>>;
   /** A conversation that was idle for this long is forgotten. */
   readonly conversationTtl: Milliseconds;
+  /** Open connections of clients from which on new ones get what costs least. */
+  readonly maxConnections: number;
+  /** Bytes of requests that may be kept to be read and for checkpoint calls. */
+  readonly maxBufferedBytes: number;
   /** How long a compaction waits for a checkpoint call that is still running. */
   readonly compactionWait: Milliseconds;
+  /** Where what the actors do is sent in the protocol of `@statelyai/inspect`; null for nowhere. */
+  readonly inspectUrl: URL | null;
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -96,10 +102,6 @@ function share(value: string): number | undefined {
   return number !== undefined && number > 0 && number < 1 ? number : undefined;
 }
 
-function count(value: string): number | undefined {
-  return /^\d{1,4}$/.test(value) && Number(value) >= 1 && Number(value) <= 1_000 ? Number(value) : undefined;
-}
-
 function port(value: string): number | undefined {
   return /^\d{1,5}$/.test(value) && Number(value) <= 65_535 ? Number(value) : undefined;
 }
@@ -110,6 +112,24 @@ function hostList(value: string): readonly string[] | undefined {
   const isHost = (host: string): boolean =>
     /^[\w-]+(\.[\w-]+)*$/.test(host) || isIPv6(host.replace(/^\[(.*)\]$/, '$1'));
   return hosts.every(isHost) ? hosts : undefined;
+}
+
+/** A whole number from 1 to `most`. */
+const count =
+  (most: number) =>
+  (value: string): number | undefined => {
+    const number = /^\d{1,9}$/.test(value) ? Number(value) : 0;
+    return number > 0 && number <= most ? number : undefined;
+  };
+
+const SIZES: Readonly<Record<string, number>> = { '': 1, k: 1_024, m: 1_024 ** 2, g: 1_024 ** 3 };
+
+/** Bytes; 0 keeps nothing. */
+function size(value: string): number | undefined {
+  const [, number = '', unit = ''] = /^(\d{1,15})\s*([kmg]?)(?:i?b)?$/i.exec(value) ?? [];
+  const factor = lookUp(SIZES, unit.toLowerCase());
+  const bytes = number === '' || factor === undefined ? undefined : Number(number) * factor;
+  return bytes !== undefined && Number.isSafeInteger(bytes) ? bytes : undefined;
 }
 
 function duration(value: string): Milliseconds | undefined {
@@ -126,6 +146,11 @@ function upstreamUrl(value: string): URL | undefined {
   const url = new URL(value);
   const plain = url.username === '' && url.password === '' && url.search === '' && url.hash === '';
   return plain && (url.protocol === 'https:' || url.protocol === 'http:') ? url : undefined;
+}
+
+function webSocketUrl(value: string): URL | undefined {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  return url?.protocol === 'ws:' || url?.protocol === 'wss:' ? url : undefined;
 }
 
 const windowsSchema = z.record(z.string().min(1), z.number().int().positive());
@@ -171,8 +196,8 @@ export function parseConfig(env: Environment): Config {
   }
   return Object.freeze<Config>({
     thresholds: Object.freeze({ checkpoint, swap }),
-    checkpointTries: setting(env, 'DBPROXY_CHECKPOINT_TRIES', 3, wholeNumber, count),
-    maxCheckpoints: setting(env, 'DBPROXY_MAX_CHECKPOINTS', 4, wholeNumber, count),
+    checkpointTries: setting(env, 'DBPROXY_CHECKPOINT_TRIES', 3, wholeNumber, count(1_000)),
+    maxCheckpoints: setting(env, 'DBPROXY_MAX_CHECKPOINTS', 4, wholeNumber, count(1_000)),
     checkpointRefresh: setting(env, 'DBPROXY_CHECKPOINT_REFRESH', 0.1, fraction, share),
     logLevel: setting<LogLevel>(env, 'DBPROXY_LOG_LEVEL', 'INFO', 'DEBUG, INFO, WARNING or ERROR', (value) =>
       lookUp(LEVELS, value.toUpperCase()),
@@ -214,12 +239,21 @@ export function parseConfig(env: Environment): Config {
         modelWindows,
       ),
     ),
+    inspectUrl: setting<URL | null>(env, 'DBPROXY_INSPECT', null, 'a ws or wss URL', webSocketUrl),
     conversationTtl: setting(
       env,
       'DBPROXY_CONVERSATION_TTL',
       milliseconds(7_200_000),
       'a time such as 7200 (seconds), 90m or 2h, 24 days at most',
       duration,
+    ),
+    maxConnections: setting(env, 'DBPROXY_MAX_CONNECTIONS', 10_000, 'a number of connections', count(999_999_999)),
+    maxBufferedBytes: setting(
+      env,
+      'DBPROXY_MAX_BUFFERED_BYTES',
+      256 * 1_024 ** 2,
+      'a number of bytes, such as 268435456 or 256M',
+      size,
     ),
     compactionWait: setting(
       env,

@@ -8,6 +8,7 @@ import { checkpointId, type ConversationId, type Timestamp, type Tokens } from '
 import { performCheckpointCall } from '../checkpoint/call.ts';
 import type { CallEnd, CheckpointGate } from '../checkpoint/gate.ts';
 import { checkpointBody } from '../checkpoint/request.ts';
+import type { ByteBudget, Reservation } from '../byte-budget.ts';
 import { CheckpointError, type CheckpointFailure } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Upstream } from '../upstream/upstream.ts';
@@ -43,6 +44,8 @@ export interface CheckpointCallsOptions {
   readonly upstream: Upstream;
   readonly gate: CheckpointGate;
   readonly index: CheckpointIndex;
+  /** Room for the requests that are held; any amount where it is not given. */
+  readonly budget?: ByteBudget;
   readonly log: Log;
   readonly now: () => Timestamp;
   /** A clock that nobody sets, see `src/clock.ts`. */
@@ -61,6 +64,8 @@ const failureOf = (error: unknown): CheckpointFailure =>
 
 export class CheckpointCalls {
   readonly #sources = new Map<ConversationId, CallSource>();
+  /** Room that the sources take up. */
+  readonly #rooms = new Map<ConversationId, Reservation>();
   readonly #running = new Map<ConversationId, RunningCall>();
   /** What the last call of a conversation was about, where it failed. */
   readonly #failed = new Map<ConversationId, Subject>();
@@ -75,14 +80,24 @@ export class CheckpointCalls {
     return this.#running.size;
   }
 
-  /** Keeps a request for the call that its conversation may want now. */
+  /** Keeps a request for the call that its conversation may want now. Where there is no room, that call will fail. */
   hold(conversation: ConversationId, source: CallSource): void {
+    this.release(conversation);
+    const { budget, log } = this.#options;
+    const room = budget?.reserve();
+    if (room?.grow(source.body.length) === false) {
+      log.info('checkpoint.unheld', { conversation, bytes: source.body.length, reason: 'DBPROXY_MAX_BUFFERED_BYTES' });
+      return;
+    }
+    if (room !== undefined) this.#rooms.set(conversation, room);
     this.#sources.set(conversation, source);
   }
 
   /** Lets go of the request kept for a conversation. */
   release(conversation: ConversationId): void {
     this.#sources.delete(conversation);
+    this.#rooms.get(conversation)?.release();
+    this.#rooms.delete(conversation);
   }
 
   /** Lets go of the request kept for a conversation, and of what its last call failed for. */

@@ -12,6 +12,7 @@ import type { AnyActorRef } from 'xstate';
 import type { CheckpointId, ConversationId } from '../../machines/units.ts';
 import type { Hello, Phase, Thresholds, Totals } from '../../web/contract.ts';
 import type { Access } from '../access/access.ts';
+import type { BreakerStatus } from '../checkpoint/gate.ts';
 import type { Checkpoint } from '../conversations/checkpoint-index.ts';
 import type { Observation } from '../conversations/observation.ts';
 import type { Log } from '../log.ts';
@@ -34,6 +35,7 @@ export interface Sources {
   readonly checkpoint: (id: CheckpointId) => Checkpoint | null;
   readonly checkpointsHeld: () => number;
   readonly callsRunning: () => number;
+  readonly breaker: () => BreakerStatus;
   readonly reset: (conversation: ConversationId) => boolean;
   readonly setup: () => Hello['setup'];
 }
@@ -165,10 +167,12 @@ export class Dashboard {
   #totals(): Totals {
     const { sources } = this.#options;
     const counted = this.statistics.totals();
+    const { resumesAt, state } = sources.breaker();
+    const now = { running: sources.callsRunning(), held: sources.checkpointsHeld() };
     return {
       ...counted,
       conversations: this.#phases(),
-      checkpoints: { ...counted.checkpoints, running: sources.callsRunning(), held: sources.checkpointsHeld() },
+      checkpoints: { ...counted.checkpoints, ...now, ...(state === 'closed' ? {} : { paused: { until: resumesAt } }) },
     };
   }
 }

@@ -109,6 +109,8 @@ export const SCHEMAS = {
     checkpoint_breaker: z.enum(['closed', 'open', 'half_open']),
     checkpoints_resume_at: z.iso.datetime().nullable(),
     store: z.enum(['open', 'closed']),
+    connections: count,
+    buffered_bytes: count,
   }) satisfies z.ZodType<Health>,
   Conversation: conversation,
   Conversations: z.strictObject({ conversations: z.array(conversation) }) satisfies z.ZodType<ConversationsAnswer>,

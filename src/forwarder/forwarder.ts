@@ -13,6 +13,7 @@ import { answerFor } from '../answers.ts';
 import type { Certificates } from '../certificates/certificates.ts';
 import type { RequestHead } from '../http1/head.ts';
 import { listening } from '../listening.ts';
+import type { OpenConnections } from '../open-connections.ts';
 import { headerValue } from '../wire/headers.ts';
 import { ClientConnection, type Exchange } from './client-connection.ts';
 import { handleMessages, type MessagesOptions } from './messages.ts';
@@ -25,6 +26,8 @@ export interface ForwarderOptions extends MessagesOptions {
   readonly isOwnHost: (host: string | undefined) => boolean;
   /** Serves what is ours. */
   readonly local: RequestListener;
+  /** Counts the clients' connections. Where there are too many, a new one ends with its first answer. */
+  readonly open: OpenConnections;
   /** Time for requests under way to end when the forwarder closes, in milliseconds. */
   readonly drainMs: number;
 }
@@ -104,6 +107,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     socket.setNoDelay(true);
     const connection = new ClientConnection(socket, { onExchange, takeOver, headMs: HEAD_MS, idleMs: IDLE_MS });
     connections.add(connection);
+    if (options.open.crowded) connection.lastRequest = true;
     sockets.add(socket);
     socket.once('close', () => {
       connections.delete(connection);
@@ -113,6 +117,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   });
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);
+    options.open.track(socket);
     socket.once('close', () => sockets.delete(socket));
   });
   server.on('tlsClientError', (error, socket) => {

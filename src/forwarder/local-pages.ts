@@ -23,6 +23,10 @@ export interface Health {
   readonly checkpoints_resume_at: string | null;
   /** `closed`: state is kept in memory only until the file can be opened again. */
   readonly store: 'open' | 'closed';
+  /** Open connections of clients, on both ports. */
+  readonly connections: number;
+  /** Bytes of requests that are kept to be read, and for checkpoint calls. */
+  readonly buffered_bytes: number;
 }
 
 export interface LocalPagesOptions {

@@ -49,6 +49,8 @@ export interface RelayObserver {
   readonly end?: () => void;
   /** There will be no answer, or no more of it: the upstream could not be reached, or broke off. */
   readonly failed?: () => void;
+  /** The exchange is over, once, in whatever way; `whole` when `end` was told before. */
+  readonly over?: (whole: boolean) => void;
 }
 
 export interface RelayOptions {
@@ -305,6 +307,7 @@ class Relay {
     else lease?.socket.destroy();
     this.#exchange.finish();
     this.#observe(() => this.#observer.end?.());
+    this.#observe(() => this.#observer.over?.(true));
   }
 
   #upgrade(head: ResponseHead, rest: Buffer): void {
@@ -320,6 +323,7 @@ class Relay {
     for (const socket of [lease.socket, this.#exchange.socket]) socket.allowHalfOpen = true;
     if (rest.length > 0) this.#exchange.socket.write(rest);
     join(this.#exchange.socket, lease.socket, ahead);
+    this.#observe(() => this.#observer.over?.(false));
   }
 
   #fail(error: unknown): void {
@@ -340,6 +344,7 @@ class Relay {
     this.#unlisten();
     this.#stopWatching?.();
     this.#lease?.socket.destroy();
+    this.#observe(() => this.#observer.over?.(false));
   }
 
   #unlisten(): void {

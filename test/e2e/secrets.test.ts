@@ -29,6 +29,8 @@ describe('credentials and words', () => {
   let rig: Rig;
   const answers: string[] = [];
   const snapshots: string[] = [];
+  /** Events and snapshots that XState's inspection tells. */
+  const inspected: string[] = [];
 
   const headers = [
     ...['authorization', `Bearer ${CREDENTIALS[1] ?? ''}`, 'x-api-key', CREDENTIALS[0] ?? ''],
@@ -53,6 +55,11 @@ describe('credentials and words', () => {
   /** A day in the life of a proxy: turns, checkpoints, failures, compactions, clients that leave. */
   before(async () => {
     rig = await quickRig();
+    rig.proxy.supervisor.system.inspect((event) => {
+      const told = 'event' in event ? event.event : null;
+      const snapshot = 'snapshot' in event ? event.snapshot : null;
+      inspected.push(JSON.stringify({ type: event.type, told, snapshot }));
+    });
     rig.api.respondWith(({ isSummary }) =>
       isSummary
         ? { blocks: [{ type: 'text', text: '<summary>canary-summary</summary>' }] }
@@ -112,6 +119,13 @@ describe('credentials and words', () => {
     expect(snapshots.some((snapshot) => snapshot.includes('"well"'))).to.equal(true);
     for (const secret of [...CREDENTIALS, ...WORDS]) {
       expect(snapshots.filter((snapshot) => snapshot.includes(secret))).to.deep.equal([]);
+    }
+  });
+
+  it('neither is in what inspection tells', () => {
+    expect(inspected.some((event) => event.includes('turn.completed'))).to.equal(true);
+    for (const secret of [...CREDENTIALS, ...WORDS]) {
+      expect(inspected.filter((event) => event.includes(secret)).map((event) => event.slice(0, 300))).to.deep.equal([]);
     }
   });
 

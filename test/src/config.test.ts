@@ -24,7 +24,9 @@ const VARIABLES = [
   ...['DBPROXY_CHECKPOINT_THRESHOLD', 'DBPROXY_SWAP_THRESHOLD', 'DBPROXY_LOG_LEVEL', 'DBPROXY_PASSTHROUGH'],
   ...['DBPROXY_PROXY_PORT', 'DBPROXY_DASHBOARD_PORT', 'DBPROXY_HOST', 'DBPROXY_DATA_DIR', 'DBPROXY_UPSTREAM_URL'],
   ...['DBPROXY_MODEL_WINDOWS', 'DBPROXY_CONVERSATION_TTL', 'DBPROXY_COMPACTION_WAIT', 'DBPROXY_CHECKPOINT_REFRESH'],
-  ...['DBPROXY_CHECKPOINT_TRIES', 'DBPROXY_MAX_CHECKPOINTS', 'DBPROXY_ALLOWED_HOSTS'],
+  ...['DBPROXY_CHECKPOINT_TRIES', 'DBPROXY_MAX_CHECKPOINTS'],
+  ...['DBPROXY_ALLOWED_HOSTS', 'DBPROXY_MAX_CONNECTIONS', 'DBPROXY_MAX_BUFFERED_BYTES'],
+  'DBPROXY_INSPECT',
 ];
 
 describe('the configuration', () => {
@@ -47,6 +49,9 @@ describe('the configuration', () => {
       modelWindows: {},
       conversationTtl: 7_200_000,
       compactionWait: 20_000,
+      inspectUrl: null,
+      maxConnections: 10_000,
+      maxBufferedBytes: 268_435_456,
     });
   });
 
@@ -63,6 +68,11 @@ describe('the configuration', () => {
 
   it('does without HOME', () => {
     expect(parseConfig({}).dataDir).to.equal(join(homedir(), '.local/share/claude-db-proxy'));
+  });
+
+  it('forwards inspection to a web socket and nowhere else', () => {
+    expect(parsed({ DBPROXY_INSPECT: 'ws://localhost:9000/x' }).inspectUrl?.href).to.equal('ws://localhost:9000/x');
+    expect(refusal({ DBPROXY_INSPECT: 'http://localhost' }).message).to.include('a ws or wss URL');
   });
 
   it('looks at nothing else', () => {
@@ -112,6 +122,11 @@ describe('the configuration', () => {
     ['DBPROXY_CONVERSATION_TTL', '2 h', 'conversationTtl', 7_200_000],
     ['DBPROXY_CONVERSATION_TTL', '1.5H', 'conversationTtl', 5_400_000],
     ['DBPROXY_CONVERSATION_TTL', '24d', 'conversationTtl', 2_073_600_000],
+    ['DBPROXY_MAX_CONNECTIONS', '1', 'maxConnections', 1],
+    ['DBPROXY_MAX_BUFFERED_BYTES', '0', 'maxBufferedBytes', 0],
+    ['DBPROXY_MAX_BUFFERED_BYTES', '1000', 'maxBufferedBytes', 1_000],
+    ['DBPROXY_MAX_BUFFERED_BYTES', '64k', 'maxBufferedBytes', 65_536],
+    ['DBPROXY_MAX_BUFFERED_BYTES', '1 GiB', 'maxBufferedBytes', 1_073_741_824],
     ['DBPROXY_COMPACTION_WAIT', '500ms', 'compactionWait', 500],
     ['DBPROXY_COMPACTION_WAIT', '.5', 'compactionWait', 500],
     ['DBPROXY_COMPACTION_WAIT', '30s', 'compactionWait', 30_000],
@@ -147,6 +162,8 @@ describe('the configuration', () => {
     ['DBPROXY_PROXY_PORT', ['abc', '65536', '-1', '80.5', '8080x', '100000', '0x50'], /0 to 65535/],
     ['DBPROXY_DASHBOARD_PORT', ['abc', '99999'], /0 to 65535/],
     ['DBPROXY_ALLOWED_HOSTS', ['*', '*.x', 'a,', 'a b', 'a:80', 'https://a', '[::1]:80', 'a/b'], /separated by commas/],
+    ['DBPROXY_MAX_CONNECTIONS', ['0', '-1', '1.5', 'many', '1e4', '9999999999'], /number of connections/],
+    ['DBPROXY_MAX_BUFFERED_BYTES', ['-1', '1.5M', 'M', '1T', '999999999999999G'], /number of bytes/],
     ['DBPROXY_HOST', ['a b', 'http://x', 'x/y', '[::1]'], /address or host name/],
     [
       'DBPROXY_UPSTREAM_URL',

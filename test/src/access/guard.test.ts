@@ -34,6 +34,8 @@ describe('our own pages', () => {
         checkpoint_breaker: 'closed',
         checkpoints_resume_at: null,
         store: 'open',
+        connections: 0,
+        buffered_bytes: 0,
       }),
       access,
       log: recordingLog(lines),
