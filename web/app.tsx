@@ -26,17 +26,17 @@ export function App(): JSX.Element {
   useNewPage(here.page, main);
   return (
     <div class="frame" data-stale={link.value.state === 'gone' && here.page !== 'inspector' ? '' : undefined}>
-      <a
-        class="skip"
-        href={address(here)}
-        onClick={(event) => {
-          event.preventDefault();
-          main.current?.focus();
-        }}
-      >
-        Skip to content
-      </a>
       <header class="top">
+        <a
+          class="skip"
+          href={address(here)}
+          onClick={(event) => {
+            event.preventDefault();
+            main.current?.focus();
+          }}
+        >
+          Skip to content
+        </a>
         <a class="brand" href="#/" aria-label="claude-db-proxy, all conversations">
           <Logo />
           <span>claude-db-proxy</span>

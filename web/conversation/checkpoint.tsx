@@ -23,9 +23,7 @@ export function CheckpointCard({ view, checkpoint, loading }: CheckpointProps): 
         <h2>Checkpoint</h2>
         {checkpoint !== null && (
           <span class="end">
-            <CopyButton text={checkpoint.summary} what="the summary">
-              Copy summary
-            </CopyButton>
+            <CopyButton text={checkpoint.summary} what="the summary" />
           </span>
         )}
       </header>

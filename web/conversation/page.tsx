@@ -103,7 +103,7 @@ function Head({ view }: { readonly view: ConversationView }): JSX.Element {
         </span>
         {name.folder !== null && <span class="mono folder">{name.folder}</span>}
         <span class="id">
-          <code>{view.id}</code> <CopyButton text={view.id} what="the conversation’s id" children="" />
+          <code>{view.id}</code> <CopyButton text={view.id} what="the conversation’s id" bare />
         </span>
       </p>
     </header>

@@ -150,7 +150,7 @@ function detailOf(actor: ActorView, last: InspectionRecord | null): InspectionRe
 
 function RecordDetail({ record }: { readonly record: InspectionRecord | null }): JSX.Element {
   if (record?.kind !== 'event') {
-    return <p class="record-detail muted">It has not taken an event since the history begins.</p>;
+    return <p class="record-detail muted">No event has changed it since the history began.</p>;
   }
   const sender = record.sender === null ? 'outside' : (actors.value.get(record.sender)?.id ?? record.sender);
   return (

@@ -1,6 +1,6 @@
 /** Copies a text, and says so. */
 import { useSignal } from '@preact/signals';
-import type { ComponentChildren, JSX } from 'preact';
+import type { JSX } from 'preact';
 import { Icon } from './icons.tsx';
 
 const SHOWN_MS = 1_600;
@@ -9,10 +9,11 @@ interface CopyProps {
   readonly text: string;
   /** What is copied, for those who do not see what the button stands beside. */
   readonly what: string;
-  readonly children?: ComponentChildren;
+  /** True where there is room for the sign only. */
+  readonly bare?: boolean;
 }
 
-export function CopyButton({ text, what, children = 'Copy' }: CopyProps): JSX.Element {
+export function CopyButton({ text, what, bare = false }: CopyProps): JSX.Element {
   const outcome = useSignal<'copied' | 'failed' | null>(null);
   const copy = async (): Promise<void> => {
     outcome.value = (await toClipboard(text)) ? 'copied' : 'failed';
@@ -20,9 +21,12 @@ export function CopyButton({ text, what, children = 'Copy' }: CopyProps): JSX.El
   };
   const { value } = outcome;
   return (
-    <button type="button" class="button copy" aria-label={`Copy ${what}`} onClick={() => void copy()}>
+    <button type="button" class={bare ? 'button copy bare' : 'button copy'} onClick={() => void copy()}>
       <Icon name={value === 'copied' ? 'check' : 'copy'} />
-      {value === null ? children : value === 'copied' ? 'Copied' : 'Not copied'}
+      <span class={bare ? 'visually-hidden' : undefined}>
+        {value === 'copied' ? 'Copied' : value === 'failed' ? 'Not copied' : 'Copy'}
+      </span>
+      <span class="visually-hidden"> {what}</span>
       <span class="visually-hidden" role="status">
         {value === 'copied' ? `${what} copied` : ''}
       </span>

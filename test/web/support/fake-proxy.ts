@@ -8,7 +8,10 @@ import type { AddressInfo } from 'node:net';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Server } from 'socket.io';
+import { conversationMachine } from '../../../machines/conversation.ts';
+import { supervisorMachine } from '../../../machines/supervisor.ts';
 import { SECURITY_HEADERS } from '../../../src/access/guard.ts';
+import { readGraph } from '../../../src/dashboard/inspector/graph.ts';
 import type {
   ActorView,
   ClientToServerEvents,
@@ -18,9 +21,7 @@ import type {
   ServerToClientEvents,
   Totals,
 } from '../../../web/contract.ts';
-import { drawMachine } from './graph.ts';
-import { conversationChart, Story } from './story.ts';
-import { supervisorMachine } from '../../../machines/supervisor.ts';
+import { Story } from './story.ts';
 
 const WEB = fileURLToPath(new URL('../../../dist/web/', import.meta.url));
 const TYPES: Readonly<Record<string, string>> = {
@@ -181,7 +182,10 @@ export async function startFakeProxy(options: FakeOptions): Promise<FakeProxy> {
       answer({
         ok: true,
         value: {
-          machines: { conversation: conversationChart.graph, supervisor: drawMachine(supervisorMachine).graph },
+          machines: {
+            conversation: readGraph(conversationMachine).graph,
+            supervisor: readGraph(supervisorMachine).graph,
+          },
           actors: [supervisor, ...stories.map((story) => story.actorView())],
           records: records.slice(-2_000),
         },

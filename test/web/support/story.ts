@@ -1,5 +1,6 @@
 /** A conversation that never took place: the real statechart, fed with a plausible life. For the fake proxy. */
 import { createActor, fromPromise, type AnyTransitionDefinition, type InspectionEvent } from 'xstate';
+import { readGraph, type ReadGraph } from '../../../src/dashboard/inspector/graph.ts';
 import { conversationMachine, type ConversationActor } from '../../../machines/conversation.ts';
 import type { CheckpointRef, ConversationEvent } from '../../../machines/conversation-events.ts';
 import { phaseOf } from '../../../machines/phases.ts';
@@ -13,9 +14,6 @@ import type {
   MessageView,
   SwapView,
 } from '../../../web/contract.ts';
-import { drawMachine } from './graph.ts';
-
-export const conversationChart = drawMachine(conversationMachine);
 
 const FOLDERS = [
   'order-import',
@@ -80,6 +78,7 @@ export class Story {
   readonly actor: ConversationActor;
   readonly #options: StoryOptions;
   readonly #created: number;
+  readonly #chart: ReadGraph;
   readonly #window = 180_000;
   readonly #messages: MessageView[] = [];
   #samples: ConversationDetail['samples'] = [];
@@ -117,6 +116,7 @@ export class Story {
         }),
       },
     });
+    this.#chart = readGraph(machine);
     this.actor = createActor(machine, {
       input: {
         id: conversationId(this.id),
@@ -280,7 +280,7 @@ export class Story {
       ),
       before: this.#before,
       after: this.#states(),
-      edges: taken.flatMap((transition) => conversationChart.edgesOf.get(transition) ?? []),
+      edges: taken.flatMap((transition) => [...this.#chart.edgesOf(transition)]),
       context: {
         used: context.used,
         effectiveWindow: context.effectiveWindow,
