@@ -68,6 +68,7 @@ export interface Proxy {
   readonly exposed: string | null;
   readonly supervisor: SupervisorActor;
   readonly conversations: Conversations;
+  readonly dashboard: Dashboard;
   /** Compactions and checkpoints of the last 90 days. */
   readonly history: CompactionHistory;
   /** Stops accepting, drains, ends every conversation. Resolves when nothing is left. */
@@ -333,6 +334,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     exposed,
     supervisor,
     conversations,
+    dashboard,
     history,
     async stop() {
       dashboard.close();

@@ -111,6 +111,11 @@ export class LivePages {
     return this.#pages.size;
   }
 
+  /** True while there is something that the pages will be told. */
+  get isPlanned(): boolean {
+    return this.#timer !== null;
+  }
+
   /** Takes up pages on the server of our own pages; who may come in, `access` decides. */
   attach(pages: HttpServer, access: Access): void {
     const server: PageServer = new Server(pages, {
