@@ -15,6 +15,7 @@ import type { Upstream } from '../upstream/upstream.ts';
 import type { RawHeaders } from '../wire/headers.ts';
 import { coveredBlocks, type Lineage, type Prefix } from '../wire/lineage.ts';
 import { refOf, type CheckpointIndex } from './checkpoint-index.ts';
+import { unobserved, type Observe } from './observation.ts';
 
 /** A completed turn's request, as a checkpoint call is made from it. */
 export interface CallSource {
@@ -49,6 +50,7 @@ export interface CheckpointCallsOptions {
   readonly now: () => Timestamp;
   /** A clock that nobody sets, see `src/clock.ts`. */
   readonly steady: () => Timestamp;
+  readonly observe?: Observe;
 }
 
 /** True when a history begins with what a call is about; after a switch of the model as in `CheckpointIndex.find`. */
@@ -165,7 +167,7 @@ export class CheckpointCalls {
   }
 
   async #perform(input: CheckpointCallInput, source: CallSource, signal: AbortSignal): Promise<CheckpointRef> {
-    const { index, log, now, steady, upstream } = this.#options;
+    const { index, log, now, observe = unobserved, steady, upstream } = this.#options;
     const { conversation, attempt, replaces } = input;
     const { messages } = source.prefix;
     log.info('checkpoint.started', { conversation, attempt, model: source.model, messages, replaces });
@@ -180,6 +182,7 @@ export class CheckpointCalls {
       const anchorTokens = source.used;
       const checkpoint = { id, conversation, prefix, anchorTokens, summary, model, usage, duration, createdAt };
       index.add(checkpoint, steady());
+      observe({ type: 'checkpoint.completed', checkpoint });
       this.#failed.delete(conversation);
       log.info('checkpoint.completed', {
         conversation,
@@ -199,6 +202,7 @@ export class CheckpointCalls {
         const failure = failureOf(error);
         const message = error instanceof Error ? error.message : String(error);
         log.warn('checkpoint.failed', { conversation, attempt, failure, message });
+        observe({ type: 'checkpoint.failed', conversation, failure });
       }
       throw error;
     }
