@@ -4,7 +4,7 @@ import { clockTime, plural } from './format.ts';
 import { Until } from './parts/ago.tsx';
 import { link, restarted } from './state/link.ts';
 import { address, route } from './state/route.ts';
-import { failing, hello } from './state/store.ts';
+import { failing, hello, totals } from './state/store.ts';
 
 /** How long a restart is mentioned. */
 const RESTART_SHOWN_MS = 60_000;
@@ -14,6 +14,7 @@ export function Banners(): JSX.Element {
     <section class="banners" aria-label="Notices">
       <GoneBanner />
       <PassthroughBanner />
+      <PausedBanner />
       <FailingBanner />
       {/* What ticks is not read out every second; that the connection was lost, or is back, is. */}
       <p class="visually-hidden" role="status">
@@ -69,10 +70,32 @@ function PassthroughBanner(): JSX.Element | null {
   );
 }
 
+/** Many calls have failed: the proxy holds back with further ones. */
+function PausedBanner(): JSX.Element | null {
+  const paused = totals.value?.checkpoints.paused;
+  if (paused === undefined) return null;
+  return (
+    <p class="banner bad">
+      <strong>Checkpoints pause,</strong>
+      <span>
+        for many have failed.{' '}
+        {paused.until === null ? (
+          'One is tried now.'
+        ) : (
+          <>
+            One is tried again <Until at={paused.until} />.
+          </>
+        )}{' '}
+        Until then compactions go to the API, as without the proxy.
+      </span>
+    </p>
+  );
+}
+
 function FailingBanner(): JSX.Element | null {
   const { value: views } = failing;
   const [first] = views;
-  if (first?.call.failure == null) return null;
+  if (first?.call.failure == null || totals.value?.checkpoints.paused !== undefined) return null;
   const where =
     views.length === 1 ? (
       <a href={address({ page: 'conversations', id: first.id })}>{first.name.text}</a>

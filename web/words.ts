@@ -33,6 +33,7 @@ const REASONS: Readonly<Record<string, string>> = {
   stale: 'too much was said since the checkpoint',
   wait_timeout: 'the checkpoint took too long',
   checkpoint_failed: 'the checkpoint had failed',
+  loop: 'it had just been compacted',
   unreadable: 'it could not be read',
 };
 

@@ -111,13 +111,13 @@ function Head({ view }: { readonly view: ConversationView }): JSX.Element {
 }
 
 function Reset({ view }: { readonly view: ConversationView }): JSX.Element {
-  const state = useSignal<'closed' | 'asking' | 'busy'>('closed');
+  const state = useSignal<'closed' | 'asking' | 'busy' | 'done'>('closed');
   const failure = useSignal<string | null>(null);
   const reset = async (): Promise<void> => {
     state.value = 'busy';
     const outcome = await resetConversation(view.id);
     failure.value = outcome.ok ? null : outcome.error.message;
-    state.value = outcome.ok ? 'closed' : 'asking';
+    state.value = outcome.ok ? 'done' : 'asking';
   };
   const { covered } = view;
   return (
@@ -138,6 +138,7 @@ function Reset({ view }: { readonly view: ConversationView }): JSX.Element {
           title={`Reset “${view.name.text}”?`}
           action={state.value === 'busy' ? 'Resetting …' : 'Reset'}
           busy={state.value === 'busy'}
+          finished={state.value === 'done'}
           onConfirm={() => void reset()}
           onClose={() => (state.value = 'closed')}
         >

@@ -1,6 +1,7 @@
 /** The actors: the supervisor and those below it, as they were where one looks. */
 import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
+import { useMemo } from 'preact/hooks';
 import type { ActorView } from '../contract.ts';
 import { plural } from '../format.ts';
 import { Rows } from '../parts/rows.tsx';
@@ -46,6 +47,8 @@ export function ActorTree({ selected }: { readonly selected: string | null }): J
     const about = `${actorName(actor)} ${actor.id} ${actor.session} ${actor.states.join(' ')}`.toLowerCase();
     return words.every((word) => about.includes(word));
   });
+  // Only when another one is selected: who scrolls through the list is not to be called back.
+  const shown = useMemo(() => (selected === null ? null : revealed(rows, selected)), [selected, rows.length > 0]);
   return (
     <section class="card actors" aria-label="Actors">
       <header>
@@ -73,7 +76,7 @@ export function ActorTree({ selected }: { readonly selected: string | null }): J
         label="Actors, each below its parent"
         count={rows.length}
         height={HEIGHT}
-        reveal={selected === null ? null : revealed(rows, selected)}
+        reveal={shown}
         row={(index) => {
           const row = rows[index];
           return row === undefined ? null : (

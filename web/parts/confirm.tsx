@@ -6,18 +6,23 @@ interface ConfirmProps {
   readonly title: string;
   readonly action: string;
   readonly busy: boolean;
+  /** It is done: the dialog closes, and the focus goes back to where it was. */
+  readonly finished: boolean;
   readonly children: ComponentChildren;
   readonly onConfirm: () => void;
   readonly onClose: () => void;
 }
 
-export function Confirm({ title, action, busy, children, onConfirm, onClose }: ConfirmProps): JSX.Element {
+export function Confirm({ title, action, busy, finished, children, onConfirm, onClose }: ConfirmProps): JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
   useEffect(() => {
     const { current } = dialog;
     if (current?.open === false) current.showModal();
   }, []);
+  useEffect(() => {
+    if (finished) dialog.current?.close();
+  }, [finished]);
   return (
     <dialog
       ref={dialog}

@@ -8,7 +8,7 @@ import type { ClientToServerEvents, ContractVersion, Hello, Outcome, ServerToCli
 import { setClock } from './clock.ts';
 import { takeInspector, takeInspectorView } from './inspection.ts';
 import { route } from './route.ts';
-import { detail, hello, takeConversations, takeDetail, takeHistory, takeLog, totals } from './store.ts';
+import { conversation, detail, hello, takeConversations, takeDetail, takeHistory, takeLog, totals } from './store.ts';
 
 /** What this page was built for. A proxy of another version may say another. */
 const CONTRACT: number = 1 satisfies ContractVersion;
@@ -51,9 +51,15 @@ export function connect(): void {
   socket.on('disconnect', () => (link.value = { state: 'gone', since: Date.now() }));
 
   let open: string | null = null;
+  let before = '';
   effect(() => {
     const wanted = route.value.page === 'conversations' ? route.value.id : null;
     const live = link.value.state === 'live';
+    // One that is not known yet, or no longer, is asked for when it appears.
+    const known = wanted !== null && conversation(wanted) !== undefined;
+    const now = `${wanted ?? ''} ${live} ${known}`;
+    if (now === before) return;
+    before = now;
     untracked(() => {
       if (wanted !== open) detail.value = null;
       if (wanted !== null && live) openDetail(wanted);

@@ -24,8 +24,20 @@ export function toggleTheme(): void {
   }
 }
 
-/** A colour token as the browser resolves it now, for canvases. */
+/** Colours that were asked for, in the theme that they were asked for in. */
+const resolved = new Map<string, string>();
+
+/** A colour token as the browser resolves it in this theme, for canvases. */
 export function colour(token: string): string {
+  const key = `${theme.peek()} ${token}`;
+  const known = resolved.get(key);
+  if (known !== undefined) return known;
+  const value = resolve(token);
+  resolved.set(key, value);
+  return value;
+}
+
+function resolve(token: string): string {
   const probe = document.createElement('span');
   probe.style.color = `var(--${token})`;
   document.body.append(probe);

@@ -9,7 +9,7 @@ import type { GraphEdge, GraphNode, MachineGraph } from '../../../web/contract.t
 /** A graph, and which of its edges a transition of the machine is. */
 export interface ReadGraph {
   readonly graph: MachineGraph;
-  edgesOf(transition: AnyTransitionDefinition): readonly string[];
+  readonly edgesOf: (transition: AnyTransitionDefinition) => readonly string[];
 }
 
 type DirectedNode = ReturnType<typeof toDirectedGraph>;

@@ -3,6 +3,9 @@ import { chromium, type Browser, type BrowserContext, type Page } from 'playwrig
 
 const CHROMIUM = process.env['CHROMIUM_BIN'] ?? '/usr/bin/chromium';
 
+/** How long anything that is to be seen may take. */
+const WAIT_MS = 15_000;
+
 export async function openBrowser(): Promise<Browser> {
   return chromium.launch({
     executablePath: CHROMIUM,
@@ -35,6 +38,7 @@ export async function visit(browser: Browser, options: VisitOptions = {}): Promi
     ignoreHTTPSErrors: true,
     acceptDownloads: true,
   });
+  context.setDefaultTimeout(WAIT_MS);
   const page = await context.newPage();
   const asked: string[] = [];
   const errors: string[] = [];

@@ -23,6 +23,8 @@ const WATCH_PHASES = `(() => {
 })()`;
 
 describe('a demo session in a real browser', function () {
+  // Each step goes on where the one before it ended.
+  this.bail(true);
   let theatre: Theatre;
   let browser: Browser;
   let list: Visit;
@@ -72,7 +74,7 @@ describe('a demo session in a real browser', function () {
     const { page } = inside;
     await page.goto(theatre.entrance);
     await page.locator('.row a').first().click();
-    await page.getByRole('link', { name: 'Inspect' }).click();
+    await page.getByRole('link', { name: 'Inspect', exact: true }).click();
     await lit(page, 'call.idle').waitFor();
     await lit(page, 'buffer.empty').waitFor();
     const last = OPENING.at(-1);
@@ -172,7 +174,7 @@ describe('a demo session in a real browser', function () {
     this.timeout(120_000);
     const { page } = list;
     const client = theatre.client();
-    await client.say(`Read this. ${'word '.repeat(130_000)}`);
+    await client.say(`Read this. ${'word '.repeat(105_000)}`);
     await page.goto(`${theatre.dashboard}#/`);
     await page.locator('.row', { hasText: 'Read this.' }).locator('a').click();
     await phase(page, 'WAL active').waitFor({ timeout: 30_000 });

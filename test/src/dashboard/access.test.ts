@@ -29,7 +29,7 @@ describe('the web socket of the pages', () => {
     const fields = ['Host', host, ...WEBSOCKET, ...headers];
     const lines = fields.flatMap((name, at) => (at % 2 === 0 ? [`${name}: ${fields[at + 1] ?? ''}`] : []));
     client.write(Buffer.from(`GET ${path} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`));
-    await until(() => ended || text.startsWith('HTTP/1.1 101') || /\r\n\r\n/.test(text));
+    await until(() => ended || text.startsWith('HTTP/1.1 101') || text.includes('\r\n\r\n'));
     await client.close();
     return text;
   }

@@ -126,6 +126,7 @@ export class Story {
         ttl: milliseconds(7_200_000),
         maxTries: 5,
         remembered: null,
+        checkpointRefresh: 0.1,
       },
       inspect: (event) => this.#inspect(event),
     });
@@ -205,7 +206,7 @@ export class Story {
         maxTries: context.maxTries,
         startedAt: this.#callSince,
         retryAt: call.alive.call === 'waitingToRetry' ? this.#retryAt : null,
-        failure: context.failure === null ? null : { kind: context.failure.kind, message: context.failure.message },
+        failure: context.failure === null ? null : { kind: 'transient', message: context.failure.message },
       },
       used: context.used,
       effectiveWindow: context.effectiveWindow,
