@@ -87,6 +87,8 @@ export type ConversationEvent =
   | { readonly type: 'compaction.passed'; readonly at: Timestamp }
   /** The conversation goes on from a summary instead of its old history. `confirmed`: from the one served here. */
   | { readonly type: 'history.replaced'; readonly at: Timestamp; readonly confirmed: boolean }
+  /** Somebody wants this conversation to begin anew with its checkpoint: see `src/dashboard`. */
+  | { readonly type: 'conversation.reset'; readonly at: Timestamp }
   /** Raised by the checkpoint call itself. */
   | { readonly type: 'checkpoint.completed'; readonly checkpoint: CheckpointRef }
   /** Raised by the idle timer. */

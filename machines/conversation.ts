@@ -250,6 +250,7 @@ export const conversationMachine = setup({
         buffer: {
           description: 'What a compaction could be answered from, now.',
           initial: 'remembering',
+          on: { 'conversation.reset': { target: '.empty', actions: 'dropCheckpoint' } },
           states: {
             remembering: {
               description: 'Takes up what an earlier process knew.',
@@ -321,6 +322,8 @@ export const conversationMachine = setup({
             'turn.started': { guard: 'leftCall', target: '.idle', actions: 'forgetTries' },
             'compaction.passed': '.idle',
             'history.replaced': '.idle',
+            // Usage stays known: the next turn past the threshold tries again.
+            'conversation.reset': { target: '.idle', actions: 'forgetTries' },
           },
           states: {
             idle: {
@@ -404,6 +407,7 @@ export const conversationMachine = setup({
                 'compaction.forwarded': { target: 'recent', reenter: true, actions: ['noteActivity', 'noteForwarded'] },
                 'compaction.passed': { target: 'recent', reenter: true, actions: 'noteActivity' },
                 'history.replaced': { target: 'recent', reenter: true },
+                'conversation.reset': { target: 'recent', reenter: true },
               },
             },
           },

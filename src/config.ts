@@ -6,7 +6,7 @@
 import { homedir } from 'node:os';
 import { isIPv6 } from 'node:net';
 import { isAbsolute, join, resolve } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Thresholds } from '../machines/conversation-events.ts';
 import { milliseconds, tokens, type Milliseconds, type Tokens } from '../machines/units.ts';
 import { ConfigError } from './errors.ts';
@@ -47,6 +47,8 @@ export interface Config {
   readonly maxBufferedBytes: number;
   /** How long a compaction waits for a checkpoint call that is still running. */
   readonly compactionWait: Milliseconds;
+  /** Where what the actors do is sent in the protocol of `@statelyai/inspect`; null for nowhere. */
+  readonly inspectUrl: URL | null;
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -146,6 +148,11 @@ function upstreamUrl(value: string): URL | undefined {
   return plain && (url.protocol === 'https:' || url.protocol === 'http:') ? url : undefined;
 }
 
+function webSocketUrl(value: string): URL | undefined {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  return url?.protocol === 'ws:' || url?.protocol === 'wss:' ? url : undefined;
+}
+
 const windowsSchema = z.record(z.string().min(1), z.number().int().positive());
 
 function modelWindows(value: string): Record<string, Tokens> | undefined {
@@ -232,6 +239,7 @@ export function parseConfig(env: Environment): Config {
         modelWindows,
       ),
     ),
+    inspectUrl: setting<URL | null>(env, 'DBPROXY_INSPECT', null, 'a ws or wss URL', webSocketUrl),
     conversationTtl: setting(
       env,
       'DBPROXY_CONVERSATION_TTL',

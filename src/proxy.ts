@@ -4,18 +4,21 @@
  *   redirector ─▶ forwarder ─▶ messages ─▶ conversations ─▶ actors (machines/)
  *                     │            │             │
  *                     └────────────┴─ upstream ◀─┴─ checkpoint calls
+ *
+ * Beside it stands the dashboard, which is told what happens and shows it.
  */
 import { createActor, fromCallback, fromPromise, toPromise } from 'xstate';
 import { join } from 'node:path';
 import { conversationMachine, retryPause } from '../machines/conversation.ts';
 import { serviceMachine, type ServiceName } from '../machines/service.ts';
 import { conversationChild, supervisorMachine, type SupervisorActor } from '../machines/supervisor.ts';
-import { timestamp, type ConversationId, type Timestamp } from '../machines/units.ts';
+import { milliseconds, timestamp, type ConversationId, type Timestamp } from '../machines/units.ts';
 import { openAccess, type Access } from './access/access.ts';
 import { exposure } from './access/exposure.ts';
 import { ownHosts } from './access/hosts.ts';
 import { tokenFile } from './access/token.ts';
 import { ByteBudget } from './byte-budget.ts';
+import { isUnspecified } from './addresses.ts';
 import { openCertificates } from './certificates/certificates.ts';
 import { CheckpointGate, isoOrNull } from './checkpoint/gate.ts';
 import { steadyClock } from './clock.ts';
@@ -25,6 +28,8 @@ import { CheckpointIndex } from './conversations/checkpoint-index.ts';
 import { Compactions } from './conversations/compactions.ts';
 import { Conversations, type ConversationActors } from './conversations/conversations.ts';
 import { ConversationDirectory } from './conversations/directory.ts';
+import { observedKeeper } from './conversations/observation.ts';
+import { Dashboard } from './dashboard/dashboard.ts';
 import { createForwarder, type Forwarder } from './forwarder/forwarder.ts';
 import { createLocalPages, type Health } from './forwarder/local-pages.ts';
 import type { Log } from './log.ts';
@@ -63,6 +68,7 @@ export interface Proxy {
   readonly exposed: string | null;
   readonly supervisor: SupervisorActor;
   readonly conversations: Conversations;
+  readonly dashboard: Dashboard;
   /** Compactions and checkpoints of the last 90 days. */
   readonly history: CompactionHistory;
   /** Stops accepting, drains, ends every conversation. Resolves when nothing is left. */
@@ -92,9 +98,26 @@ export interface ProxyOptions {
  * @throws CertificateError; Error with the reason when a listener cannot be bound, nothing left running
  */
 export async function startProxy(options: ProxyOptions): Promise<Proxy> {
-  const { config, log } = options;
+  const { config } = options;
   const began = Date.now();
   const now = () => timestamp(Date.now());
+  const dashboard: Dashboard = new Dashboard({
+    log: options.log,
+    thresholds: config.thresholds,
+    passthrough: config.passthrough,
+    inspectUrl: config.inspectUrl?.href ?? null,
+    now,
+    sources: {
+      root: () => supervisor,
+      checkpoint: (id) => index.get(id),
+      checkpointsHeld: () => index.size,
+      callsRunning: () => calls.size,
+      breaker: () => gate.breaker,
+      reset: (id) => conversations.reset(id),
+      setup: () => ({ proxyUrl: proxyUrl(config, ports.redirector), caPath: certificates.caPath }),
+    },
+  });
+  const { log, observe } = dashboard;
   const certificates = await openCertificates({
     directory: join(config.dataDir, 'certs'),
     now: () => new Date(),
@@ -127,9 +150,10 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     now,
     ttl: config.conversationTtl,
   });
-  const index = new CheckpointIndex(store);
+  const history = new CompactionHistory(store);
+  const index = new CheckpointIndex(observedKeeper(store, observe));
   const gate = new CheckpointGate({ limit: config.maxCheckpoints, log, now: steady });
-  const calls = new CheckpointCalls({ upstream, gate, index, budget, log, now, steady });
+  const calls = new CheckpointCalls({ upstream, gate, index, budget, log, now, steady, observe });
   const directory = new ConversationDirectory();
 
   const actors: ConversationActors = {
@@ -155,8 +179,9 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     log,
     now,
     steady,
+    observe,
   });
-  const compactions = new Compactions({ config, conversations, calls, log, now });
+  const compactions = new Compactions({ config, conversations, calls, log, now, observe });
 
   const health = (): Health => ({
     status: 'ok',
@@ -184,9 +209,10 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     modelWindows,
     budget,
     open,
+    observe,
     drainMs: DRAIN_MS,
     isOwnHost: (host) => access.isOwnHost(host),
-    local: createLocalPages({ health, access, log }),
+    local: createLocalPages({ health, access, log, routes: (guardedAt) => dashboard.addRoutes(guardedAt) }),
   });
   const redirector = createRedirector({
     apiHost: API_HOST,
@@ -217,6 +243,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     store: {
       start() {
         openStore(store, index, conversations, steady, log);
+        dashboard.remember(history);
         return Promise.resolve(null);
       },
       onFailure: (told) => store.onFailure(told),
@@ -231,7 +258,13 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       actors: {
         conversation: conversationMachine.provide({
           actors: { computeCheckpoint: fromPromise(({ input, signal }) => calls.compute(input, signal)) },
-          delays: { retryPause: ({ context }) => retryPause(context, Math.random()) },
+          delays: {
+            retryPause({ context }) {
+              const pause = milliseconds(retryPause(context, Math.random()));
+              observe({ type: 'checkpoint.postponed', conversation: context.id, pause });
+              return pause;
+            },
+          },
         }),
         service: serviceMachine.provide({
           actors: {
@@ -268,6 +301,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const release = async (): Promise<void> => {
     clearInterval(renewal);
     clearInterval(sweep);
+    dashboard.close();
     gate.close();
     connections.close();
     await upstream.close();
@@ -275,6 +309,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
 
   const stopped = toPromise(supervisor);
   stopped.catch(() => undefined); // told to the log above, and to whoever calls stop()
+  dashboard.open(forwarder.pages, access);
   supervisor.start();
   const running = new Promise<void>((resolve) => {
     const subscription = supervisor.subscribe((snapshot) => {
@@ -284,28 +319,36 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     });
   });
   const output = await Promise.race([running, stopped]);
-  const { forwarder: dashboard, redirector: proxy } = ports;
-  if (output !== undefined || dashboard === undefined || proxy === undefined) {
+  const { forwarder: dashboardPort, redirector: proxyPort } = ports;
+  if (output !== undefined || dashboardPort === undefined || proxyPort === undefined) {
     await release();
     throw new Error(output?.startFailure ?? 'the proxy stopped before it ran');
   }
   wayOut.announce(log);
-  const exposed = exposure(bound, [proxy, dashboard]);
+  const exposed = exposure(bound, [proxyPort, dashboardPort]);
   if (exposed !== null) log.warn('listener.exposed', { address: bound, message: exposed });
   return {
-    ports: { proxy, dashboard },
+    ports: { proxy: proxyPort, dashboard: dashboardPort },
     caPath: certificates.caPath,
     access,
     exposed,
     supervisor,
     conversations,
-    history: new CompactionHistory(store),
+    dashboard,
+    history,
     async stop() {
+      dashboard.close();
       supervisor.send({ type: 'shutdown.requested' });
       await stopped;
       await release();
     },
   };
+}
+
+/** Where clients reach the proxy from this machine. */
+function proxyUrl({ host, proxyPort }: Config, port = proxyPort): string {
+  const reachable = isUnspecified(host) ? '127.0.0.1' : host;
+  return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`;
 }
 
 /** Opens the store, takes up what it has kept, and gives it what it has missed. */

@@ -12,8 +12,10 @@ import type { Compaction } from '../wire/compaction.ts';
 import { linkKey, messagesAfter, type Lineage } from '../wire/lineage.ts';
 import type { CheckpointCalls } from './checkpoint-calls.ts';
 import { refOf, type Covering } from './checkpoint-index.ts';
-import type { Conversations, SeenRequest } from './conversations.ts';
+import type { Conversations } from './conversations.ts';
+import type { SeenRequest } from './seen-request.ts';
 import { readLineage } from './lineage-reader.ts';
+import { unobserved, type Observe } from './observation.ts';
 
 /** Recent messages may always take this share of the effective window. */
 const LEAST_RECENT_SHARE = 0.1;
@@ -43,6 +45,7 @@ export interface CompactionsOptions {
   readonly config: Config;
   readonly log: Log;
   readonly now: () => Timestamp;
+  readonly observe?: Observe;
 }
 
 /** Resolves when `work` has ended or `signal` aborts, and after `ms` at the latest; says whether `work` ended. */
@@ -143,7 +146,7 @@ export class Compactions {
     covering: Covering,
     waited: number,
   ): CompactionOutcome | null {
-    const { config, conversations, log } = this.#options;
+    const { config, conversations, log, observe = unobserved } = this.#options;
     const { checkpoint, blocks } = covering;
     const after = messagesAfter(compaction.history, lineage, blocks);
     const budget = recentBudget(conversations.effectiveWindowOf(seen), recentShare(config));
@@ -155,6 +158,10 @@ export class Compactions {
       stream: seen.request.stream,
       key: linkKey(lineage, lineage.length),
     });
+    const saved = Math.max(0, checkpoint.duration - waited);
+    const counts = { messages: compaction.history.length, recentMessages: after.length, recentChars: recent.length };
+    const times = { waited: milliseconds(waited), saved: milliseconds(saved) };
+    observe({ type: 'compaction.served', conversation, checkpoint, ...counts, ...times });
     conversations.noteServed(conversation, seen, covering, milliseconds(waited));
     log.info('compaction.served', {
       conversation,
@@ -164,7 +171,7 @@ export class Compactions {
       recent_messages: after.length,
       recent_chars: recent.length,
       waited_ms: Math.round(waited),
-      saved_ms: Math.max(0, Math.round(checkpoint.duration - waited)),
+      saved_ms: Math.round(saved),
     });
     return { kind: 'serve', conversation, answer };
   }

@@ -6,7 +6,9 @@ import type { Phase } from '../../machines/phases.ts';
 import type { ConversationId } from '../../machines/units.ts';
 import type { ByteBudget } from '../byte-budget.ts';
 import type { Compactions } from '../conversations/compactions.ts';
-import type { Conversations, SeenRequest, Turn } from '../conversations/conversations.ts';
+import type { Conversations, Turn } from '../conversations/conversations.ts';
+import type { SeenRequest } from '../conversations/seen-request.ts';
+import { unobserved, type Observe } from '../conversations/observation.ts';
 import { formatResponseHead } from '../http1/head.ts';
 import type { ModelWindows } from '../upstream/model-windows.ts';
 import type { AnswerReader } from '../wire/answer.ts';
@@ -23,6 +25,7 @@ export interface MessagesOptions extends RelayOptions {
   readonly conversations: Conversations;
   readonly compactions: Compactions;
   readonly modelWindows: ModelWindows;
+  readonly observe?: Observe;
   /** Room for the bodies that are kept while they are read. */
   readonly budget: ByteBudget;
 }
@@ -33,6 +36,9 @@ type Reading =
   | { readonly kind: 'compaction'; readonly conversation: ConversationId }
   /** Nobody's turn: auxiliary, unreadable, or not read yet. */
   | { readonly kind: 'none'; readonly conversation: ConversationId | null };
+
+const conversationOf = (reading: Reading): ConversationId | null =>
+  reading.kind === 'turn' ? reading.turn.conversation : reading.conversation;
 
 /** How a compaction served here is marked. */
 const SERVED = ['x-double-buffer-served', 'checkpoint'];
@@ -48,6 +54,7 @@ const messageOf = (error: unknown): string => (error instanceof Error ? error.me
 
 /** Handles one `POST /v1/messages`. */
 export function handleMessages(options: MessagesOptions, exchange: Exchange): void {
+  options.observe?.({ type: 'request.received' });
   const labels = requestLabels(exchange.head.headers);
   const worthHolding = labels.class === 'compaction' || labels.class === 'unknown';
   if (worthHolding && options.conversations.mayServe) hold(options, exchange, labels);
@@ -221,7 +228,7 @@ function observe(
   readFirst?: () => void,
   onOver?: () => void,
 ): RelayObserver {
-  const { conversations } = options;
+  const { conversations, observe: tell = unobserved } = options;
   let passing: PassingAnswer | null = null;
   const ended = (reader: AnswerReader): void => {
     if (!reader.completed) return;
@@ -235,13 +242,19 @@ function observe(
       const now = reading();
       const followed = now.kind !== 'none' || readFirst !== undefined;
       if (status === 200 && followed) passing = readPassingAnswer(headers, ended, onOver);
-      const conversation = now.kind === 'turn' ? now.turn.conversation : now.conversation;
+      const conversation = conversationOf(now);
+      // Without headers it is an answer of our own to a failure, which `failed` hears of.
+      if (headers.length > 0) {
+        if (status >= 400) options.log.warn('api.error', { conversation, status });
+        tell({ type: 'api.answered', conversation, status });
+      }
       return conversation === null
         ? labelled('IDLE', 'none')
         : labelled(conversations.phase(conversation), conversation);
     },
     data: (chunk) => passing?.push(chunk),
     end: () => passing?.end(),
+    failed: () => tell({ type: 'api.failed', conversation: conversationOf(reading()) }),
     over(whole) {
       // What is still being decompressed tells by itself.
       if (!whole || passing === null) onOver?.();

@@ -47,6 +47,8 @@ export interface RelayObserver {
   readonly data?: (bytes: Buffer) => void;
   /** The answer has been passed on whole. */
   readonly end?: () => void;
+  /** There will be no answer, or no more of it: the upstream could not be reached, or broke off. */
+  readonly failed?: () => void;
   /** The exchange is over, once, in whatever way; `whole` when `end` was told before. */
   readonly over?: (whole: boolean) => void;
 }
@@ -195,6 +197,7 @@ class Relay {
       this.#complete();
     } else if (this.#head !== null) {
       this.#end();
+      this.#observe(() => this.#observer.failed?.());
       this.#exchange.cut(); // as the API's own connection was
     } else if (lease?.reused === true && lease.socket.bytesWritten === this.#sentBefore && this.#headBytes === null) {
       // Nothing was sent: the connection had been closed before it was used.
@@ -329,6 +332,7 @@ class Relay {
     const message = error instanceof Error ? error.message : String(error);
     this.#options.log.warn('upstream.failed', { message, begun });
     this.#end();
+    this.#observe(() => this.#observer.failed?.());
     // What had begun can only be cut off.
     if (begun) this.#exchange.cut();
     else this.#exchange.refuse(answerFor(error), this.#observe(() => this.#observer.head?.(502, [])) ?? []);

@@ -68,6 +68,7 @@ export const said = {
   forwarded: (): ConversationEvent => ({ type: 'compaction.forwarded', at: at(), reason: 'no_checkpoint' }),
   passed: (): ConversationEvent => ({ type: 'compaction.passed', at: at() }),
   replaced: (confirmed: boolean): ConversationEvent => ({ type: 'history.replaced', at: at(), confirmed }),
+  reset: (): ConversationEvent => ({ type: 'conversation.reset', at: at() }),
 };
 
 export class ConversationRig {

@@ -38,6 +38,7 @@ const OUTSIDE: readonly ConversationEvent[] = [
   said.passed(),
   said.replaced(true),
   said.replaced(false),
+  said.reset(),
 ];
 const ENDS = [
   internal(DONE, { output: CHECKPOINT }),
@@ -85,7 +86,8 @@ describe('the conversation machine', () => {
   const rig = (input?: Partial<ConversationInput>) => new ConversationRig(recorder, input);
   let edges: Edge<Snapshot, Step>[];
 
-  before(() => {
+  before(function () {
+    this.timeout(60_000);
     edges = edgesOf(conversationMachine, { input: INPUT, events: stepsFrom, key: keyOf });
   });
 
@@ -829,6 +831,10 @@ function assertPromises({ from, event, to }: Edge<Snapshot, Step>): void {
   if (step.type === 'history.replaced') {
     expect(to.matches({ alive: { call: 'idle', buffer: 'empty' } }), said).to.equal(true);
     expect(context, said).to.include({ used: 0, tries: 0, failure: null, turn: null });
+  }
+  if (step.type === 'conversation.reset') {
+    expect(to.matches({ alive: { call: 'idle', buffer: 'empty' } }), said).to.equal(true);
+    expect(context, said).to.include({ tries: 0, failure: null, used: from.context.used, turn: from.context.turn });
   }
   if (context.looping) expect(share === 0 || share >= 0.7, said).to.equal(true);
   if (context.looping !== from.context.looping) {

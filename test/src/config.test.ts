@@ -26,6 +26,7 @@ const VARIABLES = [
   ...['DBPROXY_MODEL_WINDOWS', 'DBPROXY_CONVERSATION_TTL', 'DBPROXY_COMPACTION_WAIT', 'DBPROXY_CHECKPOINT_REFRESH'],
   ...['DBPROXY_CHECKPOINT_TRIES', 'DBPROXY_MAX_CHECKPOINTS'],
   ...['DBPROXY_ALLOWED_HOSTS', 'DBPROXY_MAX_CONNECTIONS', 'DBPROXY_MAX_BUFFERED_BYTES'],
+  'DBPROXY_INSPECT',
 ];
 
 describe('the configuration', () => {
@@ -48,6 +49,7 @@ describe('the configuration', () => {
       modelWindows: {},
       conversationTtl: 7_200_000,
       compactionWait: 20_000,
+      inspectUrl: null,
       maxConnections: 10_000,
       maxBufferedBytes: 268_435_456,
     });
@@ -66,6 +68,11 @@ describe('the configuration', () => {
 
   it('does without HOME', () => {
     expect(parseConfig({}).dataDir).to.equal(join(homedir(), '.local/share/claude-db-proxy'));
+  });
+
+  it('forwards inspection to a web socket and nowhere else', () => {
+    expect(parsed({ DBPROXY_INSPECT: 'ws://localhost:9000/x' }).inspectUrl?.href).to.equal('ws://localhost:9000/x');
+    expect(refusal({ DBPROXY_INSPECT: 'http://localhost' }).message).to.include('a ws or wss URL');
   });
 
   it('looks at nothing else', () => {

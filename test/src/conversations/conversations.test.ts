@@ -582,6 +582,73 @@ describe('conversations', () => {
     expect(desk.calls.concerns(S1)).to.equal(false);
   });
 
+  describe('reset by hand', () => {
+    it('lose their checkpoint, and begin again with the next turn', async () => {
+      await checkpointed();
+      expect(desk.conversations.reset(S1)).to.equal(true);
+      expect([phase(), desk.index.size, context()?.used]).to.deep.equal(['IDLE', 0, CHECKPOINT]);
+      const outcome = await desk.compact({ messages: LONGER });
+      expect(outcome).to.include({ kind: 'forward', reason: 'no_checkpoint' });
+      await desk.turn({ messages: LONGER }, CHECKPOINT);
+      expect([phase(), desk.sent.length]).to.deep.equal(['CHECKPOINTING', 2]);
+    });
+
+    it('end a call that is under way, whose summary counts for nothing', async () => {
+      await desk.turn({ messages: HISTORY }, CHECKPOINT);
+      const call = desk.pending;
+      desk.conversations.reset(S1);
+      expect(call.aborted).to.equal(true);
+      call.succeed('LATE');
+      await settle();
+      expect([phase(), desk.index.size, desk.calls.concerns(S1)]).to.deep.equal(['IDLE', 0, false]);
+    });
+
+    it('forget failures, so that a call that was given up is tried again', async () => {
+      await desk.turn({ messages: HISTORY }, CHECKPOINT);
+      desk.pending.fail(400, 'invalid_request_error');
+      await settle();
+      expect(context()?.failure?.kind).to.equal('rejected');
+      desk.conversations.reset(S1);
+      expect(context()).to.include({ failure: null, tries: 0 });
+    });
+
+    it('leave the checkpoints of others alone, and do nothing to what is not there', async () => {
+      await checkpointed();
+      await desk.turn({ messages: [user('another')], session: 's2' }, CHECKPOINT);
+      desk.pending.succeed('ANOTHER');
+      await settle();
+      expect(desk.conversations.reset(conversationId('s3'))).to.equal(false);
+      desk.conversations.reset(S1);
+      expect([phase(), phase(conversationId('s2')), desk.index.size]).to.deep.equal(['IDLE', 'WAL_ACTIVE', 1]);
+    });
+  });
+
+  it('are observed from their first request to their end', async () => {
+    await checkpointed();
+    await desk.compact({ messages: LONGER });
+    await desk.turn({ messages: HISTORY, session: 's1', agent: 'a', class: 'subagent' }, LOW);
+    desk.conversations.reset(S1);
+    await desk.pass(7_200_000);
+    const told = desk.observed.flatMap((seen) => (seen.type === 'conversation.changed' ? [] : [seen.type]));
+    expect(told).to.deep.equal([
+      'conversation.opened',
+      'history.seen',
+      'checkpoint.completed',
+      'history.seen',
+      'compaction.served',
+      'conversation.opened',
+      'history.seen',
+      'checkpoint.dropped',
+      'conversation.reset',
+      'conversation.closed',
+      'conversation.closed',
+    ]);
+    const parents = desk.observed.flatMap((seen) => (seen.type === 'history.seen' ? [seen.parent] : []));
+    expect(parents).to.deep.equal([null, null, S1]);
+    const served = desk.observed.find((seen) => seen.type === 'compaction.served');
+    expect(served).to.include({ conversation: S1, messages: 3, recentMessages: 2, waited: 0 });
+  });
+
   it('are told who speaks by headers first, then by the body', () => {
     const { seen } = seenOf({ messages: HISTORY, session: 'in the header', agent: 'a' });
     expect(speakerOf(seen)).to.deep.equal({ session: 'in the header', agent: 'a' });
