@@ -77,8 +77,9 @@ export function openUpstream(options: ConnectorOptions): Upstream {
   const connector = new UpstreamConnector(options);
   let agent: Promise<Agent> | undefined;
   const openAgent = async (): Promise<Agent> => {
-    const { Agent: UndiciAgent } = await import('undici');
-    return new UndiciAgent({
+    // By its default export: in the bundle, that is all that a CommonJS package has when it is loaded late.
+    const { default: undici } = await import('undici');
+    return new undici.Agent({
       allowH2: false,
       headersTimeout: 0,
       bodyTimeout: 0,
