@@ -21,7 +21,7 @@ export type Verdict = 'as the API' | 'served' | 'our error' | 'closed';
 
 /** The passage of a client's request; a request is never sent on twice. */
 export function passageOf(tap: Tap, id: string): Passage | undefined {
-  const found = tap.passages.filter((passage) => !passage.isCheckpoint && passage.header(REQUEST_HEADER) === id);
+  const found = tap.passages.filter((passage) => passage.header(REQUEST_HEADER) === id && !passage.isCheckpoint);
   expect(found.length, `times that request ${id} was sent to the API`).to.be.at.most(1);
   return found[0];
 }
