@@ -59,6 +59,7 @@ export class Dashboard {
   readonly metrics: Metrics;
   readonly #options: DashboardOptions;
   readonly #events: EventLog;
+  readonly #failed = new Set<(error: Error) => void>();
   readonly #started: number;
   #stopForwarding: (() => void) | null = null;
   #remembers = false;
@@ -100,7 +101,20 @@ export class Dashboard {
       totals: () => this.#totals(),
       reset: (id) => sources.reset(id),
       now,
+      onError: (error) => this.#fail(error),
     });
+  }
+
+  /** Called when it can no longer show anything. Returns how to stop being called. */
+  onFailure(told: (error: Error) => void): () => void {
+    this.#failed.add(told);
+    return () => this.#failed.delete(told);
+  }
+
+  #fail(error: Error): void {
+    this.#options.log.error('dashboard.failed', { message: error.message });
+    this.close();
+    for (const told of this.#failed) told(error);
   }
 
   /** Takes an observation. Never throws: whoever tells of something is not to suffer from who listens. */
@@ -132,8 +146,9 @@ export class Dashboard {
     addRoutes(guardedAt, { book, metrics, reset: (id) => this.#options.sources.reset(id) });
   }
 
-  /** Opens for pages, and begins to forward inspection where that is wanted. */
+  /** Opens for pages, and begins to forward inspection where that is wanted. May be called again after a failure. */
   open(pages: HttpServer, access: Access): void {
+    this.close();
     const { inspectUrl: url, sources } = this.#options;
     this.live.attach(pages, access);
     if (url !== null) this.#stopForwarding = forwardInspection({ url, root: sources.root(), log: this.log });
