@@ -114,6 +114,11 @@ export class LivePages {
     return this.#pages.size;
   }
 
+  /** Pages that have not read yet what they were sent. */
+  get behind(): number {
+    return [...this.#pages].filter(({ behind }) => behind).length;
+  }
+
   /** True while there is something that the pages will be told. */
   get isPlanned(): boolean {
     return this.#timer !== null;
