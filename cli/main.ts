@@ -2,8 +2,6 @@
 /** `claude-db-proxy`: arguments and environment in, one command out. */
 import { Command } from 'commander';
 import { VERSION } from '../src/version.ts';
-import { demo } from './demo.ts';
-import { serve } from './serve.ts';
 
 const program = new Command('claude-db-proxy')
   .description('Double buffering for Claude Code: compaction summaries are computed in the background.')
@@ -12,13 +10,19 @@ const program = new Command('claude-db-proxy')
 program
   .command('serve')
   .description('run the proxy in the foreground (settings: DBPROXY_* variables)')
-  .action(() => serve(process.env));
+  .action(async () => {
+    const { serve } = await import('./serve.ts');
+    await serve(process.env);
+  });
 
 program
   .command('demo')
   .alias('proxy-demo')
   .description('watch a conversation grow, be checkpointed and compact, against a simulated API')
   .option('--keep', 'leave the proxy and the simulated API running afterwards')
-  .action((options: { readonly keep?: boolean }) => demo({ keep: options.keep === true }));
+  .action(async (options: { readonly keep?: boolean }) => {
+    const { demo } = await import('./demo.ts');
+    await demo({ keep: options.keep === true });
+  });
 
 await program.parseAsync();

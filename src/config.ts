@@ -6,7 +6,7 @@
 import { homedir } from 'node:os';
 import { isIPv6 } from 'node:net';
 import { isAbsolute, join, resolve } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Thresholds } from '../machines/conversation-events.ts';
 import { milliseconds, tokens, type Milliseconds, type Tokens } from '../machines/units.ts';
 import { ConfigError } from './errors.ts';

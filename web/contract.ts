@@ -84,7 +84,7 @@ export interface CheckpointCallView {
   readonly retryAt: number | null;
   /** The last failure that has not been made good, also while idle. */
   readonly failure: {
-    readonly kind: 'transient' | 'rejected' | 'too_long' | 'unusable';
+    readonly kind: 'transient' | 'rejected' | 'too_long' | 'unusable' | 'skipped';
     readonly message: string;
   } | null;
 }

@@ -66,6 +66,8 @@ export class CheckpointCalls {
   readonly #sources = new Map<ConversationId, CallSource>();
   /** Room that the sources take up. */
   readonly #rooms = new Map<ConversationId, Reservation>();
+  /** Conversations whose request there was no room for. */
+  readonly #unheld = new Set<ConversationId>();
   readonly #running = new Map<ConversationId, RunningCall>();
   /** What the last call of a conversation was about, where it failed. */
   readonly #failed = new Map<ConversationId, Subject>();
@@ -80,13 +82,14 @@ export class CheckpointCalls {
     return this.#running.size;
   }
 
-  /** Keeps a request for the call that its conversation may want now. Where there is no room, that call will fail. */
+  /** Keeps a request for the call that its conversation may want now. Where there is no room, that call is skipped. */
   hold(conversation: ConversationId, source: CallSource): void {
     this.release(conversation);
     const { budget, log } = this.#options;
     const room = budget?.reserve();
     if (room?.grow(source.body.length) === false) {
-      log.info('checkpoint.unheld', { conversation, bytes: source.body.length, reason: 'DBPROXY_MAX_BUFFERED_BYTES' });
+      log.debug('checkpoint.unheld', { conversation, bytes: source.body.length });
+      this.#unheld.add(conversation);
       return;
     }
     if (room !== undefined) this.#rooms.set(conversation, room);
@@ -98,6 +101,7 @@ export class CheckpointCalls {
     this.#sources.delete(conversation);
     this.#rooms.get(conversation)?.release();
     this.#rooms.delete(conversation);
+    this.#unheld.delete(conversation);
   }
 
   /** Lets go of the request kept for a conversation, and of what its last call failed for. */
@@ -136,13 +140,12 @@ export class CheckpointCalls {
    */
   async compute(input: CheckpointCallInput, signal: AbortSignal): Promise<CheckpointRef> {
     const source = this.#sources.get(input.conversation);
-    if (source === undefined) throw new CheckpointError('rejected', 'there is no request to make the checkpoint from');
-    const pass = this.#options.gate.enter();
-    if (typeof pass === 'string') {
-      const { conversation, attempt } = input;
-      this.#options.log.info('checkpoint.skipped', { conversation, attempt, reason: pass });
-      throw new CheckpointError('skipped', `the checkpoint call was not made (${pass})`);
+    if (source === undefined) {
+      if (this.#unheld.has(input.conversation)) throw this.#skipped(input, 'no room to hold the request');
+      throw new CheckpointError('rejected', 'there is no request to make the checkpoint from');
     }
+    const pass = this.#options.gate.enter();
+    if (typeof pass === 'string') throw this.#skipped(input, pass);
     const work = this.#perform(input, source, signal);
     const call = { prefix: source.prefix, model: source.model, ended: work.catch(() => undefined) };
     this.#running.set(input.conversation, call);
@@ -156,6 +159,11 @@ export class CheckpointCalls {
       pass.leave(end);
       if (this.#running.get(input.conversation) === call) this.#running.delete(input.conversation);
     }
+  }
+
+  #skipped({ conversation, attempt }: CheckpointCallInput, reason: string): CheckpointError {
+    this.#options.log.info('checkpoint.skipped', { conversation, attempt, reason });
+    return new CheckpointError('skipped', `the checkpoint call was not made (${reason})`);
   }
 
   async #perform(input: CheckpointCallInput, source: CallSource, signal: AbortSignal): Promise<CheckpointRef> {

@@ -12,7 +12,8 @@ import type { Compaction } from '../wire/compaction.ts';
 import { linkKey, messagesAfter, type Lineage } from '../wire/lineage.ts';
 import type { CheckpointCalls } from './checkpoint-calls.ts';
 import { refOf, type Covering } from './checkpoint-index.ts';
-import type { Conversations, SeenRequest } from './conversations.ts';
+import type { Conversations } from './conversations.ts';
+import type { SeenRequest } from './seen-request.ts';
 import { readLineage } from './lineage-reader.ts';
 import { unobserved, type Observe } from './observation.ts';
 

@@ -28,30 +28,18 @@ import type { Log } from '../log.ts';
 import { escapeTags } from '../serving/summary-text.ts';
 import { usedTokens, type Usage } from '../wire/answer.ts';
 import { continuationText } from '../wire/compaction.ts';
-import { headerValue, type RawHeaders } from '../wire/headers.ts';
+import { headerValue } from '../wire/headers.ts';
 import { rootOf, wholeOf, type Lineage } from '../wire/lineage.ts';
-import type { History, MessageRequest } from '../wire/message-request.ts';
-import { sessionOfUserId, type RequestLabels, type Speaker } from '../wire/speaker.ts';
+import { sessionOfUserId, type Speaker } from '../wire/speaker.ts';
 import { contextWindow, effectiveWindow } from '../wire/windows.ts';
 import type { CheckpointCalls } from './checkpoint-calls.ts';
 import { refOf, type Checkpoint, type CheckpointIndex, type Covering } from './checkpoint-index.ts';
 import type { ConversationDirectory } from './directory.ts';
 import type { CompactionRecord, ConversationRecord, DurableState, WalRecord } from './durable.ts';
 import { readLineage } from './lineage-reader.ts';
+import type { SeenRequest } from './seen-request.ts';
 import { unobserved, type Observe } from './observation.ts';
 import { entriesAfter, WriteAheadLog } from './write-ahead-log.ts';
-
-/** A message request whose outline has been read. */
-export interface SeenRequest {
-  readonly labels: RequestLabels;
-  readonly request: MessageRequest;
-  /** The messages that are history: a compaction's without its instruction. */
-  readonly history: History;
-  readonly path: string;
-  /** End-to-end headers. */
-  readonly headers: RawHeaders;
-  readonly body: Buffer;
-}
 
 /** One turn under way. */
 export interface Turn {

@@ -9,7 +9,7 @@ import type { ConversationSnapshot } from '../../machines/conversation.ts';
 import type { CheckpointId, ConversationId, Milliseconds } from '../../machines/units.ts';
 import type { Speaker } from '../wire/speaker.ts';
 import type { Checkpoint, CheckpointKeeper } from './checkpoint-index.ts';
-import type { SeenRequest } from './conversations.ts';
+import type { SeenRequest } from './seen-request.ts';
 
 export type Observation =
   /** A conversation is tracked from now on: a new one, or one that an earlier process knew. */

@@ -20,7 +20,7 @@ import type {
   TokenSample,
 } from '../../web/contract.ts';
 import type { Checkpoint } from '../conversations/checkpoint-index.ts';
-import type { SeenRequest } from '../conversations/conversations.ts';
+import type { SeenRequest } from '../conversations/seen-request.ts';
 import type { Observation } from '../conversations/observation.ts';
 import { readNaming } from '../wire/naming.ts';
 import { readMessagesView } from './messages-view.ts';

@@ -21,8 +21,8 @@ export interface RoutesOptions {
   readonly page?: string;
 }
 
-/** Where Vite puts the page: beside what the compiler puts into `dist`. */
-const BUILT = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../../dist/web' : '../../web', import.meta.url));
+/** Where Vite puts the page: beside what the bundler puts into `dist`. */
+const BUILT = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../../dist/web' : '../web', import.meta.url));
 /** Names with a hash of their content in them, as Vite makes them: never changed, only replaced. */
 const ASSETS = /[\\/]assets[\\/]/;
 

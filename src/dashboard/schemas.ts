@@ -39,7 +39,7 @@ const conversation = z.strictObject({
     startedAt: time.nullable(),
     retryAt: time.nullable(),
     failure: z
-      .strictObject({ kind: z.enum(['transient', 'rejected', 'too_long', 'unusable']), message: z.string() })
+      .strictObject({ kind: z.enum(['transient', 'rejected', 'too_long', 'unusable', 'skipped']), message: z.string() })
       .nullable(),
   }),
   used: count.describe('Tokens of context in use.'),

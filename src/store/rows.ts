@@ -2,7 +2,7 @@
  * From rows to what they stand for. The file is ours, but an old version, a bug or a bad disk may have written it: a row
  * that is not what it should be is passed over.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { RememberedState } from '../../machines/conversation-events.ts';
 import { PHASES } from '../../machines/phases.ts';
 import { checkpointId, conversationId, milliseconds, timestamp, tokens } from '../../machines/units.ts';

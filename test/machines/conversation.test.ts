@@ -86,7 +86,8 @@ describe('the conversation machine', () => {
   const rig = (input?: Partial<ConversationInput>) => new ConversationRig(recorder, input);
   let edges: Edge<Snapshot, Step>[];
 
-  before(() => {
+  before(function () {
+    this.timeout(60_000);
     edges = edgesOf(conversationMachine, { input: INPUT, events: stepsFrom, key: keyOf });
   });
 

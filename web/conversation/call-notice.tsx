@@ -8,6 +8,7 @@ const KIND: Readonly<Record<NonNullable<CheckpointCallView['failure']>['kind'], 
   rejected: 'The API refused the last checkpoint call.',
   too_long: 'The history is too long for a checkpoint.',
   unusable: 'The last checkpoint’s answer could not be used.',
+  skipped: 'A checkpoint was wanted and left out.',
 };
 
 export function CallNotice({ call }: { readonly call: CheckpointCallView }): JSX.Element | null {

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { SimulatedClock } from 'xstate';
 import { checkpointId, conversationId, timestamp, tokens, turnId } from '../../../machines/units.ts';
+import { ByteBudget } from '../../../src/byte-budget.ts';
 import { CheckpointGate } from '../../../src/checkpoint/gate.ts';
 import { CheckpointCalls } from '../../../src/conversations/checkpoint-calls.ts';
 import { CheckpointIndex } from '../../../src/conversations/checkpoint-index.ts';
@@ -22,6 +23,7 @@ describe('checkpoint calls', () => {
   let raised: UpstreamEvents[];
   let calls: CheckpointCalls;
   let gate: CheckpointGate;
+  let budget: ByteBudget;
   beforeEach(() => {
     raised = [];
     const upstream: Upstream = {
@@ -34,7 +36,8 @@ describe('checkpoint calls', () => {
     };
     const now = () => timestamp(5);
     gate = new CheckpointGate({ limit: 2, log: silentLog, now, clock: new SimulatedClock() });
-    calls = new CheckpointCalls({ upstream, gate, index, log: silentLog, now, steady: now });
+    budget = new ByteBudget({ limit: 2_000, log: silentLog });
+    calls = new CheckpointCalls({ upstream, gate, index, budget, log: silentLog, now, steady: now });
   });
 
   const hold = (messages: readonly Message[], conversation = ONE, body = requestBody(messages)): void =>
@@ -77,6 +80,25 @@ describe('checkpoint calls', () => {
     expect(covering?.checkpoint).to.include({ id, summary: 'it', conversation: ONE, model: 'm', createdAt: 5 });
     expect([anchorMessages, anchorTokens]).to.deep.equal([1, 130_000]);
     expect(checkpointId(id)).to.match(/^[\w-]{36}$/);
+  });
+
+  it('account for the requests they hold, and are skipped where there is no room for one', async () => {
+    const bytes = (size: number): Buffer => Buffer.alloc(size);
+    hold(HELLO, ONE, bytes(1_500));
+    expect(budget.used).to.equal(1_500);
+    hold(HELLO, ONE, bytes(1_000));
+    expect(budget.used).to.equal(1_000);
+    hold(HELLO, TWO, bytes(1_001));
+    expect([calls.holds(TWO), budget.used]).to.deep.equal([false, 1_000]);
+    expect(await failure(compute(TWO))).to.include({ failure: 'skipped' });
+    expect(raised).to.have.length(0);
+    calls.release(TWO);
+    expect(await failure(compute(TWO))).to.include({ failure: 'rejected' });
+    calls.forget(ONE);
+    calls.release(ONE);
+    expect(budget.used).to.equal(0);
+    hold(HELLO, TWO, bytes(1_001));
+    expect(calls.holds(TWO)).to.equal(true);
   });
 
   it('need a request to be made from', async () => {

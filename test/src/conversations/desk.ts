@@ -12,12 +12,8 @@ import { CheckpointGate } from '../../../src/checkpoint/gate.ts';
 import { CheckpointCalls } from '../../../src/conversations/checkpoint-calls.ts';
 import { CheckpointIndex } from '../../../src/conversations/checkpoint-index.ts';
 import { Compactions, type CompactionOutcome } from '../../../src/conversations/compactions.ts';
-import {
-  Conversations,
-  type ConversationActors,
-  type SeenRequest,
-  type Turn,
-} from '../../../src/conversations/conversations.ts';
+import { Conversations, type ConversationActors, type Turn } from '../../../src/conversations/conversations.ts';
+import type { SeenRequest } from '../../../src/conversations/seen-request.ts';
 import { ConversationDirectory } from '../../../src/conversations/directory.ts';
 import { NOT_DURABLE } from '../../../src/conversations/durable.ts';
 import { observedKeeper, type Observation, type Observe } from '../../../src/conversations/observation.ts';
