@@ -21,7 +21,7 @@ export const PHASE_MEANING: Readonly<Record<Phase, string>> = {
 /** What leads into the phase after this one. */
 export const PHASE_EXIT: Readonly<Record<Phase, string>> = {
   IDLE: 'checkpoint threshold',
-  CHECKPOINTING: 'summary ready',
+  CHECKPOINTING: 'ready',
   WAL_ACTIVE: 'swap threshold',
   SWAP_READY: 'swapped',
 };

@@ -20,7 +20,6 @@ import type { CompactionHistory } from '../store/history.ts';
 import { VERSION } from '../version.ts';
 import { ConversationBook } from './book.ts';
 import { EventLog } from './event-log.ts';
-import { forwardInspection } from './inspector/forward.ts';
 import { Inspector } from './inspector/inspector.ts';
 import { LivePages } from './live.ts';
 import { Metrics } from './metrics.ts';
@@ -64,6 +63,7 @@ export class Dashboard {
   readonly #started: number;
   #stopForwarding: (() => void) | null = null;
   #remembers = false;
+  #closed = false;
 
   constructor(options: DashboardOptions) {
     const { now, sources } = options;
@@ -152,15 +152,24 @@ export class Dashboard {
     });
   }
 
+  /** What few want is not loaded for all. */
+  async #forward(url: string): Promise<void> {
+    const { forwardInspection } = await import('./inspector/forward.ts');
+    if (this.#closed) return;
+    this.#stopForwarding = forwardInspection({ url, root: this.#options.sources.root(), log: this.log });
+  }
+
   /** Opens for pages, and begins to forward inspection where that is wanted. May be called again after a failure. */
   open(pages: HttpServer, access: Access): void {
     this.close();
-    const { inspectUrl: url, sources } = this.#options;
+    this.#closed = false;
+    const { inspectUrl: url } = this.#options;
     this.live.attach(pages, access);
-    if (url !== null) this.#stopForwarding = forwardInspection({ url, root: sources.root(), log: this.log });
+    if (url !== null) void this.#forward(url);
   }
 
   close(): void {
+    this.#closed = true;
     this.live.close();
     this.#stopForwarding?.();
     this.#stopForwarding = null;

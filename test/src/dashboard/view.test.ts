@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { createActor, fromPromise } from 'xstate';
 import { conversationMachine, type ConversationSnapshot } from '../../../machines/conversation.ts';
+import { phaseOf } from '../../../machines/phases.ts';
 import { checkpointId, conversationId, milliseconds, timestamp, tokens } from '../../../machines/units.ts';
 import type { Checkpoint } from '../../../src/conversations/checkpoint-index.ts';
 import { changesOf, detailChanges } from '../../../src/dashboard/changes.ts';
@@ -24,7 +25,7 @@ const FACTS = {
 } as const;
 const CANARY = 'sk-ant-canary';
 
-const shown = (rig: ConversationRig) => conversationView(rig.snapshot, FACTS);
+const shown = (rig: ConversationRig) => conversationView(rig.snapshot, { ...FACTS, phase: phaseOf(rig.snapshot) });
 
 describe('what is shown of a conversation', () => {
   it('is all in the contract, whatever its state', () => {
@@ -89,7 +90,7 @@ describe('what is shown of a conversation', () => {
         const loaded = { ...more, ...context, counters, checkpoint, failure: failed };
         // A snapshot is a class instance; `matches` has to go on working.
         const stuffed = Object.assign(Object.create(snapshot as object) as object, { context: loaded, ...more });
-        const view = conversationView(stuffed as ConversationSnapshot, { ...more, ...FACTS });
+        const view = conversationView(stuffed as ConversationSnapshot, { ...more, ...FACTS, phase: 'IDLE' });
         expect(JSON.stringify(view)).not.to.include(CANARY);
         expect(SCHEMAS.Conversation.safeParse(view).success).to.equal(true);
       }),
