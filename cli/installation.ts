@@ -47,6 +47,8 @@ export interface RuntimeRecord {
   readonly container: string | null;
 }
 
+export type ContainerNetwork = 'bridge' | 'host';
+
 /** One change that the installer made to a file that is not its own. */
 export interface InstalledChange {
   /** Absolute path of the file, e.g. `~/.claude/settings.json`. */
@@ -67,6 +69,8 @@ export interface InstallRecord {
   readonly runtime: RuntimeName;
   /** Name and tag of the image; null on Node. */
   readonly image: string | null;
+  /** How a container reaches the network: its own one with ports published on 127.0.0.1, or this machine's. */
+  readonly network: ContainerNetwork;
   /** Absolute paths of files and directories that it made outside the data directory, and inside it beside the layout. */
   readonly made: readonly string[];
   readonly changes: readonly InstalledChange[];
@@ -192,6 +196,7 @@ export function readInstallRecord(layout: Layout): InstallRecord | null {
     installedAt: textOr(json['installedAt'], ''),
     runtime,
     image: textOr(json['image'], null),
+    network: json['network'] === 'host' ? 'host' : 'bridge',
     made: textsIn(json['made']),
     changes: changes.flatMap(({ path, backup }) =>
       typeof path === 'string' ? [{ path, backup: textOr(backup, null) }] : [],
