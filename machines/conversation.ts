@@ -84,8 +84,7 @@ export const conversationMachine = setup({
       (event.type === 'turn.started' || event.type === 'compaction.requested') && event.covering === null,
     failedForGood: (_, params: { failure: CallFailure }) => params.failure.kind === 'too_long',
     failedForThisTurn: (_, params: { failure: CallFailure }) => params.failure.kind === 'rejected',
-    endsBelow: ({ context, event }) =>
-      event.type === 'turn.completed' && utilisation(event) < context.thresholds.checkpoint,
+    endsBelow: ({ event }) => event.type === 'turn.completed' && utilisation(event) < event.thresholds.checkpoint,
     hasTriesLeft: ({ context }) => context.tries < context.maxTries,
   },
   actions: {
@@ -96,9 +95,10 @@ export const conversationMachine = setup({
     noteTurn: assign(({ context, event }) => {
       assertEvent(event, 'turn.completed');
       const next = { used: event.used, effectiveWindow: event.effectiveWindow };
-      const below = utilisation(next) < context.thresholds.checkpoint;
+      const below = utilisation(next) < event.thresholds.checkpoint;
       return {
         ...next,
+        thresholds: event.thresholds,
         turn: event.turn,
         model: event.model,
         lastActivity: event.at,

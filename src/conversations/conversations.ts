@@ -3,7 +3,12 @@
  * makes of it. Finds the conversation, tells its actor the facts, and keeps what actors must not hold.
  */
 import type { ConversationActor, ConversationSnapshot } from '../../machines/conversation.ts';
-import type { ConversationEvent, ConversationInput, ForwardReason } from '../../machines/conversation-events.ts';
+import type {
+  ConversationEvent,
+  ConversationInput,
+  ForwardReason,
+  Thresholds,
+} from '../../machines/conversation-events.ts';
 import { utilisation } from '../../machines/conversation.ts';
 import { phaseOf, type Phase } from '../../machines/phases.ts';
 import { tokens, turnId, type ConversationId, type Timestamp, type Tokens, type TurnId } from '../../machines/units.ts';
@@ -13,6 +18,7 @@ import { escapeTags } from '../serving/summary-text.ts';
 import { usedTokens, type Usage } from '../wire/answer.ts';
 import { continuationText } from '../wire/compaction.ts';
 import { headerValue, type RawHeaders } from '../wire/headers.ts';
+import { launchThresholds, launchWindow, type LaunchSettings } from '../wire/launch-settings.ts';
 import { rootOf, wholeOf, type Lineage } from '../wire/lineage.ts';
 import type { History, MessageRequest } from '../wire/message-request.ts';
 import { sessionOfUserId, type RequestLabels, type Speaker } from '../wire/speaker.ts';
@@ -25,6 +31,8 @@ import { readLineage } from './lineage-reader.ts';
 /** A message request whose outline has been read. */
 export interface SeenRequest {
   readonly labels: RequestLabels;
+  /** What the client's launch was given. */
+  readonly launch: LaunchSettings;
   readonly request: MessageRequest;
   /** The messages that are history: a compaction's without its instruction. */
   readonly history: History;
@@ -139,7 +147,8 @@ export class Conversations {
     const used = usedTokens(usage);
     const window = this.#window(seen, used);
     const effective = effectiveWindow(window, seen.request.maxTokens);
-    const crossed = used >= effective * config.thresholds.checkpoint && !config.passthrough;
+    const { checkpoint } = this.#thresholds(seen, effective);
+    const crossed = used >= effective * checkpoint && !config.passthrough;
     if (!crossed) this.#tellCompleted(turn, used, effective);
     else this.#settle(conversation, this.#completeCrossed(turn, used, window, effective));
   }
@@ -186,8 +195,9 @@ export class Conversations {
 
   #tellCompleted(turn: Turn, used: Tokens, effective: Tokens): void {
     const { model } = turn.seen.request;
+    const thresholds = this.#thresholds(turn.seen, effective);
     const event = { type: 'turn.completed', at: this.#options.now(), turn: turn.id, used, model } as const;
-    this.send(turn.conversation, { ...event, effectiveWindow: effective });
+    this.send(turn.conversation, { ...event, effectiveWindow: effective, thresholds });
   }
 
   /** Keeps work on a conversation for {@link settled}, one after the other. */
@@ -273,7 +283,11 @@ export class Conversations {
       learned: learnedWindows,
     });
     // More in use than there is room for: this user has the long window of a model that has two.
-    return used > window ? tokens(Math.max(1_000_000, used)) : window;
+    return launchWindow(used > window ? tokens(Math.max(1_000_000, used)) : window, seen.launch);
+  }
+
+  #thresholds(seen: SeenRequest, effective: Tokens): Thresholds {
+    return launchThresholds(this.#options.config.thresholds, seen.launch, effective);
   }
 
   #open(conversation: ConversationId): void {

@@ -48,13 +48,14 @@ export const said = {
     covering,
     extendsCall,
   }),
-  completed: (used: number, turn = 7): ConversationEvent => ({
+  completed: (used: number, turn = 7, thresholds = INPUT.thresholds): ConversationEvent => ({
     type: 'turn.completed',
     at: at(),
     turn: turnId(turn),
     used: tokens(used),
     effectiveWindow: tokens(1_000),
     model: 'claude-sonnet-4-6',
+    thresholds,
   }),
   requested: (covering: CheckpointRef | null): ConversationEvent => ({
     type: 'compaction.requested',
