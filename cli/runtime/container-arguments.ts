@@ -49,11 +49,13 @@ function userArguments({ engine, user, rootless }: ContainerOptions): string[] {
   return engine === 'podman' && rootless ? ['--userns', 'keep-id', ...own] : own;
 }
 
-function networkArguments({ network, ports }: ContainerOptions): string[] {
+function networkArguments({ engine, network, ports }: ContainerOptions): string[] {
   if (network === 'host') return ['--network', 'host', '--env', 'DBPROXY_HOST=127.0.0.1'];
+  // Said in so many words: containers.conf may make the host's network the default, where 0.0.0.0 is everybody.
+  const own = ['--network', engine === 'podman' ? 'private' : 'bridge'];
   const published = [ports.proxy, ports.dashboard].flatMap((port) => ['--publish', `127.0.0.1:${port}:${port}`]);
   // All addresses of the container's own network; from outside there is but what is published.
-  return [...published, '--env', 'DBPROXY_HOST=0.0.0.0'];
+  return [...own, ...published, '--env', 'DBPROXY_HOST=0.0.0.0'];
 }
 
 /** The arguments after `docker` or `podman`. Values of variables are not among them: others can read arguments. */

@@ -18,7 +18,8 @@ describe('the arguments of a container', () => {
   it('publish on 127.0.0.1 and nowhere else', () => {
     const published = line().match(/--publish \S+/g);
     expect(published).to.deep.equal(['--publish 127.0.0.1:8080:8080', '--publish 127.0.0.1:8443:8443']);
-    expect(line()).to.include('--env DBPROXY_HOST=0.0.0.0');
+    expect(line()).to.include('--network bridge').and.to.include('--env DBPROXY_HOST=0.0.0.0');
+    expect(line({ engine: 'podman' })).to.include('--network private');
   });
 
   it("listen on 127.0.0.1 themselves on this machine's network", () => {
