@@ -53,7 +53,7 @@ install_tree() {
     unchanged=1
     return 0
   fi
-  make_directory "$app"
+  need_directory "$app"
   staged=$app/.staged.$$
   mkdir "$staged"
   copy_sources "$1" "$staged" "$2"
@@ -88,7 +88,7 @@ remove_old_versions() {
 
 # The command in HOME/.local/bin.
 write_command() {
-  make_directory "$bin"
+  need_directory "$bin"
   if [ -e "$command_file" ] && ! grep -q 'claude-db-proxy: the installed command' "$command_file" 2>/dev/null; then
     fail "$command_file is there already and not ours; move it away and run this again"
   fi

@@ -129,15 +129,15 @@ remember() {
 
 # Makes a directory and the missing ones above it, and remembers those that were not there. $2: the mode, for the last.
 make_directory() {
-  case $1 in
-    *"$newline"*) fail "a path has a line break in it: $1" ;;
-  esac
   if [ ! -d "$1" ]; then
-    make_directory "$(dirname -- "$1")"
-    mkdir -- "$1" 2>/dev/null || [ -d "$1" ] || fail "$1 cannot be made: is $(dirname -- "$1") yours, and is there room?"
+    make_directory "$(dirname -- "$1")" || return 1
+    mkdir -- "$1" 2>/dev/null || [ -d "$1" ] || return 1
     [ -z "${2-}" ] || chmod "$2" "$1"
     remember "$1"
   fi
+}
+need_directory() {
+  make_directory "$@" || fail "$1 cannot be made: is $(dirname -- "$1") yours, and is there room?"
 }
 
 # Before anything is made: every directory that something is to be put into.

@@ -107,8 +107,8 @@ install() {
   look_around
   engine='' image=''
   [ -n "$before" ] || undo=undo_install
-  make_directory "$base" 700
-  make_directory "$data_dir" 700
+  need_directory "$base" 700
+  need_directory "$data_dir" 700
   install_tree "$tree" "$source_kind"
   choose_runtime
   if [ -n "$before" ]; then

@@ -74,12 +74,10 @@ configure_status_line() {
   if cmp -s "$work/settings" "$work/settings.new"; then
     return 0
   fi
-  make_directory "$(dirname -- "$backup")" 700
+  need_directory "$(dirname -- "$backup")" 700
   rm -f "$backup"
   [ ! -f "$settings" ] || cp -p "$settings" "$backup"
-  (make_directory "$(dirname -- "$settings")") || return 0
-  make_directory "$(dirname -- "$settings")"
-  if ! replace_file "$work/settings.new" "$settings"; then
+  if ! make_directory "$(dirname -- "$settings")" || ! replace_file "$work/settings.new" "$settings"; then
     status_line_not_set 'it cannot be written'
     return 0
   fi

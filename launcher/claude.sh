@@ -88,14 +88,23 @@ launch_header() {
   esac
 }
 
-set_environment() {
+# Settings that cannot be used, before anything is done by them; says why in $fault.
+check_settings() {
+  case ${DBPROXY_RUNTIME:-auto} in
+    auto | docker | podman) ;;
+    node) fault='DBPROXY_RUNTIME=node cannot be used: there is no Node 20.19 or later' ;;
+    *) fault="DBPROXY_RUNTIME=$DBPROXY_RUNTIME cannot be used: auto, docker, podman or node" ;;
+  esac
   for variable in DBPROXY_CHECKPOINT_THRESHOLD DBPROXY_SWAP_THRESHOLD; do
     eval "value=\${$variable-}"
     if [ -n "$value" ] && ! is_share "$value"; then
       fault="$variable=$value cannot be used: a number between 0 and 1, such as 0.70"
-      return 1
     fi
   done
+  [ -z "$fault" ]
+}
+
+set_environment() {
   headers=$(launch_headers)
   [ -z "$headers" ] || export ANTHROPIC_CUSTOM_HEADERS="$headers"
   : "${CLAUDE_AUTOCOMPACT_PCT_OVERRIDE:=$(awk "BEGIN { print int(${DBPROXY_SWAP_THRESHOLD:-0.80} * 10000 + 0.5) / 100 }")}"
@@ -131,14 +140,11 @@ launch() {
     warn "$how_to_get_claude"
     exit 127
   fi
-  # The user's, for a proxy that has to be started again.
-  if ensure_running; then
+  if check_settings && ensure_running; then
+    # With the user's own environment, for a proxy that has to be started again.
     (watch_over "$$" </dev/null >/dev/null 2>&1 &)
-    if set_environment; then
-      [ ! -t 2 ] || say_on
-    else
-      warn "$fault. claude runs without the proxy."
-    fi
+    set_environment
+    say_on
   else
     warn "${fault:-the proxy could not be started}. claude runs without the proxy."
   fi

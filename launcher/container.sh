@@ -15,19 +15,9 @@ container=$(container_name)
 
 # Sets $engine: the one that is asked for, or that the installer found, or that is there. Else says why not in $fault.
 choose_engine() {
+  check_settings || return 1
   wanted=${DBPROXY_RUNTIME:-auto}
-  case $wanted in
-    auto) wanted=$(installed runtime) ;;
-    docker | podman) ;;
-    node)
-      fault='DBPROXY_RUNTIME=node cannot be used: there is no Node 20.19 or later'
-      return 1
-      ;;
-    *)
-      fault="DBPROXY_RUNTIME=$wanted cannot be used: auto, docker, podman or node"
-      return 1
-      ;;
-  esac
+  [ "$wanted" != auto ] || wanted=$(installed runtime)
   case $wanted in
     docker | podman) engine=$wanted ;;
     *) if have docker; then engine=docker; else engine=podman; fi ;;
