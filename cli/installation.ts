@@ -4,7 +4,7 @@
  *
  *   dataDir/certs/          the CA and the certificates (src/certificates); `certs/ca.pem` is what clients trust
  *           state/          what a proxy keeps across restarts; bundles of CAs; the lock of a start
- *           logs/           dbproxy.jsonl, rotated; serve.log: what a detached `serve` says on stdout and stderr
+ *           logs/           dbproxy.jsonl, rotated; serve.log: what a detached `serve` says on stderr
  *           token           the secret of the dashboard and of /api, 43 base64url characters (src/access)
  *           runtime.json    what runs, or ran last: {@link RuntimeRecord}. The ports are remembered here, and only here
  *           install.json    what the installer found and made: {@link InstallRecord}
@@ -86,7 +86,7 @@ export interface Layout {
   readonly state: string;
   readonly logs: string;
   readonly log: string;
-  /** What a detached `serve` wrote on stdout and stderr; anew at each start. */
+  /** What a detached `serve` wrote on stderr; anew at each start. */
   readonly output: string;
   readonly token: string;
   readonly runtime: string;

@@ -6,6 +6,7 @@ import { ConfigError } from '../src/errors.ts';
 import { createLog, openLogFile, type LogFile } from '../src/log.ts';
 import { startProxy } from '../src/proxy.ts';
 import { VERSION } from '../src/version.ts';
+import { layoutOf, readRuntimeRecord, writeRuntimeRecord, type Ports } from './installation.ts';
 
 /** Exit code for a start that was refused, as for wrong usage. */
 const REFUSED = 2;
@@ -26,9 +27,28 @@ function makeDataDir({ dataDir }: Config): void {
   }
 }
 
+export interface ServeOptions {
+  /** Writes down that it runs, so that launches and commands find it. False where the starter does, or in a container. */
+  readonly record: boolean;
+}
+
+/** Writes `runtime.json` for a proxy in the foreground; returns how to write down that it has ended. */
+function writeRecord(config: Config, ports: Ports): () => void {
+  const layout = layoutOf(config);
+  const since = new Date().toISOString();
+  const wanted = { proxy: config.proxyPort, dashboard: config.dashboardPort };
+  const what = { runtime: 'node', version: VERSION, since, ports, wanted, pid: process.pid, container: null } as const;
+  writeRuntimeRecord(layout, { running: true, ...what });
+  return () => {
+    // Somebody else's by now, maybe.
+    if (readRuntimeRecord(layout)?.pid === process.pid) writeRuntimeRecord(layout, { running: false, ...what });
+  };
+}
+
 /** Runs until SIGINT or SIGTERM; a second signal ends it at once. Sets the exit code. */
-export async function serve(env: Environment): Promise<void> {
+export async function serve(env: Environment, options: ServeOptions): Promise<void> {
   let logFile: LogFile | undefined;
+  let unrecord: (() => void) | undefined;
   try {
     const config = parseConfig(env);
     makeDataDir(config);
@@ -53,11 +73,14 @@ export async function serve(env: Environment): Promise<void> {
       dashboard: `https://localhost:${proxy.ports.dashboard}`,
       ca: proxy.caPath,
     });
+    if (options.record) unrecord = writeRecord(config, proxy.ports);
     const signal = await new Promise<NodeJS.Signals>((resolve) => {
       process.once('SIGINT', resolve);
       process.once('SIGTERM', resolve);
     });
     log.info('proxy.stopping', { signal });
+    // Before it has ended: whoever is connected must know that nobody is to start it again.
+    unrecord?.();
     for (const again of ['SIGINT', 'SIGTERM'] as const) process.once(again, () => process.exit(1));
     await proxy.stop();
     log.info('proxy.stopped');

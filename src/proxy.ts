@@ -120,6 +120,11 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       conversations: conversations.size,
       checkpoints: index.size,
       passthrough,
+      checkpoint_threshold: config.thresholds.checkpoint,
+      swap_threshold: config.thresholds.swap,
+      open_connections: forwarder.openConnections + redirector.counts().blind,
+      checkpoint_calls: calls.size,
+      pid: process.pid,
     })),
   });
   const redirector = createRedirector({

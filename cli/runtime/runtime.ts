@@ -5,7 +5,8 @@
  *   launcher, start, stop, status, logs, doctor ──▶ supervision.ts ──▶ Runtime ──▶ node | docker | podman
  *
  * supervision.ts does what all runtimes need: one start at a time, free ports, waiting until it is healthy, the
- * record in runtime.json. A runtime itself only starts, stops and looks.
+ * record in runtime.json. A runtime itself only starts, stops and looks. In a container it is `serve --no-record` that
+ * runs: the record is about the host, whose ports and process ids it cannot know.
  */
 import type { Config, Environment } from '../../src/config.ts';
 import type { Layout, Ports, RuntimeName, RuntimeRecord } from '../installation.ts';

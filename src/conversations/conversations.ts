@@ -91,6 +91,11 @@ export class Conversations {
     this.#options = options;
   }
 
+  /** The conversations that are tracked. */
+  get ids(): readonly ConversationId[] {
+    return [...this.#phases.keys()];
+  }
+
   /** Number of conversations that are tracked. */
   get size(): number {
     return this.#phases.size;

@@ -9,6 +9,12 @@ export interface Health {
   readonly conversations: number;
   readonly checkpoints: number;
   readonly passthrough: boolean;
+  readonly checkpoint_threshold: number;
+  readonly swap_threshold: number;
+  /** Of clients, blind tunnels included. With no checkpoint call under way either, the proxy can be replaced. */
+  readonly open_connections: number;
+  readonly checkpoint_calls: number;
+  readonly pid: number;
 }
 
 export function createLocalPages(health: () => Health): Express {
