@@ -17,6 +17,8 @@ export interface CheckpointRef {
   readonly id: CheckpointId;
   /** How many messages of the history the summary covers. */
   readonly anchorMessages: number;
+  /** Tokens that were in use at the end of the turn it was computed from: what is in use above them came since. */
+  readonly anchorTokens: Tokens;
 }
 
 /** Why a checkpoint call brought nothing; see `CheckpointFailure` in `src/errors.ts`. */
@@ -88,20 +90,48 @@ export type ConversationEvent =
   /** Raised by the idle timer. */
   | { readonly type: 'conversation.idled' };
 
+/** How often what happened to a conversation. */
+export interface ConversationCounters {
+  readonly checkpoints: number;
+  readonly failures: number;
+  readonly served: number;
+  readonly confirmed: number;
+  readonly forwarded: number;
+}
+
+/** What of a conversation outlives the process that knew it: enough to be in the phase again that it was in. */
+export interface RememberedState {
+  readonly model: string | null;
+  readonly used: Tokens;
+  readonly effectiveWindow: Tokens;
+  readonly messages: number;
+  readonly lastActivity: Timestamp | null;
+  readonly checkpoint: CheckpointRef | null;
+  /** A summary was served, and the client has not shown yet whether it took it. */
+  readonly served: boolean;
+  readonly crossing: number;
+  readonly tries: number;
+  readonly counters: ConversationCounters;
+}
+
 /** What a conversation starts from. */
 export interface ConversationInput {
   readonly id: ConversationId;
   readonly thresholds: Thresholds;
+  /** Share of the effective window, in (0, 1), that may come after a checkpoint before a newer one is computed. Default 0.10. */
+  readonly checkpointRefresh: number;
   /** False in passthrough: tracked, but no checkpoint is ever computed. */
   readonly checkpoints: boolean;
   /** Idle time after which the conversation is forgotten. */
   readonly ttl: Milliseconds;
-  /** How often a checkpoint is tried per crossing of the threshold. */
+  /** How often a checkpoint is tried per crossing: of the threshold, or of the share that one may age by. */
   readonly maxTries: number;
+  /** What an earlier process knew of it; null for a conversation that is new. */
+  readonly remembered: RememberedState | null;
 }
 
 /** What a conversation remembers. Small, serialisable, free of content. */
-export interface ConversationContext extends ConversationInput {
+export interface ConversationContext extends Omit<ConversationInput, 'remembered'> {
   readonly model: string | null;
   readonly used: Tokens;
   readonly effectiveWindow: Tokens;
@@ -110,24 +140,24 @@ export interface ConversationContext extends ConversationInput {
   readonly lastActivity: Timestamp | null;
   /** The last completed turn: the one a checkpoint call starts from. */
   readonly turn: TurnId | null;
-  /** The servable checkpoint. */
+  /** The servable checkpoint; it stays so while a newer one is computed. */
   readonly checkpoint: CheckpointRef | null;
-  /** Checkpoint calls begun since the threshold was crossed and none has succeeded. */
+  /** How often the share that a checkpoint may age by had been outgrown at the last turn's end, see `outgrown`. */
+  readonly crossing: number;
+  /** Checkpoint calls begun since the last crossing and none has succeeded. */
   readonly tries: number;
   readonly failure: CallFailure | null;
-  readonly counters: {
-    readonly checkpoints: number;
-    readonly failures: number;
-    readonly served: number;
-    readonly confirmed: number;
-    readonly forwarded: number;
-  };
+  /** It begins where a summary was served by an earlier process. */
+  readonly wasServed: boolean;
+  readonly counters: ConversationCounters;
 }
 
 /** What the checkpoint call is given: names only; whoever performs it keeps body and credentials to itself. */
 export interface CheckpointCallInput {
   readonly conversation: ConversationId;
   readonly turn: TurnId | null;
-  /** 1 for the first try since the threshold was crossed. */
+  /** 1 for the first try since the crossing. */
   readonly attempt: number;
+  /** The servable checkpoint whose place the new one is to take; null for a conversation that has none. */
+  readonly replaces: CheckpointId | null;
 }

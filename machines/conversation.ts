@@ -3,9 +3,20 @@
  * It does no I/O: `computeCheckpoint` is a placeholder that the composition root provides.
  *
  * Two regions run side by side, as in double buffering: `call` fills the back buffer, `buffer` is what can be shown
- * at once. `activity` is the idle timer. People see one phase derived from both, see `phases.ts`.
+ * at once, also while `call` computes what will take its place. `activity` is the idle timer. People see one phase derived from both, see `phases.ts`.
  */
-import { assertEvent, assign, fromPromise, raise, setup, type ActorRefFrom, type SnapshotFrom } from 'xstate';
+import {
+  and,
+  assertEvent,
+  assign,
+  fromPromise,
+  not,
+  raise,
+  setup,
+  stateIn,
+  type ActorRefFrom,
+  type SnapshotFrom,
+} from 'xstate';
 import type {
   CallFailure,
   CheckpointCallInput,
@@ -13,6 +24,7 @@ import type {
   ConversationContext,
   ConversationEvent,
   ConversationInput,
+  RememberedState,
 } from './conversation-events.ts';
 import { milliseconds, tokens } from './units.ts';
 
@@ -24,9 +36,43 @@ const RETRY_AFTER_MAX_MS = 86_400_000;
 /** What is kept of a failure's message. */
 const MESSAGE_LENGTH = 300;
 
+/** What a new conversation begins with. */
+const NOTHING_REMEMBERED: RememberedState = {
+  model: null,
+  used: tokens(0),
+  effectiveWindow: tokens(0),
+  messages: 0,
+  lastActivity: null,
+  checkpoint: null,
+  served: false,
+  crossing: 0,
+  tries: 0,
+  counters: { checkpoints: 0, failures: 0, served: 0, confirmed: 0, forwarded: 0 },
+};
+
+/** What of a conversation is worth to be remembered after the process. */
+export function toRemember(snapshot: Pick<ConversationSnapshot, 'context' | 'matches'>): RememberedState {
+  const { model, used, effectiveWindow, messages, lastActivity } = snapshot.context;
+  const { checkpoint, crossing, tries, counters } = snapshot.context;
+  const served = snapshot.matches({ alive: { buffer: 'served' } });
+  return { model, used, effectiveWindow, messages, lastActivity, checkpoint, served, crossing, tries, counters };
+}
+
 /** Share of the effective window in use, 0 while nothing is known. */
 export function utilisation(context: Pick<ConversationContext, 'used' | 'effectiveWindow'>): number {
   return context.effectiveWindow > 0 ? context.used / context.effectiveWindow : 0;
+}
+
+/**
+ * How often what was said since the checkpoint has outgrown the share of the window that it may age by: 0 for a
+ * checkpoint that is new enough, and while there is none. Each time it grows by one, a newer checkpoint has its own tries.
+ */
+export function outgrown(
+  context: Pick<ConversationContext, 'used' | 'effectiveWindow' | 'checkpoint' | 'checkpointRefresh'>,
+): number {
+  const share = context.checkpointRefresh * context.effectiveWindow;
+  if (context.checkpoint === null || share <= 0) return 0;
+  return Math.max(0, Math.ceil((context.used - context.checkpoint.anchorTokens) / share) - 1);
 }
 
 /** Pause before the next try, without jitter: what the API asked for (a day at most), else 2 s, 4 s, 8 s … 60 s. */
@@ -70,12 +116,18 @@ export const conversationMachine = setup({
     idleTime: ({ context }) => context.ttl,
   },
   guards: {
-    wantsCheckpoint: ({ context }) =>
-      context.checkpoints &&
-      context.turn !== null &&
-      context.checkpoint === null &&
-      context.tries < context.maxTries &&
-      utilisation(context) >= context.thresholds.checkpoint,
+    wasServed: ({ context }) => context.wasServed,
+    hasCheckpoint: ({ context }) => context.checkpoint !== null,
+    wantsCheckpoint: and([
+      ({ context }) =>
+        context.checkpoints &&
+        context.turn !== null &&
+        (context.checkpoint === null || outgrown(context) > 0) &&
+        context.tries < context.maxTries &&
+        utilisation(context) >= context.thresholds.checkpoint,
+      // Most likely the client goes on from the summary that it was served: a newer one would be for nobody.
+      not(stateIn({ alive: { buffer: 'served' } })),
+    ]),
     pastSwap: ({ context }) => utilisation(context) >= context.thresholds.swap,
     leftCall: ({ event }) => event.type === 'turn.started' && !event.extendsCall,
     isCovered: ({ event }) =>
@@ -86,6 +138,10 @@ export const conversationMachine = setup({
     failedForThisTurn: (_, params: { failure: CallFailure }) => params.failure.kind === 'rejected',
     endsBelow: ({ event }) => event.type === 'turn.completed' && utilisation(event) < event.thresholds.checkpoint,
     hasTriesLeft: ({ context }) => context.tries < context.maxTries,
+    crossesAgain: ({ context, event }) =>
+      event.type === 'turn.completed' &&
+      context.failure?.kind !== 'too_long' &&
+      outgrown({ ...context, used: event.used, effectiveWindow: event.effectiveWindow }) > context.crossing,
   },
   actions: {
     noteRequest: assign(({ event }) => {
@@ -95,16 +151,20 @@ export const conversationMachine = setup({
     noteTurn: assign(({ context, event }) => {
       assertEvent(event, 'turn.completed');
       const next = { used: event.used, effectiveWindow: event.effectiveWindow };
-      const below = utilisation(next) < event.thresholds.checkpoint;
+      const crossing = outgrown({ ...context, ...next });
+      // Below the threshold again, or past one more share: the next call has its own tries.
+      const afresh =
+        utilisation(next) < event.thresholds.checkpoint ||
+        (crossing > context.crossing && context.failure?.kind !== 'too_long');
       return {
         ...next,
         thresholds: event.thresholds,
+        crossing,
         turn: event.turn,
         model: event.model,
         lastActivity: event.at,
-        // Below the threshold again: the next crossing has its own tries.
-        tries: below ? 0 : context.tries,
-        failure: below ? null : context.failure,
+        tries: afresh ? 0 : context.tries,
+        failure: afresh ? null : context.failure,
       };
     }),
     noteActivity: assign(({ context, event }) => ({ lastActivity: 'at' in event ? event.at : context.lastActivity })),
@@ -120,7 +180,8 @@ export const conversationMachine = setup({
       assertEvent(event, 'checkpoint.completed');
       return {
         checkpoint: event.checkpoint,
-        // Should this checkpoint be left by a rewind, the next one has its own tries.
+        // Should this checkpoint age, or be left by a rewind, the next one has its own tries.
+        crossing: 0,
         tries: 0,
         failure: null,
         counters: { ...context.counters, checkpoints: context.counters.checkpoints + 1 },
@@ -141,6 +202,7 @@ export const conversationMachine = setup({
         turn: null,
         used: tokens(0),
         messages: 0,
+        crossing: 0,
         tries: 0,
         failure: null,
         lastActivity: event.at,
@@ -151,19 +213,10 @@ export const conversationMachine = setup({
   },
 }).createMachine({
   id: 'conversation',
-  context: ({ input }) => ({
-    ...input,
-    model: null,
-    used: tokens(0),
-    effectiveWindow: tokens(0),
-    messages: 0,
-    lastActivity: null,
-    turn: null,
-    checkpoint: null,
-    tries: 0,
-    failure: null,
-    counters: { checkpoints: 0, failures: 0, served: 0, confirmed: 0, forwarded: 0 },
-  }),
+  context: ({ input: { remembered, ...input } }) => {
+    const { served: wasServed, ...state } = remembered ?? NOTHING_REMEMBERED;
+    return { ...input, ...state, wasServed, turn: null, failure: null };
+  },
   initial: 'alive',
   states: {
     alive: {
@@ -172,8 +225,16 @@ export const conversationMachine = setup({
       states: {
         buffer: {
           description: 'What a compaction could be answered from, now.',
-          initial: 'empty',
+          initial: 'remembering',
           states: {
+            remembering: {
+              description: 'Takes up what an earlier process knew.',
+              always: [
+                { guard: 'wasServed', target: 'served' },
+                { guard: 'hasCheckpoint', target: 'ready' },
+                { target: 'empty' },
+              ],
+            },
             empty: {
               on: {
                 'checkpoint.completed': { target: 'ready', actions: 'adoptCompleted' },
@@ -243,7 +304,12 @@ export const conversationMachine = setup({
               entry: 'beginTry',
               invoke: {
                 src: 'computeCheckpoint',
-                input: ({ context }) => ({ conversation: context.id, turn: context.turn, attempt: context.tries }),
+                input: ({ context }) => ({
+                  conversation: context.id,
+                  turn: context.turn,
+                  attempt: context.tries,
+                  replaces: context.checkpoint?.id ?? null,
+                }),
                 onDone: {
                   target: 'idle',
                   actions: raise(({ event }) => ({ type: 'checkpoint.completed', checkpoint: event.output })),
@@ -289,9 +355,13 @@ export const conversationMachine = setup({
               },
             },
             givenUp: {
-              description: 'No further call until this history is left, or is below the threshold again.',
+              description:
+                'No further call until this history is left, below the threshold again, or past one more share.',
               on: {
-                'turn.completed': { guard: 'endsBelow', target: 'idle' },
+                'turn.completed': [
+                  { guard: 'endsBelow', target: 'idle' },
+                  { guard: 'crossesAgain', target: 'considering' },
+                ],
                 'turn.started': { guard: 'leftCall', target: 'idle', actions: 'forgetTries' },
                 'compaction.passed': 'idle',
                 'history.replaced': 'idle',

@@ -1,35 +1,36 @@
 /**
- * The supervisor: owns the two listeners and every conversation, and survives all of them.
+ * The supervisor: owns the services (two listeners, the store) and every conversation, and survives all of them.
  *
- * Start: the forwarder first, the redirector once the forwarder listens, so that no tunnel leads nowhere.
- * A listener that cannot be bound during the start stops the start; one that fails later is bound again with backoff.
- * Stop: both listeners stop accepting and drain, then the conversations end. Both at once, because the tunnels that the
- * redirector waits for end when the forwarder lets go of them.
+ * Start: the store; the forwarder; the redirector once the forwarder listens, so that no tunnel leads nowhere. A listener
+ * that cannot be bound during the start stops the start; whatever fails later, and the store at any time, is started
+ * again with backoff, alone.
+ * Stop: both listeners stop accepting and drain, at once, because the tunnels that the redirector waits for end when the
+ * forwarder lets go of them. Then the store writes the last state of the conversations, and they end.
  */
 import { assign, enqueueActions, setup, type ActorRefFrom, type SnapshotFrom } from 'xstate';
 import { conversationMachine } from './conversation.ts';
 import type { ConversationInput } from './conversation-events.ts';
-import { listenerMachine, type ListenerName, type ListenerReport } from './listener.ts';
+import { serviceMachine, type ServiceName, type ServiceReport } from './service.ts';
 import type { ConversationId } from './units.ts';
 
 export type SupervisorEvent =
-  | ListenerReport
+  | ServiceReport
   /** A conversation was seen for the first time. Opening one that is open already changes nothing. */
   | { readonly type: 'conversation.opened'; readonly input: ConversationInput }
   | { readonly type: 'conversation.closed'; readonly id: ConversationId }
   | { readonly type: 'shutdown.requested' };
 
-export interface ListenerStatus {
+export interface ServiceStatus {
   readonly up: boolean;
   readonly port: number | null;
   readonly reason: string | null;
 }
 
 export interface SupervisorContext {
-  readonly listeners: Readonly<Record<ListenerName, ListenerStatus>>;
-  /** Listeners that have closed for good. */
-  readonly closed: readonly ListenerName[];
-  /** Conversations and listeners whose own machine ended by a thrown error, for `/health` and tests. */
+  readonly services: Readonly<Record<ServiceName, ServiceStatus>>;
+  /** Services that have closed for good. */
+  readonly closed: readonly ServiceName[];
+  /** Conversations and services whose own machine ended by a thrown error, for `/health` and tests. */
   readonly crashes: number;
 }
 
@@ -41,8 +42,10 @@ export interface SupervisorOutput {
 /** Name of a conversation among the supervisor's children. */
 export const conversationChild = (id: ConversationId): string => `conversation:${id}`;
 
-const DOWN: ListenerStatus = { up: false, port: null, reason: null };
-const LISTENERS: ReadonlySet<string> = new Set<ListenerName>(['forwarder', 'redirector']);
+const DOWN: ServiceStatus = { up: false, port: null, reason: null };
+/** The services that the start depends on, and that drain first when all stops. */
+const LISTENERS: readonly ServiceName[] = ['forwarder', 'redirector'];
+const SERVICES: ReadonlySet<string> = new Set<ServiceName>([...LISTENERS, 'store']);
 
 interface ChildEnded {
   readonly event: { readonly type: string; readonly actorId?: unknown };
@@ -53,41 +56,40 @@ function childOf(event: ChildEnded['event']): { id: string } {
   return { id: typeof event.actorId === 'string' ? event.actorId : event.type.split('.').slice(3).join('.') };
 }
 
-/** The listeners' status with one of them down. Its port is kept: clients know it. */
-function withDown(
-  { listeners }: SupervisorContext,
-  name: ListenerName,
-  reason: string,
-): SupervisorContext['listeners'] {
-  return { ...listeners, [name]: { up: false, port: listeners[name].port, reason } };
+/** The services' status with one of them down. Its port is kept: clients know it. */
+function withDown({ services }: SupervisorContext, name: ServiceName, reason: string): SupervisorContext['services'] {
+  return { ...services, [name]: { up: false, port: services[name].port, reason } };
 }
 
 export const supervisorMachine = setup({
   types: {} as { context: SupervisorContext; events: SupervisorEvent; output: SupervisorOutput },
-  actors: { conversation: conversationMachine, listener: listenerMachine },
+  actors: { conversation: conversationMachine, service: serviceMachine },
   guards: {
-    isRedirector: (_, params: { name: ListenerName }) => params.name === 'redirector',
-    wasNeverBound: (_, params: { everBound: boolean }) => !params.everBound,
-    bothClosed: ({ context }) => context.closed.length === LISTENERS.size,
+    isForwarder: (_, params: { name: ServiceName }) => params.name === 'forwarder',
+    isRedirector: (_, params: { name: ServiceName }) => params.name === 'redirector',
+    isEssential: (_, params: { name: ServiceName; everUp: boolean }) =>
+      LISTENERS.includes(params.name) && !params.everUp,
+    listenersClosed: ({ context }) => LISTENERS.every((name) => context.closed.includes(name)),
+    storeClosed: ({ context }) => context.closed.includes('store'),
   },
   actions: {
-    startListener: enqueueActions(({ enqueue, self }, params: { name: ListenerName }) => {
-      enqueue.spawnChild('listener', { id: params.name, input: { name: params.name, parent: self } });
+    startService: enqueueActions(({ enqueue, self }, params: { name: ServiceName }) => {
+      enqueue.spawnChild('service', { id: params.name, input: { name: params.name, parent: self } });
     }),
-    stopListener: enqueueActions(({ enqueue, self }, params: { name: ListenerName }) => {
+    stopService: enqueueActions(({ enqueue, self }, params: { name: ServiceName }) => {
       const child = self.getSnapshot().children[params.name];
-      if (child) enqueue.sendTo(child, { type: 'listener.stop' });
-      else enqueue.raise({ type: 'listener.closed', name: params.name });
+      if (child) enqueue.sendTo(child, { type: 'service.stop' });
+      else enqueue.raise({ type: 'service.closed', name: params.name });
     }),
-    noteListening: assign(({ context }, params: { name: ListenerName; port: number }) => ({
-      listeners: { ...context.listeners, [params.name]: { up: true, port: params.port, reason: null } },
+    noteUp: assign(({ context }, params: { name: ServiceName; port: number | null }) => ({
+      services: { ...context.services, [params.name]: { up: true, port: params.port, reason: null } },
     })),
-    noteClosed: assign(({ context }, params: { name: ListenerName }) => ({
+    noteClosed: assign(({ context }, params: { name: ServiceName }) => ({
       closed: [...context.closed.filter((name) => name !== params.name), params.name],
-      listeners: { ...context.listeners, [params.name]: { ...context.listeners[params.name], up: false } },
+      services: { ...context.services, [params.name]: { ...context.services[params.name], up: false } },
     })),
-    noteDown: assign(({ context }, params: { name: ListenerName; reason: string }) => ({
-      listeners: withDown(context, params.name, params.reason),
+    noteDown: assign(({ context }, params: { name: ServiceName; reason: string }) => ({
+      services: withDown(context, params.name, params.reason),
     })),
     openConversation: enqueueActions(({ enqueue, self }, params: { input: ConversationInput }) => {
       // A second child of the same id would orphan the first.
@@ -98,14 +100,14 @@ export const supervisorMachine = setup({
     closeChild: enqueueActions(({ enqueue }, params: { id: string }) => {
       enqueue.stopChild(params.id);
     }),
-    /** A listener's machine itself broke: a new one takes its place. A conversation is let go. */
+    /** A service's machine itself broke: a new one takes its place. A conversation is let go. */
     replaceChild: enqueueActions(({ enqueue, self }, params: { id: string }) => {
       enqueue.stopChild(params.id);
-      if (LISTENERS.has(params.id)) {
-        const name = params.id as ListenerName;
-        enqueue.assign(({ context }) => ({ listeners: withDown(context, name, 'the listener broke') }));
-        if (self.getSnapshot().matches('stopping')) enqueue.raise({ type: 'listener.closed', name });
-        else enqueue.spawnChild('listener', { id: name, input: { name, parent: self } });
+      if (SERVICES.has(params.id)) {
+        const name = params.id as ServiceName;
+        enqueue.assign(({ context }) => ({ services: withDown(context, name, 'the service broke') }));
+        if (self.getSnapshot().matches('stopping')) enqueue.raise({ type: 'service.closed', name });
+        else enqueue.spawnChild('service', { id: name, input: { name, parent: self } });
       }
       enqueue.assign(({ context }) => ({ crashes: context.crashes + 1 }));
     }),
@@ -115,10 +117,10 @@ export const supervisorMachine = setup({
   },
 }).createMachine({
   id: 'supervisor',
-  context: { listeners: { forwarder: DOWN, redirector: DOWN }, closed: [], crashes: 0 },
+  context: { services: { forwarder: DOWN, redirector: DOWN, store: DOWN }, closed: [], crashes: 0 },
   initial: 'starting',
   output: ({ context }) => {
-    const refused = Object.values(context.listeners).find(
+    const refused = LISTENERS.map((name) => context.services[name]).find(
       (listener) => listener.port === null && listener.reason !== null,
     );
     return { startFailure: refused?.reason ?? null };
@@ -132,57 +134,70 @@ export const supervisorMachine = setup({
     },
     'xstate.done.actor.*': { actions: { type: 'closeChild', params: ({ event }: ChildEnded) => childOf(event) } },
     'xstate.error.actor.*': { actions: { type: 'replaceChild', params: ({ event }: ChildEnded) => childOf(event) } },
-    'listener.listening': {
-      actions: { type: 'noteListening', params: ({ event }) => ({ name: event.name, port: event.port }) },
+    'service.up': {
+      actions: { type: 'noteUp', params: ({ event }) => ({ name: event.name, port: event.port }) },
     },
-    'listener.down': {
+    'service.down': {
       actions: { type: 'noteDown', params: ({ event }) => ({ name: event.name, reason: event.reason }) },
     },
-    'listener.closed': { actions: { type: 'noteClosed', params: ({ event }) => ({ name: event.name }) } },
+    'service.closed': { actions: { type: 'noteClosed', params: ({ event }) => ({ name: event.name }) } },
     'shutdown.requested': '.stopping',
   },
   states: {
     starting: {
+      // The store is open before the first request can come.
+      entry: { type: 'startService', params: { name: 'store' } },
       initial: 'forwarder',
       on: {
-        'listener.down': {
-          guard: { type: 'wasNeverBound', params: ({ event }) => ({ everBound: event.everBound }) },
+        'service.down': {
+          guard: { type: 'isEssential', params: ({ event }) => ({ name: event.name, everUp: event.everUp }) },
           target: 'stopping',
           actions: { type: 'noteDown', params: ({ event }) => ({ name: event.name, reason: event.reason }) },
         },
       },
       states: {
         forwarder: {
-          entry: { type: 'startListener', params: { name: 'forwarder' } },
+          entry: { type: 'startService', params: { name: 'forwarder' } },
           on: {
-            'listener.listening': {
+            'service.up': {
+              // The store is noted as up by the root.
+              guard: { type: 'isForwarder', params: ({ event }) => ({ name: event.name }) },
               target: 'redirector',
-              actions: { type: 'noteListening', params: ({ event }) => ({ name: event.name, port: event.port }) },
+              actions: { type: 'noteUp', params: ({ event }) => ({ name: event.name, port: event.port }) },
             },
           },
         },
         redirector: {
-          entry: { type: 'startListener', params: { name: 'redirector' } },
+          entry: { type: 'startService', params: { name: 'redirector' } },
           on: {
-            'listener.listening': {
+            'service.up': {
               // A forwarder that failed meanwhile and came back is noted as such, by the root.
               guard: { type: 'isRedirector', params: ({ event }) => ({ name: event.name }) },
               target: '#supervisor.running',
-              actions: { type: 'noteListening', params: ({ event }) => ({ name: event.name, port: event.port }) },
+              actions: { type: 'noteUp', params: ({ event }) => ({ name: event.name, port: event.port }) },
             },
           },
         },
       },
     },
-    running: { description: 'Both listeners have listened; each is bound again when it fails.' },
+    running: { description: 'Both listeners have listened; each service is started again when it fails.' },
     stopping: {
-      description: 'Nothing new is accepted; what is under way is finished.',
-      entry: [
-        { type: 'stopListener', params: { name: 'redirector' } },
-        { type: 'stopListener', params: { name: 'forwarder' } },
-      ],
+      description: 'Nothing new is accepted; what is under way is finished, and what is known is written.',
       on: { 'shutdown.requested': {} },
-      always: { guard: 'bothClosed', target: 'stopped' },
+      initial: 'draining',
+      states: {
+        draining: {
+          entry: [
+            { type: 'stopService', params: { name: 'redirector' } },
+            { type: 'stopService', params: { name: 'forwarder' } },
+          ],
+          always: { guard: 'listenersClosed', target: 'saving' },
+        },
+        saving: {
+          entry: { type: 'stopService', params: { name: 'store' } },
+          always: { guard: 'storeClosed', target: '#supervisor.stopped' },
+        },
+      },
     },
     stopped: { type: 'final', entry: 'closeConversations' },
   },

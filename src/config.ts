@@ -17,6 +17,8 @@ export type RuntimeChoice = 'auto' | 'docker' | 'podman' | 'node';
 
 export interface Config {
   readonly thresholds: Thresholds;
+  /** Share of the effective window that may come after a checkpoint before a newer one is computed. */
+  readonly checkpointRefresh: number;
   readonly logLevel: LogLevel;
   /** Pure proxy: no checkpoints, nothing served. */
   readonly passthrough: boolean;
@@ -164,6 +166,7 @@ export function parseConfig(env: Environment): Config {
   }
   return Object.freeze<Config>({
     thresholds: Object.freeze({ checkpoint, swap }),
+    checkpointRefresh: setting(env, 'DBPROXY_CHECKPOINT_REFRESH', 0.1, fraction, share),
     logLevel: setting<LogLevel>(env, 'DBPROXY_LOG_LEVEL', 'INFO', 'DEBUG, INFO, WARNING or ERROR', (value) =>
       lookUp(LEVELS, value.toUpperCase()),
     ),

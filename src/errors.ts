@@ -62,6 +62,11 @@ export class CertificateError extends ProxyError {
   readonly code = 'DBPROXY_ERR_CERTIFICATE';
 }
 
+/** The state file cannot be used. The proxy goes on and keeps its state in memory. */
+export class StoreError extends ProxyError {
+  readonly code = 'DBPROXY_ERR_STORE';
+}
+
 /** What stopped a checkpoint call, as the conversation machine needs to know it. */
 export type CheckpointFailure =
   /** Worth another try after a pause: 429, 5xx, 529, a broken connection, an error event, an answer cut short. */

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { CheckpointCallInput, CheckpointRef } from '../../machines/conversation-events.ts';
-import { checkpointId, type ConversationId, type Timestamp } from '../../machines/units.ts';
+import { checkpointId, type ConversationId, type Timestamp, type Tokens } from '../../machines/units.ts';
 import { performCheckpointCall } from '../checkpoint/call.ts';
 import { checkpointBody } from '../checkpoint/request.ts';
 import { CheckpointError } from '../errors.ts';
@@ -21,6 +21,8 @@ export interface CallSource {
   readonly body: Buffer;
   readonly model: string;
   readonly prefix: Prefix;
+  /** Tokens in use at the turn's end. */
+  readonly used: Tokens;
   /** Tokens that the window has left. */
   readonly room: number;
 }
@@ -36,6 +38,8 @@ export interface CheckpointCallsOptions {
   readonly index: CheckpointIndex;
   readonly log: Log;
   readonly now: () => Timestamp;
+  /** A clock that nobody sets, see `src/clock.ts`. */
+  readonly steady: () => Timestamp;
 }
 
 /** True when a history begins with what a call is about; after a switch of the model as in `CheckpointIndex.find`. */
@@ -104,9 +108,10 @@ export class CheckpointCalls {
   }
 
   async #perform(input: CheckpointCallInput, source: CallSource, signal: AbortSignal): Promise<CheckpointRef> {
-    const { index, log, now, upstream } = this.#options;
-    const { conversation, attempt } = input;
-    log.info('checkpoint.started', { conversation, attempt, model: source.model, messages: source.prefix.messages });
+    const { index, log, now, steady, upstream } = this.#options;
+    const { conversation, attempt, replaces } = input;
+    const { messages } = source.prefix;
+    log.info('checkpoint.started', { conversation, attempt, model: source.model, messages, replaces });
     try {
       const body = checkpointBody(source.body, source.room);
       if (body === null) throw new CheckpointError('rejected', 'the request could not be read a second time');
@@ -115,8 +120,9 @@ export class CheckpointCalls {
       signal.throwIfAborted();
       const createdAt = now();
       const id = checkpointId(randomUUID());
-      const checkpoint = { id, conversation, prefix, summary, model, usage, duration, createdAt };
-      index.add(checkpoint);
+      const anchorTokens = source.used;
+      const checkpoint = { id, conversation, prefix, anchorTokens, summary, model, usage, duration, createdAt };
+      index.add(checkpoint, steady());
       log.info('checkpoint.completed', {
         conversation,
         checkpoint: id,

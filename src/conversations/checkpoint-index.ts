@@ -1,9 +1,10 @@
 /**
  * All checkpoints, addressed by the prefix of messages that they summarise, across conversations and sessions.
- * A fork, a resume or a rewind finds here what covers its own history, and nothing else.
+ * A fork, a resume or a rewind finds here what covers its own history, and nothing else. Moments are those of a clock
+ * that nobody sets (`steadyClock`): a jump of the wall clock costs no checkpoint.
  */
 import type { CheckpointRef } from '../../machines/conversation-events.ts';
-import type { CheckpointId, ConversationId, Milliseconds, Timestamp } from '../../machines/units.ts';
+import type { CheckpointId, ConversationId, Milliseconds, Timestamp, Tokens } from '../../machines/units.ts';
 import type { Usage } from '../wire/answer.ts';
 import { linkKey, matchesAt, type Comparison, type Lineage, type Prefix } from '../wire/lineage.ts';
 
@@ -13,6 +14,8 @@ export interface Checkpoint {
   /** The conversation it was computed for. */
   readonly conversation: ConversationId;
   readonly prefix: Prefix;
+  /** Tokens in use at the end of the turn it was computed from. */
+  readonly anchorTokens: Tokens;
   readonly summary: string;
   readonly model: string;
   readonly usage: Usage;
@@ -31,28 +34,80 @@ export interface Covering {
 export const refOf = (checkpoint: Checkpoint): CheckpointRef => ({
   id: checkpoint.id,
   anchorMessages: checkpoint.prefix.messages,
+  anchorTokens: checkpoint.anchorTokens,
 });
+
+/** Who keeps checkpoints for the time after this process; see `durable.ts`. */
+export interface CheckpointKeeper {
+  /** Is written when this returns, if it can be. */
+  checkpointMade(checkpoint: Checkpoint): void;
+  /** A history was found to begin with it. */
+  checkpointNeeded(id: CheckpointId): void;
+  checkpointForgotten(id: CheckpointId): void;
+}
+
+const KEPT_NOWHERE: CheckpointKeeper = {
+  checkpointMade: () => undefined,
+  checkpointNeeded: () => undefined,
+  checkpointForgotten: () => undefined,
+};
+/** How exactly the keeper knows when a checkpoint was last needed. */
+const NEEDED_EVERY_MS = 60_000;
 
 interface Entry {
   readonly checkpoint: Checkpoint;
   lastNeeded: Timestamp;
+  /** When the keeper was last told. */
+  lastTold: Timestamp;
 }
 
 export class CheckpointIndex {
   readonly #byKey = new Map<string, Entry[]>();
   readonly #byBareKey = new Map<string, Entry[]>();
+  readonly #byId = new Map<CheckpointId, Entry>();
+  readonly #keeper: CheckpointKeeper;
   #size = 0;
+
+  constructor(keeper: CheckpointKeeper = KEPT_NOWHERE) {
+    this.#keeper = keeper;
+  }
 
   get size(): number {
     return this.#size;
   }
 
+  /** All of them. */
+  get checkpoints(): readonly Checkpoint[] {
+    return [...this.#byId.values()].map(({ checkpoint }) => checkpoint);
+  }
+
+  get(id: CheckpointId): Checkpoint | null {
+    return this.#byId.get(id)?.checkpoint ?? null;
+  }
+
   /** Adds a checkpoint; it takes the place of an older one of the very same prefix. */
-  add(checkpoint: Checkpoint): void {
+  add(checkpoint: Checkpoint, now: Timestamp = checkpoint.createdAt): void {
+    this.#enter(checkpoint, now);
+    this.#keeper.checkpointMade(checkpoint);
+  }
+
+  /** Takes up a checkpoint that the keeper has kept, unless it is here. */
+  restore(checkpoint: Checkpoint, now: Timestamp): void {
+    if (!this.#byId.has(checkpoint.id)) this.#enter(checkpoint, now);
+  }
+
+  /** Takes a checkpoint out for good. */
+  forget(id: CheckpointId): void {
+    const entry = this.#byId.get(id);
+    if (entry !== undefined) this.#remove(entry);
+  }
+
+  #enter(checkpoint: Checkpoint, now: Timestamp): void {
     const { bareKey, details, key } = checkpoint.prefix;
     const old = this.#byKey.get(key)?.find((entry) => entry.checkpoint.prefix.details.equals(details));
     if (old !== undefined) this.#remove(old);
-    const entry = { checkpoint, lastNeeded: checkpoint.createdAt };
+    const entry = { checkpoint, lastNeeded: now, lastTold: now };
+    this.#byId.set(checkpoint.id, entry);
     this.#byKey.set(key, [...(this.#byKey.get(key) ?? []), entry]);
     this.#byBareKey.set(bareKey, [...(this.#byBareKey.get(bareKey) ?? []), entry]);
     this.#size += 1;
@@ -85,6 +140,10 @@ export class CheckpointIndex {
         ?.findLast(({ checkpoint }) => suits(checkpoint) && matchesAt(lineage, blocks, checkpoint.prefix, comparison));
       if (entry === undefined) continue;
       entry.lastNeeded = now;
+      if (now - entry.lastTold >= NEEDED_EVERY_MS) {
+        entry.lastTold = now;
+        this.#keeper.checkpointNeeded(entry.checkpoint.id);
+      }
       return { checkpoint: entry.checkpoint, blocks };
     }
     return null;
@@ -105,6 +164,8 @@ export class CheckpointIndex {
       if (rest.length === 0) map.delete(name);
       else map.set(name, rest);
     }
+    this.#byId.delete(entry.checkpoint.id);
+    this.#keeper.checkpointForgotten(entry.checkpoint.id);
     this.#size -= 1;
   }
 }

@@ -2,7 +2,8 @@
  * A compaction request: answered from a checkpoint of its own history, or left to the API, and why.
  */
 import type { ForwardReason } from '../../machines/conversation-events.ts';
-import type { ConversationId, Milliseconds, Timestamp, Tokens } from '../../machines/units.ts';
+import { milliseconds, type ConversationId, type Timestamp, type Tokens } from '../../machines/units.ts';
+import type { Config } from '../config.ts';
 import type { Log } from '../log.ts';
 import { recentMessages } from '../serving/recent-messages.ts';
 import { servedAnswer, type ServedAnswer } from '../serving/served-answer.ts';
@@ -14,13 +15,21 @@ import { refOf, type Covering } from './checkpoint-index.ts';
 import type { Conversations, SeenRequest } from './conversations.ts';
 import { readLineage } from './lineage-reader.ts';
 
-/** Recent messages may take this share of the effective window … */
-const RECENT_SHARE = 0.1;
-/** … reckoned in characters with a cautious number of characters per token. */
+/** Recent messages may always take this share of the effective window. */
+const LEAST_RECENT_SHARE = 0.1;
+/** A cautious number, so that what fits the budget in characters does so in tokens. */
 const CHARACTERS_PER_TOKEN = 3.5;
 
+/**
+ * The share of the effective window that recent messages may take: twice what a checkpoint may age by, because the talk
+ * goes on while the newer one is computed, and no more than half of what would be the next checkpoint's threshold.
+ */
+export const recentShare = (config: Pick<Config, 'checkpointRefresh' | 'thresholds'>): number =>
+  Math.max(LEAST_RECENT_SHARE, Math.min(2 * config.checkpointRefresh, config.thresholds.checkpoint / 2));
+
 /** How many characters of recent messages follow a summary, at most. */
-export const recentBudget = (effective: Tokens): number => Math.floor(effective * RECENT_SHARE * CHARACTERS_PER_TOKEN);
+export const recentBudget = (effective: Tokens, share: number): number =>
+  Math.floor(effective * share * CHARACTERS_PER_TOKEN);
 
 export type CompactionOutcome =
   /** The client left while its compaction waited: nobody is there to be answered. */
@@ -31,9 +40,7 @@ export type CompactionOutcome =
 export interface CompactionsOptions {
   readonly conversations: Conversations;
   readonly calls: CheckpointCalls;
-  readonly passthrough: boolean;
-  /** How long a running checkpoint call is waited for. */
-  readonly wait: Milliseconds;
+  readonly config: Config;
   readonly log: Log;
   readonly now: () => Timestamp;
 }
@@ -69,13 +76,13 @@ export class Compactions {
    * @param signal aborts when the client has gone
    */
   async decide(seen: SeenRequest, compaction: Compaction, signal: AbortSignal): Promise<CompactionOutcome> {
-    const { calls, conversations, now, passthrough, wait } = this.#options;
+    const { calls, config, conversations, now } = this.#options;
     const conversation = conversations.conversationOfCompaction(seen);
     const forward = (reason: ForwardReason): CompactionOutcome => {
-      conversations.noteForwarded(conversation, reason);
+      conversations.noteForwarded(conversation, seen, reason);
       return { kind: 'forward', conversation, reason };
     };
-    if (passthrough) return forward('passthrough');
+    if (config.passthrough) return forward('passthrough');
     if (compaction.kind !== 'whole') return forward('instructions');
 
     const began = now();
@@ -86,7 +93,7 @@ export class Compactions {
     let covering = this.#find(conversation, lineage, seen.request.model);
     const call = covering === null ? calls.awaited(lineage, seen.request.model) : null;
     if (call !== null) {
-      const ended = await endsWithin(call, wait, signal);
+      const ended = await endsWithin(call, config.compactionWait, signal);
       if (signal.aborted) return { kind: 'abandoned', conversation };
       if (!ended) return forward('wait_timeout');
       covering = this.#find(conversation, lineage, seen.request.model);
@@ -98,11 +105,11 @@ export class Compactions {
 
   /** A compaction that was sent on while it came in, because nothing could have been served. */
   noteUnheld(seen: SeenRequest, compaction: Compaction): ConversationId {
-    const { conversations, passthrough } = this.#options;
+    const { config, conversations } = this.#options;
     const conversation = conversations.conversationOfCompaction(seen);
     const unavailable = this.#hasFailed(conversation) ? 'checkpoint_failed' : 'no_checkpoint';
-    const reason = passthrough ? 'passthrough' : compaction.kind === 'whole' ? unavailable : 'instructions';
-    conversations.noteForwarded(conversation, reason);
+    const reason = config.passthrough ? 'passthrough' : compaction.kind === 'whole' ? unavailable : 'instructions';
+    conversations.noteForwarded(conversation, seen, reason);
     return conversation;
   }
 
@@ -130,10 +137,11 @@ export class Compactions {
     covering: Covering,
     waited: number,
   ): CompactionOutcome | null {
-    const { conversations, log } = this.#options;
+    const { config, conversations, log } = this.#options;
     const { checkpoint, blocks } = covering;
     const after = messagesAfter(compaction.history, lineage, blocks);
-    const recent = recentMessages(after, recentBudget(conversations.effectiveWindowOf(seen)));
+    const budget = recentBudget(conversations.effectiveWindowOf(seen), recentShare(config));
+    const recent = recentMessages(after, budget);
     if (recent === null) return null;
     const answer = servedAnswer({
       text: answerText(checkpoint.summary, recent),
@@ -141,7 +149,7 @@ export class Compactions {
       stream: seen.request.stream,
       key: linkKey(lineage, lineage.length),
     });
-    conversations.noteServed(conversation, covering);
+    conversations.noteServed(conversation, seen, covering, milliseconds(waited));
     log.info('compaction.served', {
       conversation,
       checkpoint: checkpoint.id,

@@ -2,16 +2,28 @@
  * The conversations as the forwarder meets them: what a request means for its conversation, and what its conversation
  * makes of it. Finds the conversation, tells its actor the facts, and keeps what actors must not hold.
  */
+import { randomUUID } from 'node:crypto';
 import type { ConversationActor, ConversationSnapshot } from '../../machines/conversation.ts';
 import type {
   ConversationEvent,
   ConversationInput,
   ForwardReason,
+  RememberedState,
   Thresholds,
 } from '../../machines/conversation-events.ts';
-import { utilisation } from '../../machines/conversation.ts';
+import { toRemember, utilisation } from '../../machines/conversation.ts';
 import { phaseOf, type Phase } from '../../machines/phases.ts';
-import { tokens, turnId, type ConversationId, type Timestamp, type Tokens, type TurnId } from '../../machines/units.ts';
+import {
+  milliseconds,
+  tokens,
+  turnId,
+  type CheckpointId,
+  type ConversationId,
+  type Milliseconds,
+  type Timestamp,
+  type Tokens,
+  type TurnId,
+} from '../../machines/units.ts';
 import type { Config } from '../config.ts';
 import type { Log } from '../log.ts';
 import { escapeTags } from '../serving/summary-text.ts';
@@ -24,9 +36,11 @@ import type { History, MessageRequest } from '../wire/message-request.ts';
 import { sessionOfUserId, type RequestLabels, type Speaker } from '../wire/speaker.ts';
 import { contextWindow, effectiveWindow } from '../wire/windows.ts';
 import type { CheckpointCalls } from './checkpoint-calls.ts';
-import { refOf, type CheckpointIndex, type Covering } from './checkpoint-index.ts';
+import { refOf, type Checkpoint, type CheckpointIndex, type Covering } from './checkpoint-index.ts';
 import type { ConversationDirectory } from './directory.ts';
+import type { CompactionRecord, ConversationRecord, DurableState, WalRecord } from './durable.ts';
 import { readLineage } from './lineage-reader.ts';
+import { entriesAfter, WriteAheadLog } from './write-ahead-log.ts';
 
 /** A message request whose outline has been read. */
 export interface SeenRequest {
@@ -55,6 +69,7 @@ export interface Turn {
 export interface ConversationActors {
   open(input: ConversationInput): ConversationActor | undefined;
   get(id: ConversationId): ConversationActor | undefined;
+  close(id: ConversationId): void;
 }
 
 export interface ConversationsOptions {
@@ -64,8 +79,11 @@ export interface ConversationsOptions {
   readonly index: CheckpointIndex;
   readonly calls: CheckpointCalls;
   readonly learnedWindows: ReadonlyMap<string, Tokens>;
+  readonly durable: DurableState;
   readonly log: Log;
   readonly now: () => Timestamp;
+  /** A clock that nobody sets, see `src/clock.ts`. */
+  readonly steady: () => Timestamp;
 }
 
 /** How often a checkpoint is tried per crossing of the threshold. */
@@ -79,10 +97,24 @@ const squeezed = (text: string, length: number): string => text.slice(0, length 
 const wantsSource = (snapshot: ConversationSnapshot): boolean =>
   snapshot.matches({ alive: { call: 'running' } }) || snapshot.matches({ alive: { call: 'waitingToRetry' } });
 
+/** A summary that was served, and the characters by which it is known again. */
+interface Served {
+  readonly checkpoint: CheckpointId;
+  readonly probe: string;
+}
+
+const servedFrom = ({ id, summary }: Checkpoint): Served => ({
+  checkpoint: id,
+  probe: squeezed(escapeTags(summary), PROBE_LENGTH).slice(0, PROBE_LENGTH),
+});
+
 export class Conversations {
   readonly #options: ConversationsOptions;
-  /** Beginning of the summary that was served last, until the client shows whether it took it. */
-  readonly #probes = new Map<ConversationId, string>();
+  /** The summary that was served last, until the client shows whether it took it. */
+  readonly #served = new Map<ConversationId, Served>();
+  readonly #wals = new Map<ConversationId, WriteAheadLog>();
+  /** Conversations whose new history has had no completed turn yet. */
+  readonly #compacted = new Set<ConversationId>();
   readonly #phases = new Map<ConversationId, Phase>();
   readonly #settling = new Map<ConversationId, Promise<void>>();
   #turns = 0;
@@ -110,20 +142,25 @@ export class Conversations {
 
   /** A request has begun a turn of its conversation. */
   beginTurn(seen: SeenRequest): Turn {
-    const { directory, log, now } = this.#options;
+    const { directory, durable, log, now } = this.#options;
     const { labels, history } = seen;
     const summary = continuationText(history);
     const continuation = labels.compacted || summary !== null;
-    const located = directory.locate({ ...speakerOf(seen), root: rootOf(history), continuation });
+    const speaker = speakerOf(seen);
+    this.#recall(speaker);
+    const located = directory.locate({ ...speaker, root: rootOf(history), continuation });
     const conversation = located.id;
     this.#open(conversation);
-    const confirmed = summary !== null && this.#isServed(conversation, summary);
+    const served = this.#served.get(conversation);
+    const confirmed = summary !== null && served !== undefined && squeezed(summary, 4_000).includes(served.probe);
     // Two summaries can begin alike: then the new history seems to be the one before.
     if (located.replaced || labels.compacted || confirmed) {
-      this.#probes.delete(conversation);
       log.info('history.replaced', { conversation, confirmed });
+      this.#compacted.add(conversation);
+      if (served !== undefined) durable.compactionFollowed({ conversation, confirmed });
+      this.#served.delete(conversation);
       this.send(conversation, { type: 'history.replaced', at: now(), confirmed });
-    }
+    } else if (served !== undefined && !continuation) durable.compactionFollowed({ conversation, confirmed: false });
     this.#turns += 1;
     const turn: Turn = { id: turnId(this.#turns), conversation, seen, lineage: null };
     if (this.#hasSomethingToLose(conversation)) this.#settle(conversation, this.#readHistory(turn));
@@ -169,8 +206,9 @@ export class Conversations {
     const lineage = await this.#readHistory(turn);
     if (lineage !== null) {
       const { path, headers, body, request } = seen;
-      const source = { path, headers, body, model: request.model, prefix: wholeOf(lineage), room: window - used };
-      calls.hold(conversation, source);
+      const { model } = request;
+      const prefix = wholeOf(lineage);
+      calls.hold(conversation, { path, headers, body, model, prefix, used, room: window - used });
     }
     this.#tellCompleted(turn, used, effective);
     const snapshot = this.snapshot(conversation);
@@ -189,18 +227,25 @@ export class Conversations {
   #tellStarted(turn: Turn, lineage: Lineage | null): void {
     const { calls, now } = this.#options;
     const { conversation, seen } = turn;
+    const covering = lineage === null ? null : this.covering(lineage, seen.request.model);
     this.send(conversation, {
       type: 'turn.started',
       at: now(),
       messages: seen.history.length,
-      covering: lineage === null ? null : refOrNull(this.covering(lineage, seen.request.model)),
+      covering: refOrNull(covering),
       extendsCall: lineage === null || calls.isExtendedBy(conversation, lineage, seen.request.model),
     });
+    if (lineage === null || covering === null) return;
+    const entries = entriesAfter(seen.request, lineage, covering.blocks);
+    this.#noteWal(conversation, { checkpoint: refOf(covering.checkpoint), entries });
   }
 
   #tellCompleted(turn: Turn, used: Tokens, effective: Tokens): void {
+    const { durable } = this.#options;
+    const { conversation } = turn;
     const { model } = turn.seen.request;
     const thresholds = this.#thresholds(turn.seen, effective);
+    if (this.#compacted.delete(conversation)) durable.compactionFollowed({ conversation, tokensAfter: used });
     const event = { type: 'turn.completed', at: this.#options.now(), turn: turn.id, used, model } as const;
     this.send(turn.conversation, { ...event, effectiveWindow: effective, thresholds });
   }
@@ -219,7 +264,9 @@ export class Conversations {
   /** The conversation that a compaction is about. */
   conversationOfCompaction(seen: SeenRequest): ConversationId {
     const { directory } = this.#options;
-    const query = { ...speakerOf(seen), root: rootOf(seen.history), continuation: false };
+    const speaker = speakerOf(seen);
+    this.#recall(speaker);
+    const query = { ...speaker, root: rootOf(seen.history), continuation: false };
     const conversation = directory.locateCompaction(query) ?? directory.locate(query).id;
     this.#open(conversation);
     return conversation;
@@ -227,13 +274,14 @@ export class Conversations {
 
   /** The conversation that a request of no conversation (auxiliary, unreadable) is shown under; null for none. */
   nearest(speaker: Speaker): ConversationId | null {
+    this.#recall(speaker);
     return this.#options.directory.latestOf(speaker);
   }
 
   /** The checkpoint that covers most of a history that `model` is asked with, or null. */
   covering(lineage: Lineage, model: string): Covering | null {
-    const { config, index, now } = this.#options;
-    return config.passthrough ? null : index.find(lineage, now(), model);
+    const { config, index, steady } = this.#options;
+    return config.passthrough ? null : index.find(lineage, steady(), model);
   }
 
   /** Effective window of the model a request asks. */
@@ -241,19 +289,38 @@ export class Conversations {
     return effectiveWindow(this.#window(seen, tokens(0)), seen.request.maxTokens);
   }
 
-  noteServed(conversation: ConversationId, covering: Covering): void {
-    const probe = squeezed(escapeTags(covering.checkpoint.summary), PROBE_LENGTH).slice(0, PROBE_LENGTH);
-    this.#probes.set(conversation, probe);
-    this.send(conversation, {
-      type: 'compaction.served',
-      at: this.#options.now(),
-      checkpoint: refOf(covering.checkpoint),
-    });
+  noteServed(conversation: ConversationId, seen: SeenRequest, covering: Covering, waited: Milliseconds): void {
+    const { checkpoint } = covering;
+    const saved = milliseconds(Math.max(0, checkpoint.duration - waited));
+    this.#served.set(conversation, servedFrom(checkpoint));
+    this.#noteCompaction(conversation, seen, { outcome: 'served', checkpoint: checkpoint.id, waited, saved });
+    this.send(conversation, { type: 'compaction.served', at: this.#options.now(), checkpoint: refOf(checkpoint) });
   }
 
-  noteForwarded(conversation: ConversationId, reason: ForwardReason): void {
+  noteForwarded(conversation: ConversationId, seen: SeenRequest, reason: ForwardReason): void {
     this.#options.log.info('compaction.forwarded', { conversation, reason });
+    this.#noteCompaction(conversation, seen, { outcome: 'forwarded', reason });
     this.send(conversation, { type: 'compaction.forwarded', at: this.#options.now(), reason });
+  }
+
+  /** Writes a compaction into the history that people see. */
+  #noteCompaction(
+    conversation: ConversationId,
+    seen: SeenRequest,
+    what: Pick<CompactionRecord, 'outcome'> & Partial<CompactionRecord>,
+  ): void {
+    this.#options.durable.compacted({
+      id: randomUUID(),
+      conversation,
+      at: this.#options.now(),
+      model: seen.request.model,
+      reason: null,
+      tokensBefore: this.snapshot(conversation)?.context.used ?? tokens(0),
+      checkpoint: null,
+      waited: milliseconds(0),
+      saved: milliseconds(0),
+      ...what,
+    });
   }
 
   notePassed(conversation: ConversationId): void {
@@ -274,12 +341,6 @@ export class Conversations {
     this.#options.actors.get(conversation)?.send(event);
   }
 
-  /** True when a history that begins with `text` goes on from the summary that was served last. */
-  #isServed(conversation: ConversationId, text: string): boolean {
-    const probe = this.#probes.get(conversation);
-    return probe !== undefined && squeezed(text, 4_000).includes(probe);
-  }
-
   #window(seen: SeenRequest, used: Tokens): Tokens {
     const { config, learnedWindows } = this.#options;
     const betas = headerValue(seen.headers, 'anthropic-beta') ?? '';
@@ -295,48 +356,149 @@ export class Conversations {
     return launchThresholds(this.#options.config.thresholds, seen.launch, effective);
   }
 
-  #open(conversation: ConversationId): void {
-    const { actors, config, directory, calls, log } = this.#options;
+  /** What follows a conversation's checkpoint, as far as it was seen; null when it has none. */
+  wal(conversation: ConversationId): WalRecord | null {
+    return this.#wals.get(conversation)?.record ?? null;
+  }
+
+  /** Has everything written that is known: to a file that may have missed some of it. */
+  writeAll(): void {
+    const { durable, index } = this.#options;
+    for (const checkpoint of index.checkpoints) durable.checkpointMade(checkpoint);
+    for (const conversation of this.#phases.keys()) {
+      this.#write(conversation);
+      this.#writeWal(conversation);
+    }
+  }
+
+  /** Takes up what an earlier process knew of a speaker's conversations, when the speaker is heard for the first time. */
+  #recall(speaker: Speaker): void {
+    const { config, directory, durable, index, log, now } = this.#options;
+    if (directory.knows(speaker)) return;
+    for (const record of durable.conversationsOf(speaker)) {
+      if (record.lastActivity < now() - config.conversationTtl) continue;
+      const { checkpoint } = record.state;
+      const kept = checkpoint === null ? null : index.get(checkpoint.id);
+      const served = record.served === null ? null : index.get(record.served);
+      // A summary that is gone cannot be known again; a checkpoint that is gone cannot be served.
+      const state = { ...record.state, checkpoint: kept === null ? null : checkpoint, served: served !== null };
+      directory.restore(record);
+      if (served !== null) this.#served.set(record.id, servedFrom(served));
+      this.#open(record.id, state);
+      if (state.checkpoint !== null) {
+        const entries = durable.wal(record.id, state.checkpoint.id);
+        this.#walOf(record.id).note({ checkpoint: state.checkpoint, entries });
+      }
+      log.info('conversation.restored', { conversation: record.id, phase: this.phase(record.id) });
+    }
+  }
+
+  #open(conversation: ConversationId, remembered: RememberedState | null = null): void {
+    const { actors, config, log } = this.#options;
     if (this.#phases.has(conversation)) return;
     const actor = actors.open({
       id: conversation,
       thresholds: config.thresholds,
+      checkpointRefresh: config.checkpointRefresh,
       checkpoints: !config.passthrough,
       ttl: config.conversationTtl,
       maxTries: MAX_TRIES,
+      remembered,
     });
     if (actor === undefined) return;
-    const close = (): void => {
-      this.#phases.delete(conversation);
-      this.#probes.delete(conversation);
-      directory.forget(conversation);
-      calls.release(conversation);
-    };
-    this.#phases.set(conversation, 'IDLE');
+    this.#phases.set(conversation, phaseOf(actor.getSnapshot()));
     log.debug('conversation.opened', { conversation });
     actor.subscribe({
       next: (snapshot) => {
-        if (!wantsSource(snapshot)) calls.release(conversation);
-        const from = this.#phases.get(conversation);
-        const to = phaseOf(snapshot);
-        if (from === undefined || from === to) return;
-        this.#phases.set(conversation, to);
-        log.info('phase.changed', {
-          conversation,
-          from,
-          to,
-          utilisation: Number(utilisation(snapshot.context).toFixed(4)),
-        });
+        try {
+          this.#follow(conversation, snapshot);
+        } catch (error) {
+          // Its state makes no sense to those who follow it: it begins anew with its next request.
+          this.#fail(conversation, error);
+          queueMicrotask(() => actors.close(conversation));
+        }
       },
       complete: () => {
-        close();
-        log.debug('conversation.expired', { conversation });
+        // Stopped with the whole proxy, it will be wanted again; expired, it will not.
+        const expired = actor.getSnapshot().status === 'done';
+        this.#close(conversation, expired);
+        if (expired) log.debug('conversation.expired', { conversation });
       },
-      error: (error: unknown) => {
-        close();
-        log.error('conversation.failed', { conversation, message: error instanceof Error ? error.message : 'unknown' });
-      },
+      error: (error: unknown) => this.#fail(conversation, error),
     });
+  }
+
+  /** A conversation broke: what is known of it goes, its checkpoints stay, its requests pass. */
+  #fail(conversation: ConversationId, error: unknown): void {
+    this.#close(conversation, true);
+    const message = error instanceof Error ? error.message : 'unknown';
+    this.#options.log.error('conversation.failed', { conversation, message });
+  }
+
+  /** A conversation's actor has moved. */
+  #follow(conversation: ConversationId, snapshot: ConversationSnapshot): void {
+    const { calls, log } = this.#options;
+    if (!wantsSource(snapshot)) calls.release(conversation);
+    const { checkpoint } = snapshot.context;
+    if (checkpoint === null) {
+      if (this.#wals.get(conversation)?.clear() === true) this.#writeWal(conversation);
+    } else if (this.wal(conversation)?.checkpoint.id !== checkpoint.id) {
+      this.#noteWal(conversation, { checkpoint, entries: [] });
+    }
+    this.#write(conversation);
+    const from = this.#phases.get(conversation);
+    const to = phaseOf(snapshot);
+    if (from === undefined || from === to) return;
+    this.#phases.set(conversation, to);
+    const share = Number(utilisation(snapshot.context).toFixed(4));
+    log.info('phase.changed', { conversation, from, to, utilisation: share });
+  }
+
+  #close(conversation: ConversationId, forGood: boolean): void {
+    const { calls, directory, durable } = this.#options;
+    this.#phases.delete(conversation);
+    this.#served.delete(conversation);
+    this.#wals.delete(conversation);
+    this.#compacted.delete(conversation);
+    calls.release(conversation);
+    if (forGood) durable.conversationForgotten(conversation);
+    directory.forget(conversation);
+  }
+
+  #walOf(conversation: ConversationId): WriteAheadLog {
+    const known = this.#wals.get(conversation);
+    if (known !== undefined) return known;
+    const wal = new WriteAheadLog();
+    this.#wals.set(conversation, wal);
+    return wal;
+  }
+
+  #noteWal(conversation: ConversationId, record: WalRecord): void {
+    if (this.#walOf(conversation).note(record)) this.#writeWal(conversation);
+  }
+
+  #writeWal(conversation: ConversationId): void {
+    this.#options.durable.walChanged(conversation, () => this.wal(conversation));
+  }
+
+  #write(conversation: ConversationId): void {
+    this.#options.durable.conversationChanged(conversation, () => this.#record(conversation));
+  }
+
+  /** A conversation as it is kept; null for one that is gone. */
+  #record(conversation: ConversationId): ConversationRecord | null {
+    const snapshot = this.snapshot(conversation);
+    const known = this.#options.directory.describe(conversation);
+    if (snapshot === undefined || known === null) return null;
+    const state = toRemember(snapshot);
+    return {
+      ...known,
+      id: conversation,
+      phase: phaseOf(snapshot),
+      served: this.#served.get(conversation)?.checkpoint ?? null,
+      state,
+      lastActivity: state.lastActivity ?? this.#options.now(),
+    };
   }
 }
 

@@ -23,6 +23,7 @@ export interface Located {
 
 interface Entry {
   readonly id: ConversationId;
+  readonly speaker: Speaker;
   /** What its histories began with, the newest last: after a compaction a user can still go back. */
   roots: readonly string[];
   /** Rises with each request, so that the speaker's latest conversation can be told. */
@@ -74,9 +75,39 @@ export class ConversationDirectory {
     const name = nameOf(query, entries.length === 0);
     let id = name;
     for (let copy = 2; this.#speakerOf.has(id); copy += 1) id = conversationId(`${name}+${copy}`);
-    this.#bySpeaker.set(key, [...entries, { id, roots: [query.root], lastUse: this.#uses }]);
-    this.#speakerOf.set(id, key);
+    this.#enter({ id, speaker: query, roots: [query.root], lastUse: this.#uses });
     return { id, replaced: false };
+  }
+
+  /** True when a speaker has a conversation. */
+  knows(speaker: Speaker): boolean {
+    return this.#bySpeaker.has(keyOf(speaker));
+  }
+
+  /** Takes up a conversation that an earlier process knew. */
+  restore({
+    id,
+    roots,
+    ...speaker
+  }: Speaker & { readonly id: ConversationId; readonly roots: readonly string[] }): void {
+    if (this.#speakerOf.has(id)) return;
+    this.#uses += 1;
+    this.#enter({ id, speaker, roots, lastUse: this.#uses });
+  }
+
+  /** Whose conversation it is, and what its histories began with; null for one that is not known. */
+  describe(id: ConversationId): (Speaker & { readonly roots: readonly string[] }) | null {
+    const entries = this.#bySpeaker.get(this.#speakerOf.get(id) ?? '') ?? [];
+    const entry = entries.find((candidate) => candidate.id === id);
+    if (entry === undefined) return null;
+    const { session, agent } = entry.speaker;
+    return { session, agent, roots: entry.roots };
+  }
+
+  #enter(entry: Entry): void {
+    const key = keyOf(entry.speaker);
+    this.#bySpeaker.set(key, [...(this.#bySpeaker.get(key) ?? []), entry]);
+    this.#speakerOf.set(entry.id, key);
   }
 
   /** The conversation that is being compacted; null when the speaker has none. */

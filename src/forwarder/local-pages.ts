@@ -15,6 +15,8 @@ export interface Health {
   readonly open_connections: number;
   readonly checkpoint_calls: number;
   readonly pid: number;
+  /** `closed`: state is kept in memory only until the file can be opened again. */
+  readonly store: 'open' | 'closed';
 }
 
 export function createLocalPages(health: () => Health): Express {

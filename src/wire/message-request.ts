@@ -84,6 +84,12 @@ export class MessageRequest implements Outline, History {
     const value = parseSpan(this.#body, this.#spans[index]);
     return isMessage(value) ? value : null;
   }
+
+  /** How many bytes the message at `index` takes up in the body. */
+  bytesOf(index: number): number {
+    const span = this.#spans[index];
+    return span === undefined ? 0 : span.end - span.start;
+  }
 }
 
 /**

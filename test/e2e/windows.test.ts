@@ -66,7 +66,7 @@ describe('the window that thresholds are shares of', () => {
     await client.say('It went on.');
     await stage.told(client, 'checkpoint.completed');
     client.messages.push({ role: 'system', content: [{ type: 'text', text: 'The file was saved.' }] });
-    stage.size(client, 800_000);
+    stage.size(client, 790_000);
     const turn = await client.say('And on.');
     expect(turn.status).to.equal(200);
     const answer = await client.compact();

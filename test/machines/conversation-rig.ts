@@ -13,9 +13,11 @@ import { settle, type TransitionRecorder } from './walk.ts';
 export const INPUT: ConversationInput = {
   id: conversationId('session-1'),
   thresholds: { checkpoint: 0.7, swap: 0.8 },
+  checkpointRefresh: 0.1,
   checkpoints: true,
   ttl: milliseconds(7_200_000),
   maxTries: 3,
+  remembered: null,
 };
 
 /** A checkpoint call as the machine made it. */
@@ -26,8 +28,8 @@ export interface MadeCall {
   fail(error: unknown): Promise<void>;
 }
 
-export const CHECKPOINT: CheckpointRef = { id: checkpointId('own'), anchorMessages: 9 };
-export const OTHER: CheckpointRef = { id: checkpointId('of a fork'), anchorMessages: 5 };
+export const CHECKPOINT: CheckpointRef = { id: checkpointId('own'), anchorMessages: 9, anchorTokens: tokens(700) };
+export const OTHER: CheckpointRef = { id: checkpointId('of a fork'), anchorMessages: 5, anchorTokens: tokens(650) };
 
 /** What `CheckpointError` looks like to the machine. */
 export const failure = (kind: string, retryAfterMs?: number): object => ({

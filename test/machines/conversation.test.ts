@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import type { EventFromLogic, SnapshotFrom } from 'xstate';
-import { conversationMachine, retryPause, utilisation } from '../../machines/conversation.ts';
+import { conversationMachine, outgrown, retryPause, toRemember, utilisation } from '../../machines/conversation.ts';
 import type { CallFailureKind, ConversationEvent, ConversationInput } from '../../machines/conversation-events.ts';
 import { phaseOf } from '../../machines/phases.ts';
-import { milliseconds, tokens } from '../../machines/units.ts';
+import { checkpointId, milliseconds, tokens } from '../../machines/units.ts';
 import { CHECKPOINT, ConversationRig, failure, INPUT, OTHER, said } from './conversation-rig.ts';
 import { declaredValues, edgesOf, settle, TransitionRecorder, type Edge } from './walk.ts';
 
@@ -29,6 +29,7 @@ const OUTSIDE: readonly ConversationEvent[] = [
   said.completed(100),
   said.completed(700),
   said.completed(800),
+  said.completed(820),
   said.requested(null),
   said.requested(OTHER),
   said.served(),
@@ -58,10 +59,10 @@ function stepsFrom(state: Snapshot): Step[] {
 
 /** States that no guard and no test can tell apart count as one. */
 function keyOf({ value, context }: Snapshot): string {
-  const { checkpoint, tries, turn, thresholds } = context;
+  const { checkpoint, crossing, tries, turn, thresholds } = context;
   const share = utilisation(context);
   const band = share >= thresholds.swap ? 'swap' : share >= thresholds.checkpoint ? 'checkpoint' : 'below';
-  return JSON.stringify([value, band, checkpoint?.id, tries, turn, context.failure?.kind]);
+  return JSON.stringify([value, band, checkpoint?.id, outgrown(context), crossing, tries, turn, context.failure?.kind]);
 }
 
 describe('the conversation machine', () => {
@@ -116,14 +117,14 @@ describe('the conversation machine', () => {
 
     it('names the conversation, the turn and the attempt to whoever performs it, and nothing else', () => {
       const conversation = rig().tell(said.started(), said.completed(700, 42));
-      expect(conversation.call.input).to.deep.equal({ conversation: INPUT.id, turn: 42, attempt: 1 });
+      expect(conversation.call.input).to.deep.equal({ conversation: INPUT.id, turn: 42, attempt: 1, replaces: null });
     });
 
     it('begins once: not again while it runs, nor when it is ready', async () => {
       const conversation = rig().tell(said.completed(700), said.completed(720), said.completed(740));
       expect(conversation.calls).to.have.length(1);
       await conversation.call.complete();
-      conversation.tell(said.started(CHECKPOINT), said.completed(780), said.started(CHECKPOINT), said.completed(850));
+      conversation.tell(said.started(CHECKPOINT), said.completed(780), said.started(CHECKPOINT), said.completed(800));
       expect(conversation.calls).to.have.length(1);
       expect(conversation.where).to.equal('swapReady/idle');
     });
@@ -267,6 +268,137 @@ describe('the conversation machine', () => {
     });
   });
 
+  describe('when its checkpoint ages', () => {
+    const NEWER = { id: checkpointId('newer'), anchorMessages: 15, anchorTokens: tokens(801) };
+    /** A conversation whose checkpoint, made at 700, has just been outgrown. */
+    const aged = async (): Promise<ConversationRig> => {
+      const conversation = rig().tell(said.completed(700));
+      await conversation.call.complete();
+      return conversation.tell(said.started(CHECKPOINT), said.completed(801, 9));
+    };
+
+    it('has a newer one computed once the share is outgrown, and not before', async () => {
+      const conversation = rig().tell(said.completed(700));
+      await conversation.call.complete();
+      expect(conversation.tell(said.completed(800)).where).to.equal('swapReady/idle');
+      expect(conversation.tell(said.completed(801, 9)).where).to.equal('swapReady/running');
+      expect(conversation.call.input).to.deep.equal({
+        ...{ conversation: INPUT.id, turn: 9, attempt: 1 },
+        replaces: CHECKPOINT.id,
+      });
+    });
+
+    it('goes by the share that is configured', async () => {
+      const conversation = rig({ checkpointRefresh: 0.03 }).tell(said.completed(700));
+      await conversation.call.complete();
+      expect(conversation.tell(said.completed(730)).where).to.equal('wal/idle');
+      expect(conversation.tell(said.completed(731)).where).to.equal('wal/running');
+      expect(phaseOf(conversation.snapshot), 'what people see').to.equal('WAL_ACTIVE');
+    });
+
+    it('can show the old one at every moment until the newer takes its place', async () => {
+      const conversation = await aged();
+      expect(conversation.context.checkpoint).to.deep.equal(CHECKPOINT);
+      conversation.tell(said.started(CHECKPOINT), said.completed(830));
+      expect(conversation.context.checkpoint).to.deep.equal(CHECKPOINT);
+      await conversation.call.complete(NEWER);
+      expect(conversation.where).to.equal('swapReady/idle');
+      expect(conversation.context).to.deep.include({ checkpoint: NEWER, tries: 0, crossing: 0 });
+      expect(conversation.context.counters.checkpoints).to.equal(2);
+      conversation.tell(said.started(NEWER), said.completed(890));
+      expect(conversation.calls, 'the newer one is new enough').to.have.length(2);
+      conversation.tell(said.started(NEWER), said.completed(902));
+      expect(conversation.call.input).to.include({ attempt: 1, replaces: NEWER.id });
+    });
+
+    it('serves the old one while the newer is computed, and aborts that once the client took it', async () => {
+      const conversation = (await aged()).tell(said.requested(CHECKPOINT), said.served());
+      expect(conversation.where).to.equal('served/running');
+      conversation.tell(said.replaced(true));
+      expect(conversation.where).to.equal('empty/idle');
+      expect(conversation.call.signal.aborted).to.equal(true);
+    });
+
+    it('keeps the old one when the newer fails, with three tries of its own', async () => {
+      const conversation = rig().tell(said.completed(700));
+      for (const pause of [2_000, 4_000]) {
+        await conversation.call.fail(failure('transient'));
+        conversation.clock.increment(pause);
+      }
+      await conversation.call.complete();
+      conversation.tell(said.started(CHECKPOINT), said.completed(801));
+      for (const [attempt, pause] of [2_000, 4_000, 0].entries()) {
+        expect(conversation.call.input.attempt).to.equal(attempt + 1);
+        await conversation.call.fail(failure('transient'));
+        conversation.clock.increment(pause);
+        expect(conversation.context.checkpoint).to.deep.equal(CHECKPOINT);
+      }
+      expect(conversation.where).to.equal('swapReady/givenUp');
+      conversation.tell(said.started(CHECKPOINT), said.completed(900));
+      expect(conversation.calls).to.have.length(6);
+    });
+
+    it('tries again once one more share has come, unless the history is too long', async () => {
+      for (const [kind, calls] of [
+        ['transient', 5],
+        ['too_long', 2],
+      ] as const) {
+        const conversation = await aged();
+        for (const pause of kind === 'transient' ? [2_000, 4_000, 0] : [0]) {
+          await conversation.call.fail(failure(kind));
+          conversation.clock.increment(pause);
+        }
+        expect(conversation.where).to.equal('swapReady/givenUp');
+        conversation.tell(said.started(CHECKPOINT), said.completed(901));
+        expect(conversation.calls, kind).to.have.length(calls);
+        if (kind === 'transient') expect(conversation.call.input.attempt).to.equal(1);
+        expect(conversation.context.checkpoint).to.deep.equal(CHECKPOINT);
+      }
+    });
+
+    it('goes by the age of what a fork computed', () => {
+      const conversation = rig().tell(said.started(OTHER), said.completed(750));
+      expect(conversation.where).to.equal('wal/idle');
+      conversation.tell(said.started(OTHER), said.completed(751));
+      expect(conversation.where).to.equal('wal/running');
+      expect(conversation.call.input.replaces).to.equal(OTHER.id);
+    });
+
+    it('has nothing computed while a served summary waits for its confirmation', async () => {
+      const conversation = rig().tell(said.completed(700));
+      await conversation.call.complete();
+      conversation.tell(said.requested(CHECKPOINT), said.served(), said.completed(820));
+      expect(conversation.where).to.equal('served/idle');
+      conversation.tell(said.started(CHECKPOINT), said.completed(820));
+      expect(conversation.where, 'it was not taken').to.equal('swapReady/running');
+    });
+
+    it('does not try again in the moment a summary was served', async () => {
+      const conversation = await aged();
+      await conversation.call.fail(failure('transient'));
+      conversation.tell(said.requested(CHECKPOINT), said.served());
+      conversation.clock.increment(2_000);
+      expect(conversation.where).to.equal('served/idle');
+      expect(conversation.calls).to.have.length(2);
+    });
+
+    it('aborts the newer call when the history is rewound to where only the old one covers it', async () => {
+      const conversation = (await aged()).tell(said.started(CHECKPOINT, false));
+      expect(conversation.call.signal.aborted).to.equal(true);
+      expect(conversation.where).to.equal('swapReady/idle');
+      expect(conversation.context.checkpoint).to.deep.equal(CHECKPOINT);
+    });
+
+    it('is not aged by a smaller count, nor in a window that is not known', async () => {
+      const conversation = await aged();
+      const context = { ...conversation.context, effectiveWindow: tokens(1_000) };
+      const age = (used: number) => outgrown({ ...context, used: tokens(used) });
+      expect([100, 700, 800, 801, 900, 901, 1_001].map(age)).to.deep.equal([0, 0, 0, 1, 1, 2, 3]);
+      expect(outgrown({ ...context, effectiveWindow: tokens(0) })).to.equal(0);
+      expect(outgrown({ ...context, checkpoint: null })).to.equal(0);
+    });
+  });
+
   describe('when the history moves', () => {
     it('aborts the running call when the history leaves what it summarises', () => {
       const conversation = rig().tell(said.completed(700));
@@ -308,7 +440,7 @@ describe('the conversation machine', () => {
     it('keeps the checkpoint on a rewind that stays behind the anchor', async () => {
       const conversation = rig().tell(said.completed(700));
       await conversation.call.complete();
-      conversation.tell(said.started(CHECKPOINT), said.completed(820), said.started(CHECKPOINT), said.completed(730));
+      conversation.tell(said.started(CHECKPOINT), said.completed(800), said.started(CHECKPOINT), said.completed(730));
       expect(conversation.where).to.equal('wal/idle');
       expect(conversation.context.checkpoint).to.deep.equal(CHECKPOINT);
     });
@@ -467,6 +599,47 @@ describe('the conversation machine', () => {
     });
   });
 
+  describe('begun from what an earlier process knew', () => {
+    const begun = (events: readonly ConversationEvent[]) => {
+      const before = rig().tell(...events);
+      const remembered = toRemember(before.snapshot);
+      return { before, remembered, after: rig({ remembered }) };
+    };
+
+    it('is in the phase again that it was in', () => {
+      const covered = said.started(OTHER);
+      const ways: readonly (readonly [string, readonly ConversationEvent[]])[] = [
+        ['IDLE', [said.started(), said.completed(100)]],
+        ['WAL_ACTIVE', [covered, said.completed(710)]],
+        ['SWAP_READY', [covered, said.completed(820)]],
+        ['SWAP_READY', [covered, said.completed(710), said.requested(OTHER), said.served(OTHER)]],
+      ];
+      for (const [phase, events] of ways) {
+        const { before, after } = begun(events);
+        expect([phaseOf(before.snapshot), phaseOf(after.snapshot)]).to.deep.equal([phase, phase]);
+        expect(after.where.split('/')[0]).to.equal(before.where.split('/')[0]);
+        expect(utilisation(after.context)).to.equal(utilisation(before.context));
+        expect(after.context.checkpoint).to.deep.equal(before.context.checkpoint);
+        expect(after.context.counters).to.deep.equal(before.context.counters);
+      }
+    });
+
+    it('remembers the same again, however often', () => {
+      const { remembered, after } = begun([said.started(OTHER), said.completed(820), said.served(OTHER)]);
+      expect(toRemember(after.snapshot)).to.deep.equal(remembered);
+    });
+
+    it('makes no call from a turn of the earlier process, and the next one with its own', async () => {
+      const { before, after } = begun([said.started(), said.completed(720)]);
+      expect([before.calls.length, phaseOf(before.snapshot)]).to.deep.equal([1, 'CHECKPOINTING']);
+      expect([after.calls.length, phaseOf(after.snapshot)]).to.deep.equal([0, 'IDLE']);
+      after.tell(said.started(), said.completed(730, 8));
+      expect(after.call.input.turn).to.equal(8);
+      await after.call.complete();
+      expect(phaseOf(after.snapshot)).to.equal('WAL_ACTIVE');
+    });
+  });
+
   describe('its figures', () => {
     it('pauses 2 s, 4 s, 8 s … up to 60 s, or what the API asked for, up to a day', () => {
       const pauses = [1, 2, 3, 4, 5, 6, 60].map((tries) => retryPause({ tries, failure: null }));
@@ -528,9 +701,12 @@ function assertPromises({ from, event, to }: Edge<Snapshot, Step>): void {
   const share = utilisation(context);
   const covering = 'covering' in step ? step.covering : undefined;
 
-  // A servable checkpoint is known exactly while the buffer is not empty …
+  // Nothing that happens to a call takes a servable checkpoint away …
+  if (!('at' in step) && !isEmpty(from)) expect(isEmpty(to), said).to.equal(false);
+  if (step.type === (FAILED as string)) expect(context.checkpoint, said).to.equal(from.context.checkpoint);
+  // … and one is known exactly while the buffer is not empty …
   expect(isEmpty(to), said).to.equal(context.checkpoint === null);
-  // … and can only come from a call that was completed, or from a request that it covers.
+  // It can only come from a call that was completed, or from a request that it covers.
   if (isEmpty(from) && !isEmpty(to)) expect(step.type === (DONE as string) || covering === OTHER, said).to.equal(true);
   if (covering !== undefined) expect(isEmpty(to), said).to.equal(covering === null);
 
@@ -541,7 +717,9 @@ function assertPromises({ from, event, to }: Edge<Snapshot, Step>): void {
   if (begins) {
     expect(step.type === 'turn.completed' || step.type === (RETRY_DUE as string), said).to.equal(true);
     expect(share, said).to.be.at.least(0.7);
-    expect(context.checkpoint, said).to.equal(null);
+    // A newer one only for one that has aged, and never while the client may be taking up what it was served.
+    if (context.checkpoint !== null) expect(outgrown(context), said).to.be.above(0);
+    expect(to.matches({ alive: { buffer: 'served' } }), said).to.equal(false);
   }
   expect(context.tries, said).to.be.at.most(context.maxTries);
 

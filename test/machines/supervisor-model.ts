@@ -1,20 +1,24 @@
 /**
  * What a supervisor is expected to do, said a second time and differently: a plain function over a small state.
- * The tests walk this model's graph and do each step to a real supervisor, which must agree after every step.
+ * The tests walk this model's graph and do each step to a real supervisor, which must agree after every step. The store is
+ * always up here; what becomes of it when it fails has tests of its own.
  */
 import { fromTransition } from 'xstate';
-import type { ListenerName } from '../../machines/listener.ts';
+import type { ServiceName } from '../../machines/service.ts';
 
-interface ListenerModel {
-  readonly at: 'absent' | 'binding' | 'listening' | 'down' | 'closing' | 'closed';
+/** The services that listen. */
+export type ListenerName = Exclude<ServiceName, 'store'>;
+
+interface ServiceModel {
+  readonly at: 'absent' | 'starting' | 'up' | 'down' | 'closing' | 'closed';
   /** Whether this machine (not one that it replaced) has ever listened. */
   readonly bound: boolean;
 }
 
 export interface SupervisorModel {
-  readonly phase: 'starting' | 'running' | 'stopping' | 'stopped';
-  readonly forwarder: ListenerModel;
-  readonly redirector: ListenerModel;
+  readonly phase: 'starting' | 'running' | 'stopping' | 'saving' | 'stopped';
+  readonly forwarder: ServiceModel;
+  readonly redirector: ServiceModel;
   /** Whether a conversation is open. */
   readonly conversation: boolean;
 }
@@ -26,35 +30,35 @@ export type SupervisorStep =
     }
   /** Longer than any pause, shorter than a conversation lives; or longer than that too. */
   | { readonly type: 'minutes' | 'hours' }
-  | { readonly type: 'shutdown' | 'opened' | 'crashed' | 'left' };
+  | { readonly type: 'shutdown' | 'saved' | 'opened' | 'crashed' | 'left' };
 
 const other = (name: ListenerName): ListenerName => (name === 'forwarder' ? 'redirector' : 'forwarder');
 
-function withListener(model: SupervisorModel, name: ListenerName, changes: Partial<ListenerModel>): SupervisorModel {
+function withService(model: SupervisorModel, name: ListenerName, changes: Partial<ServiceModel>): SupervisorModel {
   return { ...model, [name]: { ...model[name], ...changes } };
 }
 
 function stop(model: SupervisorModel): SupervisorModel {
-  const told = ({ at, bound }: ListenerModel): ListenerModel => ({ at: at === 'absent' ? 'closed' : 'closing', bound });
+  const told = ({ at, bound }: ServiceModel): ServiceModel => ({ at: at === 'absent' ? 'closed' : 'closing', bound });
   return { ...model, phase: 'stopping', forwarder: told(model.forwarder), redirector: told(model.redirector) };
 }
 
 function bindAgain(model: SupervisorModel): SupervisorModel {
-  const again = (listener: ListenerModel): ListenerModel =>
-    listener.at === 'down' ? { ...listener, at: 'binding' } : listener;
+  const again = (listener: ServiceModel): ServiceModel =>
+    listener.at === 'down' ? { ...listener, at: 'starting' } : listener;
   return { ...model, forwarder: again(model.forwarder), redirector: again(model.redirector) };
 }
 
 function afterBound(model: SupervisorModel, name: ListenerName): SupervisorModel {
-  const next = withListener(model, name, { at: 'listening', bound: true });
+  const next = withService(model, name, { at: 'up', bound: true });
   if (next.phase !== 'starting') return next;
   if (name === 'redirector') return { ...next, phase: 'running' };
-  return next.redirector.at === 'absent' ? withListener(next, 'redirector', { at: 'binding' }) : next;
+  return next.redirector.at === 'absent' ? withService(next, 'redirector', { at: 'starting' }) : next;
 }
 
 function afterClosed(model: SupervisorModel, name: ListenerName): SupervisorModel {
-  const next = withListener(model, name, { at: 'closed' });
-  return next[other(name)].at === 'closed' ? { ...next, phase: 'stopped', conversation: false } : next;
+  const next = withService(model, name, { at: 'closed' });
+  return next[other(name)].at === 'closed' ? { ...next, phase: 'saving' } : next;
 }
 
 function step(model: SupervisorModel, event: SupervisorStep): SupervisorModel {
@@ -62,13 +66,13 @@ function step(model: SupervisorModel, event: SupervisorStep): SupervisorModel {
     case 'bound':
       return afterBound(model, event.name);
     case 'refused': {
-      const next = withListener(model, event.name, { at: 'down' });
+      const next = withService(model, event.name, { at: 'down' });
       return next.phase === 'starting' && !next[event.name].bound ? stop(next) : next;
     }
     case 'failed':
-      return withListener(model, event.name, { at: 'down' });
+      return withService(model, event.name, { at: 'down' });
     case 'broken':
-      return withListener(model, event.name, { at: 'binding', bound: false });
+      return withService(model, event.name, { at: 'starting', bound: false });
     case 'closed':
     case 'brokenClosing':
       return afterClosed(model, event.name);
@@ -77,7 +81,9 @@ function step(model: SupervisorModel, event: SupervisorStep): SupervisorModel {
     case 'hours':
       return { ...bindAgain(model), conversation: false };
     case 'shutdown':
-      return model.phase === 'stopping' ? model : stop(model);
+      return model.phase === 'stopping' || model.phase === 'saving' ? model : stop(model);
+    case 'saved':
+      return { ...model, phase: 'stopped', conversation: false };
     case 'opened':
       return { ...model, conversation: true };
     case 'crashed':
@@ -86,11 +92,11 @@ function step(model: SupervisorModel, event: SupervisorStep): SupervisorModel {
   }
 }
 
-const UNBORN: ListenerModel = { at: 'absent', bound: false };
+const UNBORN: ServiceModel = { at: 'absent', bound: false };
 
 export const supervisorModel = fromTransition<SupervisorModel, SupervisorStep, never, undefined>(step, {
   phase: 'starting',
-  forwarder: { at: 'binding', bound: false },
+  forwarder: { at: 'starting', bound: false },
   redirector: UNBORN,
   conversation: false,
 });
@@ -98,14 +104,14 @@ export const supervisorModel = fromTransition<SupervisorModel, SupervisorStep, n
 /** What can happen in a state of the model. */
 export function stepsFrom(model: SupervisorModel): SupervisorStep[] {
   if (model.phase === 'stopped') return [];
-  const ofListener = (name: ListenerName): SupervisorStep[] => {
+  const ofService = (name: ListenerName): SupervisorStep[] => {
     switch (model[name].at) {
-      case 'binding':
+      case 'starting':
         return [
           { type: 'bound', name },
           { type: 'refused', name },
         ];
-      case 'listening':
+      case 'up':
         return [
           { type: 'failed', name },
           { type: 'broken', name },
@@ -120,11 +126,12 @@ export function stepsFrom(model: SupervisorModel): SupervisorStep[] {
     }
   };
   return [
-    ...ofListener('forwarder'),
-    ...ofListener('redirector'),
+    ...ofService('forwarder'),
+    ...ofService('redirector'),
     { type: 'minutes' },
     { type: 'hours' },
     { type: 'shutdown' },
+    ...(model.phase === 'saving' ? ([{ type: 'saved' }] as const) : []),
     // Also while it is open: a second time must change nothing.
     { type: 'opened' },
     ...(model.conversation ? ([{ type: 'crashed' }, { type: 'left' }] as const) : []),

@@ -1,8 +1,8 @@
-/** A supervisor on a simulated clock, whose listeners' sockets the test opens, breaks and closes itself. */
+/** A supervisor on a simulated clock, whose services the test opens, breaks and closes itself. */
 import { createActor, fromCallback, fromPromise, SimulatedClock, type SnapshotFrom } from 'xstate';
 import { conversationMachine, type ConversationActor } from '../../machines/conversation.ts';
 import type { CheckpointCallInput, CheckpointRef, ConversationInput } from '../../machines/conversation-events.ts';
-import { listenerMachine, type ListenerName } from '../../machines/listener.ts';
+import { serviceMachine, type ServiceName } from '../../machines/service.ts';
 import { conversationChild, supervisorMachine, type SupervisorActor } from '../../machines/supervisor.ts';
 import { conversationId } from '../../machines/units.ts';
 import { INPUT } from './conversation-rig.ts';
@@ -13,25 +13,25 @@ interface Deferred<T> {
   reject(error: unknown): void;
 }
 
-/** What became of one listener's sockets. Each step takes the newest attempt. */
-export class FakeListener {
+/** What became of one service's sockets. Each step takes the newest attempt. */
+export class FakeService {
   binds = 0;
   closes = 0;
-  #binding: Deferred<{ port: number }> | undefined;
+  #binding: Deferred<{ port: number | null }> | undefined;
   #closing: Deferred<undefined> | undefined;
-  #fail: ((event: { type: 'listener.failed'; readonly reason: string }) => void) | undefined;
-  readonly #port: number;
+  #fail: ((event: { type: 'service.failed'; readonly reason: string }) => void) | undefined;
+  readonly #port: number | null;
 
-  constructor(port: number) {
+  constructor(port: number | null) {
     this.#port = port;
   }
 
-  bind(): Promise<{ port: number }> {
+  bind(): Promise<{ port: number | null }> {
     this.binds += 1;
     return new Promise((resolve, reject) => (this.#binding = { resolve, reject }));
   }
 
-  watch(sendBack: (event: { type: 'listener.failed'; readonly reason: string }) => void): void {
+  watch(sendBack: (event: { type: 'service.failed'; readonly reason: string }) => void): void {
     this.#fail = sendBack;
   }
 
@@ -51,13 +51,13 @@ export class FakeListener {
   }
 
   failed(reason = 'EMFILE'): Promise<void> {
-    this.#fail?.({ type: 'listener.failed', reason });
+    this.#fail?.({ type: 'service.failed', reason });
     return settle();
   }
 
-  /** Makes the listener's own machine throw: its next state reads a value that cannot be read. */
+  /** Makes the service's own machine throw: its next state reads a value that cannot be read. */
   broken(): Promise<void> {
-    this.#fail?.(poisoned({ type: 'listener.failed' as const }, 'reason'));
+    this.#fail?.(poisoned({ type: 'service.failed' as const }, 'reason'));
     return settle();
   }
 
@@ -83,27 +83,28 @@ export function poisoned<T extends object, Field extends string>(event: T, field
 
 export class SupervisorRig {
   readonly clock = new SimulatedClock();
-  readonly forwarder = new FakeListener(8443);
-  readonly redirector = new FakeListener(8080);
+  readonly forwarder = new FakeService(8443);
+  readonly redirector = new FakeService(8080);
+  readonly store = new FakeService(null);
   readonly actor: SupervisorActor;
   /** Errors that reached the root: there must never be one. */
   readonly errors: unknown[] = [];
-  /** Listeners whose machine throws when it reports that it has closed. */
-  readonly breaksOnClose = new Set<ListenerName>();
+  /** Services whose machine throws when it reports that it has closed. */
+  readonly breaksOnClose = new Set<ServiceName>();
   readonly calls: Deferred<CheckpointRef>[] = [];
 
   constructor(recorder: TransitionRecorder) {
-    const fakes = { forwarder: this.forwarder, redirector: this.redirector };
-    const listener = listenerMachine.provide({
+    const fakes = { forwarder: this.forwarder, redirector: this.redirector, store: this.store };
+    const service = serviceMachine.provide({
       actors: {
-        bind: fromPromise(({ input }) => fakes[input.name].bind()),
+        start: fromPromise(({ input }) => fakes[input.name].bind()),
         watch: fromCallback(({ input, sendBack }) => fakes[input.name].watch(sendBack)),
         close: fromPromise(({ input }) => fakes[input.name].close()),
       },
       actions: {
         reportClosed: ({ context }) => {
           if (this.breaksOnClose.has(context.name)) throw new Error('broke while closing');
-          context.parent.send({ type: 'listener.closed', name: context.name });
+          context.parent.send({ type: 'service.closed', name: context.name });
         },
       },
     });
@@ -111,7 +112,7 @@ export class SupervisorRig {
       () => new Promise((resolve, reject) => this.calls.push({ resolve, reject })),
     );
     const conversation = conversationMachine.provide({ actors: { computeCheckpoint } });
-    this.actor = createActor(supervisorMachine.provide({ actors: { listener, conversation } }), {
+    this.actor = createActor(supervisorMachine.provide({ actors: { service, conversation } }), {
       clock: this.clock,
       inspect: recorder.inspect,
     });
@@ -127,15 +128,17 @@ export class SupervisorRig {
     return this.snapshot.value;
   }
 
-  /** Names of what runs below the supervisor. */
+  /** Names of what runs below the supervisor beside the store. */
   get children(): string[] {
-    return Object.keys(this.snapshot.children).sort();
+    return Object.keys(this.snapshot.children)
+      .filter((name) => name !== 'store')
+      .sort();
   }
 
-  /** In which state a listener's machine is; undefined where there is none. */
-  listenerState(name: ListenerName): string | undefined {
+  /** In which state a service's machine is; undefined where there is none. */
+  serviceState(name: ServiceName): string | undefined {
     const child = this.snapshot.children[name];
-    return child === undefined ? undefined : (child.getSnapshot() as SnapshotFrom<typeof listenerMachine>).value;
+    return child === undefined ? undefined : (child.getSnapshot() as SnapshotFrom<typeof serviceMachine>).value;
   }
 
   open(id: string, input: Partial<ConversationInput> = {}): this {

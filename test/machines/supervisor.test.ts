@@ -1,10 +1,15 @@
 import { expect } from 'chai';
 import type { Snapshot } from 'xstate';
-import type { ListenerName } from '../../machines/listener.ts';
 import { conversationChild, supervisorMachine } from '../../machines/supervisor.ts';
 import { conversationId, milliseconds } from '../../machines/units.ts';
 import { CHECKPOINT, failure, said } from './conversation-rig.ts';
-import { stepsFrom, supervisorModel, type SupervisorModel, type SupervisorStep } from './supervisor-model.ts';
+import {
+  stepsFrom,
+  supervisorModel,
+  type ListenerName,
+  type SupervisorModel,
+  type SupervisorStep,
+} from './supervisor-model.ts';
 import { poisoned, SupervisorRig } from './supervisor-rig.ts';
 import { declaredValues, edgesOf, settle, TransitionRecorder, type Edge } from './walk.ts';
 
@@ -17,8 +22,9 @@ describe('the supervisor machine', () => {
   const recorder = new TransitionRecorder();
   let rig: SupervisorRig;
 
-  beforeEach(() => {
+  beforeEach(async () => {
     rig = new SupervisorRig(recorder);
+    await rig.store.bound();
   });
 
   afterEach(() => {
@@ -45,6 +51,7 @@ describe('the supervisor machine', () => {
       this.timeout(60_000);
       for (const { path } of edges) {
         const walked = new SupervisorRig(recorder);
+        await walked.store.bound();
         for (const { event, to } of path) {
           await take(walked, event);
           assertAgrees(walked, to.context, () => path.map((step) => JSON.stringify(step.event)).join(' '));
@@ -61,16 +68,18 @@ describe('the supervisor machine', () => {
       expect(rig.value).to.deep.equal({ starting: 'redirector' });
       await rig.redirector.bound();
       expect(rig.value).to.equal('running');
-      expect(rig.snapshot.context.listeners).to.deep.equal({
+      expect(rig.snapshot.context.services).to.deep.equal({
         forwarder: { up: true, port: 8443, reason: null },
         redirector: { up: true, port: 8080, reason: null },
+        store: { up: true, port: null, reason: null },
       });
     });
 
     it('stops with the reason when the forwarder cannot be bound; the redirector is never touched', async () => {
       await rig.forwarder.refused(new Error('DBPROXY_DASHBOARD_PORT=8443 cannot be used'));
-      expect(rig.value).to.equal('stopping');
+      expect(rig.value).to.deep.equal({ stopping: 'draining' });
       await rig.forwarder.closed();
+      await rig.store.closed();
       expect(rig.snapshot.output).to.deep.equal({ startFailure: 'DBPROXY_DASHBOARD_PORT=8443 cannot be used' });
       expect(rig.redirector).to.include({ binds: 0, closes: 0 });
       expect(rig.children).to.deep.equal([]);
@@ -82,6 +91,7 @@ describe('the supervisor machine', () => {
       await rig.forwarder.closed();
       expect(rig.snapshot.status, 'before the redirector is closed').to.equal('active');
       await rig.redirector.closed();
+      await rig.store.closed();
       expect(rig.snapshot.output).to.deep.equal({ startFailure: 'DBPROXY_PROXY_PORT=8080 cannot be used' });
     });
 
@@ -100,7 +110,62 @@ describe('the supervisor machine', () => {
     it('has no start failure to tell when it is stopped before it ran', async () => {
       rig.actor.send({ type: 'shutdown.requested' });
       await rig.forwarder.closed();
+      await rig.store.closed();
       expect(rig.snapshot.output).to.deep.equal({ startFailure: null });
+    });
+  });
+
+  describe('with a store that fails', () => {
+    const store = () => rig.snapshot.context.services.store;
+
+    it('starts all the same when it cannot be opened, and opens it when it can', async () => {
+      const failing = new SupervisorRig(recorder);
+      await failing.store.refused(new Error('SQLITE_FULL'));
+      expect(failing.value).to.deep.equal({ starting: 'forwarder' });
+      await failing.run();
+      expect(failing.value).to.equal('running');
+      expect(failing.snapshot.context.services.store).to.deep.equal({ up: false, port: null, reason: 'SQLITE_FULL' });
+      failing.clock.increment(100);
+      await failing.store.bound();
+      expect(failing.snapshot.context.services.store.up).to.equal(true);
+      expect([failing.forwarder.binds, failing.redirector.binds, failing.store.binds]).to.deep.equal([1, 1, 2]);
+    });
+
+    it('opens it again with growing pauses, and nothing else is touched', async () => {
+      await rig.run();
+      rig.open('a');
+      const conversation = rig.conversation('a');
+      await rig.store.failed('SQLITE_IOERR');
+      expect(store()).to.deep.equal({ up: false, port: null, reason: 'SQLITE_IOERR' });
+      for (const [index, pause] of [100, 200, 400].entries()) {
+        rig.clock.increment(pause - 1);
+        expect(rig.store.binds).to.equal(index + 1);
+        rig.clock.increment(1);
+        expect(rig.store.binds).to.equal(index + 2);
+        await rig.store.refused();
+      }
+      expect([rig.forwarder.binds, rig.redirector.binds]).to.deep.equal([1, 1]);
+      expect(rig.conversation('a')).to.equal(conversation);
+    });
+
+    it('replaces one whose own machine broke', async () => {
+      await rig.run();
+      await rig.store.broken();
+      expect(rig.store.binds).to.equal(2);
+      await rig.store.bound();
+      expect([store().up, rig.value]).to.deep.equal([true, 'running']);
+    });
+
+    it('closes it last, when both listeners have drained', async () => {
+      await rig.run();
+      rig.open('a');
+      rig.actor.send({ type: 'shutdown.requested' });
+      await rig.forwarder.closed();
+      expect(rig.store.closes).to.equal(0);
+      await rig.redirector.closed();
+      expect([rig.store.closes, rig.conversation('a')?.getSnapshot().status]).to.deep.equal([1, 'active']);
+      await rig.store.closed();
+      expect([rig.value, rig.children]).to.deep.equal(['stopped', []]);
     });
   });
 
@@ -111,7 +176,7 @@ describe('the supervisor machine', () => {
         await rig.run();
         rig.open('a');
         await rig[name].failed('EMFILE');
-        expect(rig.snapshot.context.listeners[name]).to.include({ up: false, reason: 'EMFILE' });
+        expect(rig.snapshot.context.services[name]).to.include({ up: false, reason: 'EMFILE' });
         for (const [index, pause] of [100, 200, 400].entries()) {
           rig.clock.increment(pause - 1);
           expect(rig[name].binds).to.equal(index + 1);
@@ -122,7 +187,7 @@ describe('the supervisor machine', () => {
         rig.clock.increment(800);
         await rig[name].bound();
         expect(rig.value).to.equal('running');
-        expect(rig.snapshot.context.listeners[name]).to.include({ up: true, reason: null });
+        expect(rig.snapshot.context.services[name]).to.include({ up: true, reason: null });
         expect(neighbour).to.include({ binds: 1, closes: 0 });
         expect(rig.conversation('a')?.getSnapshot().status).to.equal('active');
       });
@@ -133,10 +198,10 @@ describe('the supervisor machine', () => {
       const before = rig.snapshot.children['redirector'];
       await rig.redirector.broken();
       expect(rig.snapshot.children['redirector']).not.to.equal(before);
-      expect(rig.snapshot.context.listeners.redirector).to.include({ up: false, port: 8080 });
+      expect(rig.snapshot.context.services.redirector).to.include({ up: false, port: 8080 });
       expect(rig.snapshot.context.crashes).to.equal(1);
       await rig.redirector.bound();
-      expect(rig.snapshot.context.listeners.redirector.up).to.equal(true);
+      expect(rig.snapshot.context.services.redirector.up).to.equal(true);
       expect(rig.children).to.deep.equal(['forwarder', 'redirector']);
     });
   });
@@ -169,7 +234,7 @@ describe('the supervisor machine', () => {
         expect(rig.snapshot.context.crashes).to.equal(1);
         expect([rig.conversation('a'), rig.conversation('c')]).to.deep.equal(others);
         expect(others.map((actor) => actor?.getSnapshot())).to.deep.equal(before);
-        expect(LISTENERS.map((name) => rig.listenerState(name))).to.deep.equal(['listening', 'listening']);
+        expect(LISTENERS.map((name) => rig.serviceState(name))).to.deep.equal(['up', 'up']);
         expect([rig.forwarder.binds, rig.redirector.binds]).to.deep.equal([1, 1]);
         // The others work on, and the broken one can be opened anew.
         rig.calls[0]?.resolve(CHECKPOINT);
@@ -184,9 +249,10 @@ describe('the supervisor machine', () => {
       await rig.run();
       rig.actor.send({ type: 'shutdown.requested' });
       rig.open('late').conversation('late')?.send(poisoned(said.started(), 'messages'));
-      expect(rig.value).to.equal('stopping');
+      expect(rig.value).to.deep.equal({ stopping: 'draining' });
       await rig.forwarder.closed();
       await rig.redirector.closed();
+      await rig.store.closed();
       expect(rig.snapshot.status).to.equal('done');
       expect(rig.snapshot.context.crashes).to.equal(2);
     });
@@ -255,12 +321,14 @@ describe('the supervisor machine', () => {
         rig.actor.send({ type: 'shutdown.requested' });
         expect([rig.forwarder.closes, rig.redirector.closes]).to.deep.equal([1, 1]);
         for (const name of order) {
-          expect(rig.value).to.equal('stopping');
+          expect(rig.value).to.deep.equal({ stopping: 'draining' });
           expect(conversation?.getSnapshot().status, 'the conversations live until the end').to.equal('active');
           await rig[name].closed();
         }
+        await rig.store.closed();
         expect(rig.value).to.equal('stopped');
         expect(rig.snapshot.status).to.equal('done');
+        await rig.store.closed();
         expect(rig.snapshot.output).to.deep.equal({ startFailure: null });
         expect(rig.children).to.deep.equal([]);
         expect(conversation?.getSnapshot().status).to.equal('stopped');
@@ -280,6 +348,7 @@ describe('the supervisor machine', () => {
       await rig.forwarder.bound();
       expect(rig.redirector.binds, 'nothing new is opened').to.equal(0);
       await rig.forwarder.closed();
+      await rig.store.closed();
       expect(rig.value).to.equal('stopped');
     });
 
@@ -288,6 +357,7 @@ describe('the supervisor machine', () => {
       rig.actor.send({ type: 'shutdown.requested' });
       await rig.redirector.closed();
       await rig.forwarder.closed();
+      await rig.store.closed();
       expect(rig.value).to.equal('stopped');
     });
 
@@ -299,6 +369,7 @@ describe('the supervisor machine', () => {
       expect(rig.redirector.binds).to.equal(1);
       await rig.redirector.closed();
       await rig.forwarder.closed();
+      await rig.store.closed();
       expect(rig.value).to.equal('stopped');
     });
 
@@ -313,9 +384,10 @@ describe('the supervisor machine', () => {
       rig.breaksOnClose.add('forwarder');
       rig.actor.send({ type: 'shutdown.requested' });
       await rig.forwarder.closed();
-      expect(rig.listenerState('forwarder')).to.equal(undefined);
+      expect(rig.serviceState('forwarder')).to.equal(undefined);
       expect(rig.snapshot.context.closed).to.deep.equal(['forwarder']);
       await rig.redirector.closed();
+      await rig.store.closed();
       expect(rig.value).to.equal('stopped');
     });
 
@@ -324,6 +396,7 @@ describe('the supervisor machine', () => {
       rig.actor.send({ type: 'shutdown.requested' });
       await rig.forwarder.notClosed();
       await rig.redirector.notClosed();
+      await rig.store.closed();
       expect(rig.value).to.equal('stopped');
     });
   });
@@ -345,6 +418,8 @@ describe('the supervisor machine', () => {
 
 /** The state value in which the machine is expected. */
 function valueOf({ phase, redirector }: SupervisorModel): string {
+  if (phase === 'stopping') return JSON.stringify({ stopping: 'draining' });
+  if (phase === 'saving') return JSON.stringify({ stopping: 'saving' });
   if (phase !== 'starting') return JSON.stringify(phase);
   return JSON.stringify({ starting: redirector.at === 'absent' ? 'forwarder' : 'redirector' });
 }
@@ -373,6 +448,8 @@ async function take(rig: SupervisorRig, event: SupervisorStep): Promise<void> {
       rig.actor.send({ type: 'shutdown.requested' });
       return;
     }
+    case 'saved':
+      return rig.store.closed();
     case 'opened':
       return void rig.open(CONVERSATION);
     case 'crashed':
@@ -391,8 +468,8 @@ function assertAgrees(rig: SupervisorRig, model: SupervisorModel, path: () => st
     for (const name of LISTENERS) {
       const { at } = model[name];
       const gone = at === 'absent' || at === 'closed';
-      expect(rig.listenerState(name), name).to.equal(gone ? undefined : at);
-      if (at !== 'closing') expect(rig.snapshot.context.listeners[name].up, name).to.equal(at === 'listening');
+      expect(rig.serviceState(name), name).to.equal(gone ? undefined : at);
+      if (at !== 'closing') expect(rig.snapshot.context.services[name].up, name).to.equal(at === 'up');
     }
     expect(rig.conversation(CONVERSATION)?.getSnapshot().status).to.equal(model.conversation ? 'active' : undefined);
     expect(rig.errors).to.deep.equal([]);

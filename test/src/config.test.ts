@@ -23,7 +23,8 @@ function refusal(env: Environment): ConfigError {
 const VARIABLES = [
   ...['DBPROXY_CHECKPOINT_THRESHOLD', 'DBPROXY_SWAP_THRESHOLD', 'DBPROXY_LOG_LEVEL', 'DBPROXY_PASSTHROUGH'],
   ...['DBPROXY_PROXY_PORT', 'DBPROXY_DASHBOARD_PORT', 'DBPROXY_HOST', 'DBPROXY_DATA_DIR', 'DBPROXY_UPSTREAM_URL'],
-  ...['DBPROXY_MODEL_WINDOWS', 'DBPROXY_CONVERSATION_TTL', 'DBPROXY_COMPACTION_WAIT', 'DBPROXY_RUNTIME'],
+  ...['DBPROXY_MODEL_WINDOWS', 'DBPROXY_CONVERSATION_TTL', 'DBPROXY_COMPACTION_WAIT', 'DBPROXY_CHECKPOINT_REFRESH'],
+  'DBPROXY_RUNTIME',
 ];
 
 describe('the configuration', () => {
@@ -32,6 +33,7 @@ describe('the configuration', () => {
     expect(upstreamUrl.href).to.equal('https://api.anthropic.com/');
     expect(others).to.deep.equal({
       thresholds: { checkpoint: 0.7, swap: 0.8 },
+      checkpointRefresh: 0.1,
       logLevel: 'INFO',
       passthrough: false,
       proxyPort: 8080,
@@ -70,6 +72,7 @@ describe('the configuration', () => {
     ['DBPROXY_CHECKPOINT_THRESHOLD', '.001', 'thresholds', { checkpoint: 0.001, swap: 0.8 }],
     ['DBPROXY_SWAP_THRESHOLD', '0.999', 'thresholds', { checkpoint: 0.7, swap: 0.999 }],
     ['DBPROXY_SWAP_THRESHOLD', ' 0.71 ', 'thresholds', { checkpoint: 0.7, swap: 0.71 }],
+    ['DBPROXY_CHECKPOINT_REFRESH', '0.05', 'checkpointRefresh', 0.05],
     ['DBPROXY_LOG_LEVEL', 'DEBUG', 'logLevel', 'DEBUG'],
     ['DBPROXY_LOG_LEVEL', 'warning', 'logLevel', 'WARNING'],
     ['DBPROXY_LOG_LEVEL', 'Error', 'logLevel', 'ERROR'],

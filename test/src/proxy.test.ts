@@ -59,7 +59,7 @@ describe('the proxy as a whole', () => {
         for (const way of ['tunnel', 'direct'] as const) {
           expect((await ask(rig, { path: '/api/x' }, { way })).text).to.equal('ok');
         }
-        expect(rig.proxy.supervisor.getSnapshot().context.listeners[name]).to.deep.equal({
+        expect(rig.proxy.supervisor.getSnapshot().context.services[name]).to.deep.equal({
           up: true,
           port,
           reason: null,

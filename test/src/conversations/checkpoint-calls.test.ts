@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { checkpointId, conversationId, timestamp, turnId } from '../../../machines/units.ts';
+import { checkpointId, conversationId, timestamp, tokens, turnId } from '../../../machines/units.ts';
 import { CheckpointCalls } from '../../../src/conversations/checkpoint-calls.ts';
 import { CheckpointIndex } from '../../../src/conversations/checkpoint-index.ts';
 import { readLineage } from '../../../src/conversations/lineage-reader.ts';
@@ -29,7 +29,8 @@ describe('checkpoint calls', () => {
       },
       close: () => Promise.resolve(),
     };
-    calls = new CheckpointCalls({ upstream, index, log: silentLog, now: () => timestamp(5) });
+    const now = () => timestamp(5);
+    calls = new CheckpointCalls({ upstream, index, log: silentLog, now, steady: now });
   });
 
   const hold = (messages: readonly Message[], conversation = ONE, body = requestBody(messages)): void =>
@@ -39,10 +40,11 @@ describe('checkpoint calls', () => {
       body,
       model: 'm',
       prefix: wholeOf(lineageOf(messages)),
+      used: tokens(130_000),
       room: 50_000,
     });
   const compute = (conversation = ONE, signal = new AbortController().signal) =>
-    calls.compute({ conversation, turn: turnId(1), attempt: 1 }, signal);
+    calls.compute({ conversation, turn: turnId(1), attempt: 1, replaces: null }, signal);
   const answer = (summary: string): void => {
     const events = raised.at(-1);
     events?.onHead(200, 'OK', []);
@@ -66,10 +68,10 @@ describe('checkpoint calls', () => {
     hold(HELLO);
     const work = compute();
     answer('it');
-    const { id, anchorMessages } = await work;
+    const { id, anchorMessages, anchorTokens } = await work;
     const covering = index.find(lineageOf([...HELLO, user('more')]), timestamp(5));
     expect(covering?.checkpoint).to.include({ id, summary: 'it', conversation: ONE, model: 'm', createdAt: 5 });
-    expect(anchorMessages).to.equal(1);
+    expect([anchorMessages, anchorTokens]).to.deep.equal([1, 130_000]);
     expect(checkpointId(id)).to.match(/^[\w-]{36}$/);
   });
 

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { checkpointId, conversationId, milliseconds, timestamp } from '../../../machines/units.ts';
+import { checkpointId, conversationId, milliseconds, timestamp, tokens } from '../../../machines/units.ts';
 import { CheckpointIndex, refOf, type Checkpoint } from '../../../src/conversations/checkpoint-index.ts';
 import { NO_USAGE } from '../../../src/wire/answer.ts';
 import { lineageOf, wholeOf } from '../../../src/wire/lineage.ts';
@@ -16,6 +16,7 @@ const checkpoint = (messages: readonly Message[], summary: string, createdAt = N
   id: checkpointId(summary),
   conversation: conversationId('c'),
   prefix: wholeOf(lineageOf(messages)),
+  anchorTokens: tokens(130_000),
   summary,
   model: 'm',
   usage: NO_USAGE,
@@ -169,6 +170,7 @@ describe('the index of checkpoints', () => {
     expect(refOf(checkpoint([user('1'), assistant('2'), user('3')], 'x'))).to.deep.equal({
       id: 'x',
       anchorMessages: 3,
+      anchorTokens: 130_000,
     });
   });
 });

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { tokens } from '../../../machines/units.ts';
-import { recentBudget, type CompactionOutcome } from '../../../src/conversations/compactions.ts';
+import { recentBudget, recentShare, type CompactionOutcome } from '../../../src/conversations/compactions.ts';
 import { AnswerReader, usedTokens } from '../../../src/wire/answer.ts';
 import { blocksOf, textOf, type Message } from '../../../src/wire/message-request.ts';
 import { continuation, dice, history } from '../../support/histories.ts';
@@ -11,10 +11,10 @@ import { compactionOf, Desk, seenOf, servedText, settle } from './desk.ts';
 const user = (content: Message['content']): Message => ({ role: 'user', content });
 const assistant = (content: Message['content']): Message => ({ role: 'assistant', content });
 
-/** What 72 % and 85 % of the effective window of a 200k model are, and what is below both thresholds. */
+/** What 72 % and 81 % of the effective window of a 200k model are, and what is below both thresholds. */
 const LOW = 20_000;
 const CHECKPOINT = 130_000;
-const SWAP = 153_000;
+const SWAP = 146_000;
 
 const HISTORY = [user('Please fix the parser.')];
 const LONGER = [...HISTORY, assistant('Done.'), user('And the lexer, in src/lexer.ts.')];
@@ -161,7 +161,7 @@ describe('compactions', () => {
 
     it('when what was said since does not fit', async () => {
       await withCheckpoint();
-      const room = recentBudget(tokens(180_000));
+      const room = recentBudget(tokens(180_000), 0.2);
       const much = [...LONGER, assistant('word '.repeat(room / 5 + 1)), user('go on')];
       expect(reasonOf(await desk.compact({ messages: much }))).to.equal('stale');
       expect(reasonOf(await desk.compact({ messages: LONGER }))).to.equal('serve');
@@ -331,9 +331,61 @@ describe('compactions', () => {
     }
   });
 
-  it('may bring a tenth of the effective window of recent messages', () => {
-    expect(recentBudget(tokens(180_000))).to.equal(63_000);
-    expect(recentBudget(tokens(0))).to.equal(0);
+  it('may bring twice what a checkpoint may age by, within what leaves room to go on', () => {
+    const share = (checkpointRefresh: number, checkpoint = 0.7) =>
+      recentShare({ checkpointRefresh, thresholds: { checkpoint, swap: 0.8 } });
+    expect([0.01, 0.05, 0.1, 0.15, 0.175, 0.5].map((refresh) => share(refresh))).to.deep.equal([
+      ...[0.1, 0.1, 0.2, 0.3, 0.35, 0.35],
+    ]);
+    expect([share(0.1, 0.3), share(0.1, 0.05)]).to.deep.equal([0.15, 0.1]);
+    expect([recentBudget(tokens(180_000), 0.2), recentBudget(tokens(0), 0.2)]).to.deep.equal([126_000, 0]);
+  });
+
+  describe('while a newer checkpoint is computed', () => {
+    const AGED = CHECKPOINT + 18_001;
+    const LATER = [...LONGER, assistant('I looked at it.'), user('Then run the tests.')];
+    beforeEach(async () => {
+      await withCheckpoint();
+      await desk.turn({ messages: LONGER }, AGED);
+      expect(desk.sent).to.have.length(2);
+    });
+
+    it('are answered from the old one at once', async () => {
+      const text = servedText(await desk.compact({ messages: LATER }));
+      expect(text)
+        .to.include('the parser is to be fixed')
+        .and.to.include('src/lexer.ts')
+        .and.to.include('run the tests');
+      expect(desk.events('compaction.served').at(-1)?.fields).to.include({ waited_ms: 0, recent_messages: 4 });
+    });
+
+    for (const [what, end] of [
+      ['it failed', () => desk.pending.fail(529)],
+      ['it was refused', () => desk.pending.fail(400)],
+      ['its connection broke', () => desk.pending.breakOff()],
+    ] as const) {
+      it(`are answered from the old one after ${what}`, async () => {
+        end();
+        await settle();
+        expect(servedText(await desk.compact({ messages: LATER }))).to.include('the parser is to be fixed');
+      });
+    }
+
+    it('are answered from the newer once it is there, and a rewind still from the old one', async () => {
+      desk.pending.succeed('parser done, now the lexer');
+      await settle();
+      expect(desk.index.size).to.equal(2);
+      const text = servedText(await desk.compact({ messages: LATER }));
+      expect(text).to.include('now the lexer').and.to.include('run the tests').and.not.to.include('src/lexer.ts');
+      const rewound = [...HISTORY, assistant('Done.'), user('Now something else.')];
+      expect(servedText(await desk.compact({ messages: rewound }))).to.include('the parser is to be fixed');
+    });
+
+    it('find room for what was said until it is there', async () => {
+      // A tenth of the window in words, and as much again while the call runs.
+      const much = [...LONGER, assistant('word '.repeat((0.19 * 180_000 * 3.5) / 5)), user('go on')];
+      expect(reasonOf(await desk.compact({ messages: much }))).to.equal('serve');
+    });
   });
 
   it('tell the log what was saved, and nothing of what was said', async () => {

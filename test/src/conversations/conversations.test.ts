@@ -10,7 +10,7 @@ const assistant = (content: Message['content']): Message => ({ role: 'assistant'
 
 const LOW = 20_000;
 const CHECKPOINT = 130_000;
-const SWAP = 153_000;
+const SWAP = 146_000;
 const S1 = conversationId('s1');
 
 const HISTORY = [user('one')];
@@ -52,6 +52,60 @@ describe('conversations', () => {
       'SWAP_READY',
     ]);
     expect(desk.sent).to.have.length(1);
+  });
+
+  describe('with a checkpoint that has aged', () => {
+    const AGED = CHECKPOINT + 18_001;
+
+    it('have a newer one computed from the last turn, and stay servable meanwhile', async () => {
+      await checkpointed();
+      await desk.turn({ messages: LONGER }, CHECKPOINT + 18_000);
+      expect(desk.sent).to.have.length(1);
+      await desk.turn({ messages: LONGEST }, AGED);
+      expect(desk.sent).to.have.length(2);
+      expect(desk.pending.messages).to.deep.equal(LONGEST);
+      expect(desk.events('checkpoint.started').at(-1)?.fields['replaces']).to.equal(context()?.checkpoint?.id);
+      expect([phase(), context()?.checkpoint?.anchorMessages]).to.deep.equal(['SWAP_READY', 1]);
+      desk.pending.succeed('NEWER');
+      await settle();
+      expect(context()?.checkpoint).to.include({ anchorMessages: 5, anchorTokens: AGED });
+      expect(desk.calls.concerns(S1), 'its request is let go').to.equal(false);
+    });
+
+    it('keep its request for the next try, and let go of it in the end', async () => {
+      await checkpointed();
+      await desk.turn({ messages: LONGER }, AGED);
+      for (const pause of [2_000, 4_000]) {
+        desk.pending.fail(529);
+        await settle();
+        await desk.pass(pause);
+        expect(desk.pending.messages).to.deep.equal(LONGER);
+      }
+      expect(desk.sent).to.have.length(4);
+      desk.pending.succeed('NEWER');
+      await settle();
+      expect(desk.calls.concerns(S1)).to.equal(false);
+    });
+
+    it('abort the call when they are rewound behind the old one, and keep that', async () => {
+      await checkpointed();
+      await desk.turn({ messages: LONGER }, AGED);
+      await desk.turn({ messages: [...HISTORY, assistant('two'), user('something else')] }, CHECKPOINT);
+      expect(desk.pending.aborted).to.equal(true);
+      expect(context()?.checkpoint?.anchorMessages).to.equal(1);
+      expect(desk.sent).to.have.length(2);
+    });
+
+    it('know how old the one is that a fork takes over', async () => {
+      await checkpointed();
+      const fork = conversationId('fork');
+      await desk.turn({ messages: LONGER, session: 'fork' }, CHECKPOINT + 18_000);
+      expect(context(fork)?.checkpoint?.anchorTokens).to.equal(CHECKPOINT);
+      expect(desk.sent).to.have.length(1);
+      await desk.turn({ messages: LONGEST, session: 'fork' }, AGED);
+      expect(desk.sent).to.have.length(2);
+      expect(context(fork)?.checkpoint?.anchorMessages).to.equal(1);
+    });
   });
 
   it('are counted, and forgotten after two hours', async () => {

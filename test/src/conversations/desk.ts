@@ -4,7 +4,7 @@
  */
 import { createActor, fromCallback, fromPromise, SimulatedClock } from 'xstate';
 import { conversationMachine, type ConversationActor } from '../../../machines/conversation.ts';
-import { listenerMachine } from '../../../machines/listener.ts';
+import { serviceMachine, type ServiceName } from '../../../machines/service.ts';
 import { conversationChild, supervisorMachine } from '../../../machines/supervisor.ts';
 import { milliseconds, timestamp, tokens, type ConversationId, type Timestamp } from '../../../machines/units.ts';
 import { parseConfig, type Config, type Environment } from '../../../src/config.ts';
@@ -18,6 +18,7 @@ import {
   type Turn,
 } from '../../../src/conversations/conversations.ts';
 import { ConversationDirectory } from '../../../src/conversations/directory.ts';
+import { NOT_DURABLE } from '../../../src/conversations/durable.ts';
 import { UpstreamUnreachableError } from '../../../src/errors.ts';
 import type { Log, LogFields } from '../../../src/log.ts';
 import type { Upstream, UpstreamEvents, UpstreamRequest } from '../../../src/upstream/upstream.ts';
@@ -184,9 +185,9 @@ const conversation = conversationMachine.provide({
 const supervisor = supervisorMachine.provide({
   actors: {
     conversation,
-    listener: listenerMachine.provide({
+    service: serviceMachine.provide({
       actors: {
-        bind: fromPromise(() => Promise.resolve({ port: 1 })),
+        start: fromPromise<{ port: number | null }, { name: ServiceName }>(() => Promise.resolve({ port: null })),
         watch: fromCallback(() => undefined),
         close: fromPromise(() => Promise.resolve(undefined)),
       },
@@ -208,6 +209,7 @@ function supervised(clock: SimulatedClock): Keeper {
       return get(input.id);
     },
     get,
+    close: (id) => actor.send({ type: 'conversation.closed', id }),
     stop: () => actor.stop(),
   };
 }
@@ -222,6 +224,7 @@ function unsupervised(clock: SimulatedClock): Keeper {
       return actor.start();
     },
     get: (id) => actors.get(id),
+    close: (id) => void actors.get(id)?.stop(),
     stop() {
       for (const actor of actors.values()) actor.stop();
     },
@@ -262,14 +265,13 @@ export class Desk {
       },
       close: () => Promise.resolve(),
     };
-    this.calls = new CheckpointCalls({ upstream, index: this.index, log, now });
+    this.calls = new CheckpointCalls({ upstream, index: this.index, log, now, steady: now });
     this.#keeper = keeper === 'supervised' ? supervised(this.clock) : unsupervised(this.clock);
     const { index, calls, directory } = this;
-    const shared = { config: settings, actors: this.#keeper, directory, index, calls, log, now };
-    this.conversations = new Conversations({ ...shared, learnedWindows: new Map() });
+    const shared = { config: settings, actors: this.#keeper, directory, index, calls, log, now, steady: now };
+    this.conversations = new Conversations({ ...shared, learnedWindows: new Map(), durable: NOT_DURABLE });
     const { conversations } = this;
-    const { passthrough, compactionWait: wait } = settings;
-    this.compactions = new Compactions({ conversations, calls, passthrough, wait, log, now });
+    this.compactions = new Compactions({ config: settings, conversations, calls, log, now });
   }
 
   now(): Timestamp {

@@ -1,48 +1,48 @@
 import { expect } from 'chai';
 import { createActor, fromCallback, fromPromise, SimulatedClock, type EventFromLogic, type SnapshotFrom } from 'xstate';
-import { bindPause, listenerMachine, SETTLED_AFTER_MS, type ListenerReport } from '../../machines/listener.ts';
-import { FakeListener } from './supervisor-rig.ts';
+import { startPause, serviceMachine, SETTLED_AFTER_MS, type ServiceReport } from '../../machines/service.ts';
+import { FakeService } from './supervisor-rig.ts';
 import { declaredValues, edgesOf, TransitionRecorder, type Edge } from './walk.ts';
 
-type Machine = typeof listenerMachine;
+type Machine = typeof serviceMachine;
 type Snapshot = SnapshotFrom<Machine>;
 type Step = EventFromLogic<Machine>;
 
-const BOUND = 'xstate.done.actor.0.listener.binding';
-const REFUSED = 'xstate.error.actor.0.listener.binding';
-const SETTLED = 'xstate.after.settled.listener.listening';
-const PAUSE_OVER = 'xstate.after.bindPause.listener.down';
-const CLOSED = 'xstate.done.actor.0.listener.closing';
-const NOT_CLOSED = 'xstate.error.actor.0.listener.closing';
+const BOUND = 'xstate.done.actor.0.service.starting';
+const REFUSED = 'xstate.error.actor.0.service.starting';
+const SETTLED = 'xstate.after.settled.service.up';
+const PAUSE_OVER = 'xstate.after.startPause.service.down';
+const CLOSED = 'xstate.done.actor.0.service.closing';
+const NOT_CLOSED = 'xstate.error.actor.0.service.closing';
 
 const internal = (type: string, more: object = {}): Step => ({ type, ...more }) as unknown as Step;
 
-const OUTSIDE: readonly Step[] = [{ type: 'listener.stop' }, { type: 'listener.failed', reason: 'EMFILE' }];
+const OUTSIDE: readonly Step[] = [{ type: 'service.stop' }, { type: 'service.failed', reason: 'EMFILE' }];
 const INSIDE: Readonly<Record<Snapshot['value'], readonly Step[]>> = {
-  binding: [internal(BOUND, { output: { port: 8443 } }), internal(REFUSED, { error: new Error('EADDRINUSE') })],
-  listening: [internal(SETTLED)],
+  starting: [internal(BOUND, { output: { port: 8443 } }), internal(REFUSED, { error: new Error('EADDRINUSE') })],
+  up: [internal(SETTLED)],
   down: [internal(PAUSE_OVER)],
   closing: [internal(CLOSED), internal(NOT_CLOSED, { error: new Error('gone') })],
   closed: [],
 };
 
 const keyOf = ({ value, context }: Snapshot): string =>
-  JSON.stringify([value, Math.min(3, context.failures), context.everBound, context.port, context.reason]);
+  JSON.stringify([value, Math.min(3, context.failures), context.everUp, context.port, context.reason]);
 
 /** One listener whose sockets the test opens and breaks itself. */
-class ListenerRig {
+class ServiceRig {
   readonly clock = new SimulatedClock();
-  readonly socket = new FakeListener(8443);
-  readonly reports: ListenerReport[] = [];
+  readonly socket = new FakeService(8443);
+  readonly reports: ServiceReport[] = [];
   readonly signals: AbortSignal[] = [];
   unwatched = 0;
   readonly actor;
 
   constructor(recorder: TransitionRecorder) {
     this.actor = createActor(
-      listenerMachine.provide({
+      serviceMachine.provide({
         actors: {
-          bind: fromPromise(({ signal }) => {
+          start: fromPromise(({ signal }) => {
             this.signals.push(signal);
             return this.socket.bind();
           }),
@@ -67,26 +67,26 @@ class ListenerRig {
   }
 
   stop(): void {
-    this.actor.send({ type: 'listener.stop' });
+    this.actor.send({ type: 'service.stop' });
   }
 }
 
-const listening: ListenerReport = { type: 'listener.listening', name: 'forwarder', port: 8443 };
-const down = (reason: string, everBound: boolean): ListenerReport => ({
-  type: 'listener.down',
+const listening: ServiceReport = { type: 'service.up', name: 'forwarder', port: 8443 };
+const down = (reason: string, everUp: boolean): ServiceReport => ({
+  type: 'service.down',
   name: 'forwarder',
   reason,
-  everBound,
+  everUp,
 });
-const closed: ListenerReport = { type: 'listener.closed', name: 'forwarder' };
+const closed: ServiceReport = { type: 'service.closed', name: 'forwarder' };
 
-describe('the listener machine', () => {
+describe('the service machine', () => {
   const recorder = new TransitionRecorder();
-  const rig = () => new ListenerRig(recorder);
+  const rig = () => new ServiceRig(recorder);
   let edges: Edge<Snapshot, Step>[];
 
   before(() => {
-    edges = edgesOf(listenerMachine, {
+    edges = edgesOf(serviceMachine, {
       input: { name: 'forwarder', parent: { send: () => undefined } },
       events: (state) => (state.status === 'active' ? [...OUTSIDE, ...INSIDE[state.value]] : []),
       key: keyOf,
@@ -96,7 +96,7 @@ describe('the listener machine', () => {
   describe('walked through every state and edge', () => {
     it('rests in every state it declares', () => {
       const visited = new Set(edges.flatMap(({ from, to }) => [from, to].map(({ value }) => JSON.stringify(value))));
-      expect([...visited]).to.have.members(declaredValues(listenerMachine));
+      expect([...visited]).to.have.members(declaredValues(serviceMachine));
     });
 
     it('behaves the same when it runs, and never stops closing once it was told to', async () => {
@@ -105,12 +105,12 @@ describe('the listener machine', () => {
         let told = false;
         for (const { event, to } of path) {
           await take(listener, event);
-          told ||= event.type === 'listener.stop';
+          told ||= event.type === 'service.stop';
           expect(listener.snapshot.value).to.equal(to.value);
           expect(keyOf(listener.snapshot)).to.equal(keyOf(to));
           expect(['closing', 'closed'].includes(to.value)).to.equal(told);
         }
-        const reported = listener.reports.filter(({ type }) => type === 'listener.closed');
+        const reported = listener.reports.filter(({ type }) => type === 'service.closed');
         expect(reported).to.have.length(listener.snapshot.status === 'done' ? 1 : 0);
       }
     });
@@ -179,7 +179,7 @@ describe('the listener machine', () => {
         expect(listener.socket.binds).to.equal(index + 2);
       }
       await listener.socket.bound();
-      expect(listener.snapshot.value).to.equal('listening');
+      expect(listener.snapshot.value).to.equal('up');
       expect(listener.snapshot.context.reason).to.equal(null);
     });
 
@@ -205,11 +205,11 @@ describe('the listener machine', () => {
       expect(listener.snapshot.context.failures).to.equal(0);
       await listener.socket.failed();
       listener.clock.increment(100);
-      expect(listener.snapshot.value).to.equal('binding');
+      expect(listener.snapshot.value).to.equal('starting');
     });
 
     it('pauses 100 ms, 200 ms … and never more than 30 s', () => {
-      expect([0, 1, 2, 3, 9, 10, 1_000, 5_000].map(bindPause)).to.deep.equal([
+      expect([0, 1, 2, 3, 9, 10, 1_000, 5_000].map(startPause)).to.deep.equal([
         100, 100, 200, 400, 25_600, 30_000, 30_000, 30_000,
       ]);
     });
@@ -223,12 +223,12 @@ describe('the listener machine', () => {
 
   describe('all in all', () => {
     it('has taken every transition it declares', () => {
-      expect(recorder.missing(listenerMachine)).to.deep.equal([]);
+      expect(recorder.missing(serviceMachine)).to.deep.equal([]);
     });
   });
 });
 
-async function take(listener: ListenerRig, event: Step): Promise<void> {
+async function take(listener: ServiceRig, event: Step): Promise<void> {
   switch (event.type as string) {
     case BOUND:
       return listener.socket.bound();
@@ -239,7 +239,7 @@ async function take(listener: ListenerRig, event: Step): Promise<void> {
       return;
     }
     case PAUSE_OVER: {
-      listener.clock.increment(bindPause(listener.snapshot.context.failures));
+      listener.clock.increment(startPause(listener.snapshot.context.failures));
       return;
     }
     case CLOSED:

@@ -1,0 +1,135 @@
+/**
+ * From rows to what they stand for. The file is ours, but an old version, a bug or a bad disk may have written it: a row
+ * that is not what it should be is passed over.
+ */
+import { z } from 'zod';
+import type { RememberedState } from '../../machines/conversation-events.ts';
+import { PHASES } from '../../machines/phases.ts';
+import { checkpointId, conversationId, milliseconds, timestamp, tokens } from '../../machines/units.ts';
+import type { ConversationRecord, StoredCheckpoint, WalEntry } from '../conversations/durable.ts';
+import type { Row } from './statements.ts';
+
+const count = z.number().int().nonnegative();
+const tokenCount = count.transform(tokens);
+const moment = z.number().transform(timestamp);
+/** libsql gives an ArrayBuffer where rows are listed, and a Buffer where there is one (0.5.29). */
+const bytes = z.union([
+  z.instanceof(ArrayBuffer).transform((value) => Buffer.from(value)),
+  z.instanceof(Uint8Array).transform((value) => Buffer.from(value)),
+]);
+const checkpointName = z.string().min(1).transform(checkpointId);
+
+const checkpointRef = z.object({ id: checkpointName, anchorMessages: count, anchorTokens: tokenCount });
+
+/** What the machine remembers; a field that an older version did not write has its initial value. */
+const rememberedState = z.object({
+  model: z.string().nullable(),
+  used: tokenCount,
+  effectiveWindow: tokenCount,
+  messages: count,
+  lastActivity: moment.nullable(),
+  checkpoint: checkpointRef.nullable(),
+  served: z.boolean(),
+  crossing: count.default(0),
+  tries: count,
+  counters: z.object({
+    checkpoints: count,
+    failures: count,
+    served: count,
+    confirmed: count,
+    forwarded: count,
+  }),
+});
+
+const json = z.string().transform((text, context): unknown => {
+  try {
+    return JSON.parse(text);
+  } catch {
+    context.addIssue({ code: 'custom', message: 'no JSON' });
+    return z.NEVER;
+  }
+});
+
+const conversationRow = z
+  .object({
+    id: z.string().min(1).transform(conversationId),
+    session: z.string().nullable(),
+    agent: z.string().nullable(),
+    roots: json.pipe(z.array(z.string())),
+    phase: z.enum(PHASES),
+    served: checkpointName.nullable(),
+    state: json.pipe(rememberedState),
+    last_activity: moment,
+  })
+  .transform(({ last_activity, ...row }): ConversationRecord => ({ ...row, lastActivity: last_activity }));
+
+const checkpointRow = z
+  .object({
+    id: checkpointName,
+    conversation: z.string().transform(conversationId),
+    key: bytes,
+    bare_key: bytes,
+    anchor_messages: count,
+    anchor_tokens: tokenCount,
+    details: bytes,
+    summary: bytes.transform((value) => value.toString('utf8')).pipe(z.string().min(1)),
+    model: z.string(),
+    duration: z.number().nonnegative().transform(milliseconds),
+    input: tokenCount,
+    cache_creation: tokenCount,
+    cache_read: tokenCount,
+    output: tokenCount,
+    created_at: moment,
+    last_needed: moment,
+  })
+  .transform((row): StoredCheckpoint => ({
+    lastNeeded: row.last_needed,
+    checkpoint: {
+      id: row.id,
+      conversation: row.conversation,
+      prefix: {
+        key: row.key.toString('latin1'),
+        bareKey: row.bare_key.toString('latin1'),
+        messages: row.anchor_messages,
+        details: row.details,
+      },
+      anchorTokens: row.anchor_tokens,
+      summary: row.summary,
+      model: row.model,
+      usage: {
+        input: row.input,
+        cacheCreation: row.cache_creation,
+        cacheRead: row.cache_read,
+        output: row.output,
+      },
+      duration: row.duration,
+      createdAt: row.created_at,
+    },
+  }));
+
+const walRow = z
+  .object({ message: count, fingerprint: z.string().regex(/^([0-9a-f]{2})+$/), bytes: count })
+  .transform((row): WalEntry => ({ ...row, fingerprint: Buffer.from(row.fingerprint, 'hex').toString('latin1') }));
+
+/** The rows that can be read, and how many cannot. */
+export interface Read<T> {
+  readonly records: readonly T[];
+  readonly unreadable: number;
+}
+
+function read<T>(schema: z.ZodType<T>, rows: readonly Row[]): Read<T> {
+  const records = rows.flatMap((row) => {
+    const parsed = schema.safeParse(row);
+    return parsed.success ? [parsed.data] : [];
+  });
+  return { records, unreadable: rows.length - records.length };
+}
+
+export const readConversations = (rows: readonly Row[]): Read<ConversationRecord> => read(conversationRow, rows);
+export const readCheckpoints = (rows: readonly Row[]): Read<StoredCheckpoint> => read(checkpointRow, rows);
+export const readWal = (rows: readonly Row[]): Read<WalEntry> => read(walRow, rows);
+
+/** The machine's memory as it is written: what `rememberedState` reads, and nothing else. */
+export function stateJson(state: RememberedState): string {
+  return JSON.stringify(rememberedState.parse(state));
+}

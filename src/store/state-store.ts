@@ -1,0 +1,350 @@
+/**
+ * The state that outlives the process, in one SQLite file. It never throws at those who use it and never makes them
+ * wait: a file that fails is reported, what was to be written is kept, and whoever supervises the store opens it again.
+ */
+import type { CheckpointId, ConversationId, Milliseconds, Timestamp } from '../../machines/units.ts';
+import type { Checkpoint } from '../conversations/checkpoint-index.ts';
+import type {
+  CompactionRecord,
+  CompactionSequel,
+  ConversationRecord,
+  DurableState,
+  StoredCheckpoint,
+  WalEntry,
+  WalRecord,
+} from '../conversations/durable.ts';
+import type { Log } from '../log.ts';
+import type { Speaker } from '../wire/speaker.ts';
+import { identityOf, isSound, openDatabase, release, sqliteCode, type Database } from './database.ts';
+import { readCheckpoints, readConversations, readWal, stateJson, type Read } from './rows.ts';
+import { Statements, type Row, type Value } from './statements.ts';
+import { WriteQueue } from './write-queue.ts';
+
+/** How long the history of compactions is kept. */
+const HISTORY_MS = 90 * 86_400_000;
+
+export interface StateStoreOptions {
+  readonly file: string;
+  readonly log: Log;
+  readonly now: () => Timestamp;
+  /** Conversations and checkpoints that nobody needed for this long are gone when the file is opened. */
+  readonly ttl: Milliseconds;
+}
+
+export interface Opened {
+  /** True when nothing that was saved before is in the file: it is a new one. */
+  readonly fresh: boolean;
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+export class StateStore implements DurableState {
+  readonly #options: StateStoreOptions;
+  readonly #queue: WriteQueue;
+  readonly #failed = new Set<(error: Error) => void>();
+  /** The file as it was opened; it stays so over a failure, because a second opening would find it locked. */
+  #database: Database | null = null;
+  /** Which file that is. */
+  #identity: string | null = null;
+  /** Null while the file is not in use. */
+  #statements: Statements | null = null;
+
+  constructor(options: StateStoreOptions) {
+    this.#options = options;
+    this.#queue = new WriteQueue({
+      onFileFailure: (error) => this.#fail(error),
+      onWriteFailure: (key, error) =>
+        options.log.error('store.write_failed', { what: key.split(':')[0] ?? '', message: messageOf(error) }),
+    });
+  }
+
+  /** True while the file is in use. */
+  get isOpen(): boolean {
+    return this.#statements !== null;
+  }
+
+  /**
+   * Opens the file, forgets what has expired, and writes what has waited.
+   *
+   * @throws StoreError
+   */
+  open(): Opened {
+    if (this.#statements !== null) return { fresh: false };
+    const { file, log, now } = this.#options;
+    const sound = this.#resume();
+    const { database, fresh } = sound ?? openDatabase(file, log, () => new Date(now()));
+    this.#database = database;
+    this.#identity = identityOf(file);
+    this.#statements = new Statements(database);
+    this.#forgetExpired();
+    this.forgetOldHistory();
+    this.#queue.begin(database);
+    return { fresh };
+  }
+
+  /** The database that failed, if it can be used again; null when the file has to be opened anew. */
+  #resume(): { readonly database: Database; readonly fresh: false } | null {
+    const database = this.#database;
+    if (database === null) return null;
+    if (identityOf(this.#options.file) === this.#identity && isSound(database)) return { database, fresh: false };
+    release(database);
+    this.#database = null;
+    return null;
+  }
+
+  /** Notices when somebody has taken the file away or put another in its place: nothing written to it would be found. */
+  checkFile(): void {
+    if (this.#statements === null || identityOf(this.#options.file) === this.#identity) return;
+    this.#fail(new Error(`${this.#options.file} is no longer the file that was opened`));
+  }
+
+  /** Writes what waits and lets go of the file. */
+  close(): void {
+    this.#queue.flush();
+    this.#rest();
+    const database = this.#database;
+    this.#database = null;
+    if (database !== null) release(database);
+  }
+
+  /** Called when the file can no longer be used. Returns how to stop being called. */
+  onFailure(told: (error: Error) => void): () => void {
+    this.#failed.add(told);
+    return () => this.#failed.delete(told);
+  }
+
+  /** Writes everything that waits, now. */
+  flush(): void {
+    this.#queue.flush();
+  }
+
+  /** Takes history out that is older than people want to see it. */
+  forgetOldHistory(): void {
+    const before = this.#options.now() - HISTORY_MS;
+    this.#attempt((statements) => {
+      statements.run('DELETE FROM compaction_history WHERE at < ?', before);
+      statements.run('DELETE FROM checkpoint_history WHERE at < ?', before);
+    });
+  }
+
+  /**
+   * Takes out what nobody needed for too long. Only when the file is opened: while the process lives, those who hold the
+   * conversations and checkpoints say when they are gone.
+   */
+  #forgetExpired(): void {
+    const before = this.#options.now() - this.#options.ttl;
+    this.#attempt((statements) =>
+      statements.transaction(() => {
+        statements.run('DELETE FROM conversations WHERE last_activity < ?', before);
+        statements.run('DELETE FROM checkpoints WHERE last_needed < ?', before);
+        statements.run('DELETE FROM wal WHERE conversation NOT IN (SELECT id FROM conversations)');
+      }),
+    );
+  }
+
+  checkpoints(): readonly StoredCheckpoint[] {
+    return this.#read(readCheckpoints, 'SELECT * FROM checkpoints ORDER BY created_at');
+  }
+
+  conversationsOf(speaker: Speaker): readonly ConversationRecord[] {
+    return this.#read(
+      readConversations,
+      'SELECT * FROM conversations WHERE session IS ? AND agent IS ? ORDER BY last_activity',
+      speaker.session,
+      speaker.agent,
+    );
+  }
+
+  wal(conversation: ConversationId, checkpoint: CheckpointId): readonly WalEntry[] {
+    const sql = 'SELECT * FROM wal WHERE conversation = ? AND checkpoint = ? ORDER BY message';
+    return this.#read(readWal, sql, conversation, checkpoint);
+  }
+
+  conversationChanged(conversation: ConversationId, read: () => ConversationRecord | null): void {
+    this.#queue.put(`conversation:${conversation}`, (statements) => {
+      const record = read();
+      if (record === null) return;
+      const { state } = record;
+      statements.run(
+        `INSERT INTO conversations
+           (id, session, agent, roots, phase, used, effective_window, checkpoint, served, state, last_activity)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT (id) DO UPDATE SET roots = excluded.roots, phase = excluded.phase, used = excluded.used,
+           effective_window = excluded.effective_window, checkpoint = excluded.checkpoint, served = excluded.served,
+           state = excluded.state, last_activity = excluded.last_activity`,
+        record.id,
+        record.session,
+        record.agent,
+        JSON.stringify(record.roots),
+        record.phase,
+        state.used,
+        state.effectiveWindow,
+        state.checkpoint?.id ?? null,
+        record.served,
+        stateJson(state),
+        record.lastActivity,
+      );
+    });
+  }
+
+  walChanged(conversation: ConversationId, read: () => WalRecord | null): void {
+    this.#queue.put(`wal:${conversation}`, (statements) => {
+      const record = read();
+      statements.run('DELETE FROM wal WHERE conversation = ?', conversation);
+      if (record === null) return;
+      // One statement for all entries: a hundred of them are a hundred calls otherwise.
+      const entries = record.entries.map(({ bytes, fingerprint, message }) => [
+        message,
+        Buffer.from(fingerprint, 'latin1').toString('hex'),
+        bytes,
+      ]);
+      statements.run(
+        `INSERT INTO wal (conversation, checkpoint, message, fingerprint, bytes)
+         SELECT ?, ?, value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)`,
+        conversation,
+        record.checkpoint.id,
+        JSON.stringify(entries),
+      );
+    });
+  }
+
+  conversationForgotten(conversation: ConversationId): void {
+    this.#queue.put(`conversation:${conversation}`, (statements) => {
+      statements.run('DELETE FROM conversations WHERE id = ?', conversation);
+    });
+    this.walChanged(conversation, () => null);
+  }
+
+  checkpointMade(checkpoint: Checkpoint): void {
+    const { prefix, usage } = checkpoint;
+    const cost = [usage.input, usage.cacheCreation, usage.cacheRead, usage.output];
+    const duration = Math.round(checkpoint.duration);
+    this.#queue.put(`checkpoint:${checkpoint.id}`, (statements) => {
+      statements.run(
+        `INSERT OR REPLACE INTO checkpoints (id, conversation, key, bare_key, anchor_messages, anchor_tokens, details,
+           summary, model, duration, input, cache_creation, cache_read, output, created_at, last_needed)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+        checkpoint.id,
+        checkpoint.conversation,
+        Buffer.from(prefix.key, 'latin1'),
+        Buffer.from(prefix.bareKey, 'latin1'),
+        prefix.messages,
+        checkpoint.anchorTokens,
+        prefix.details,
+        // As bytes: SQLite's text ends at a NUL.
+        Buffer.from(checkpoint.summary),
+        checkpoint.model,
+        duration,
+        ...cost,
+        checkpoint.createdAt,
+        this.#options.now(),
+      );
+      statements.run(
+        `INSERT OR REPLACE INTO checkpoint_history
+           (id, conversation, at, model, anchor_tokens, duration, input, cache_creation, cache_read, output)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+        checkpoint.id,
+        checkpoint.conversation,
+        checkpoint.createdAt,
+        checkpoint.model,
+        checkpoint.anchorTokens,
+        duration,
+        ...cost,
+      );
+    });
+    this.#queue.flush();
+  }
+
+  checkpointNeeded(id: CheckpointId): void {
+    const at = this.#options.now();
+    this.#queue.put(`checkpoint-needed:${id}`, (statements) => {
+      statements.run('UPDATE checkpoints SET last_needed = ? WHERE id = ?', at, id);
+    });
+  }
+
+  checkpointForgotten(id: CheckpointId): void {
+    this.#queue.put(`checkpoint:${id}`, (statements) => {
+      statements.run('DELETE FROM checkpoints WHERE id = ?', id);
+    });
+  }
+
+  compacted(record: CompactionRecord): void {
+    this.#queue.put(`compaction:${record.id}`, (statements) => {
+      statements.run(
+        `INSERT OR REPLACE INTO compaction_history
+           (id, conversation, at, model, outcome, reason, tokens_before, checkpoint, waited, saved)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+        record.id,
+        record.conversation,
+        record.at,
+        record.model,
+        record.outcome,
+        record.reason,
+        record.tokensBefore,
+        record.checkpoint,
+        Math.round(record.waited),
+        Math.round(record.saved),
+      );
+    });
+    this.#queue.flush();
+  }
+
+  compactionFollowed(sequel: CompactionSequel): void {
+    const { conversation, confirmed, tokensAfter } = sequel;
+    const latest = '(SELECT id FROM compaction_history WHERE conversation = ? ORDER BY at DESC, rowid DESC LIMIT 1)';
+    if (confirmed !== undefined) {
+      this.#queue.put(`confirmed:${conversation}`, (statements) => {
+        statements.run(
+          `UPDATE compaction_history SET confirmed = ? WHERE confirmed IS NOT 1 AND id = ${latest}`,
+          confirmed ? 1 : 0,
+          conversation,
+        );
+      });
+    }
+    if (tokensAfter !== undefined) {
+      this.#queue.put(`after:${conversation}`, (statements) => {
+        statements.run(
+          `UPDATE compaction_history SET tokens_after = ? WHERE tokens_after IS NULL AND id = ${latest}`,
+          tokensAfter,
+          conversation,
+        );
+      });
+    }
+  }
+
+  /** Rows for {@link CompactionHistory}; empty while there is no file. What waits to be written is written first. */
+  query(sql: string, ...values: readonly Value[]): readonly Row[] {
+    this.#queue.flush();
+    return this.#attempt((statements) => statements.all(sql, ...values)) ?? [];
+  }
+
+  #read<T>(reader: (rows: readonly Row[]) => Read<T>, sql: string, ...values: readonly Value[]): readonly T[] {
+    const { records, unreadable } = reader(this.query(sql, ...values));
+    if (unreadable > 0) this.#options.log.warn('store.rows_unreadable', { rows: unreadable });
+    return records;
+  }
+
+  /** Runs `work` if there is a file; undefined when there is none or it fails. */
+  #attempt<T>(work: (statements: Statements) => T): T | undefined {
+    const statements = this.#statements;
+    if (statements === null) return undefined;
+    try {
+      return work(statements);
+    } catch (error) {
+      this.#fail(error);
+      return undefined;
+    }
+  }
+
+  #fail(error: unknown): void {
+    if (this.#statements === null) return;
+    this.#rest();
+    const failure = new Error(`${messageOf(error)} (${sqliteCode(error)})`, { cause: error });
+    for (const told of this.#failed) told(failure);
+  }
+
+  #rest(): void {
+    this.#statements = null;
+    this.#queue.end();
+  }
+}
