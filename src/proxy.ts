@@ -30,6 +30,7 @@ import { UpstreamConnections } from './upstream/connections.ts';
 import { isLoopback } from './upstream/no-proxy.ts';
 import { openUpstream } from './upstream/upstream.ts';
 import { WayOut } from './upstream/way-out.ts';
+import { addStatusPages } from './status-pages.ts';
 import { VERSION } from './version.ts';
 
 /** The API's name, for which the proxy has a certificate. */
@@ -104,6 +105,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     now,
     ttl: config.conversationTtl,
   });
+  const history = new CompactionHistory(store);
   const index = new CheckpointIndex(store);
   const calls = new CheckpointCalls({ upstream, index, log, now, steady });
   const directory = new ConversationDirectory();
@@ -145,20 +147,26 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     compactions,
     modelWindows,
     drainMs: DRAIN_MS,
-    local: createLocalPages(() => ({
-      status: 'ok',
-      version: VERSION,
-      uptime_s: Math.round((Date.now() - began) / 1_000),
-      conversations: conversations.size,
-      checkpoints: index.size,
-      checkpoint_threshold: config.thresholds.checkpoint,
-      swap_threshold: config.thresholds.swap,
-      open_connections: forwarder.openConnections + redirector.counts().blind,
-      checkpoint_calls: calls.size,
-      pid: process.pid,
-      passthrough: config.passthrough,
-      store: store.isOpen ? 'open' : 'closed',
-    })),
+    local: createLocalPages(
+      () => ({
+        status: 'ok',
+        version: VERSION,
+        uptime_s: Math.round((Date.now() - began) / 1_000),
+        conversations: conversations.size,
+        checkpoints: index.size,
+        passthrough: config.passthrough,
+        store: store.isOpen ? 'open' : 'closed',
+        checkpoint_threshold: config.thresholds.checkpoint,
+        swap_threshold: config.thresholds.swap,
+        open_connections: forwarder.openConnections + redirector.counts().blind,
+        checkpoint_calls: calls.size,
+        pid: process.pid,
+      }),
+      (at) => {
+        const totals = () => history.totals();
+        addStatusPages(at('/api'), { conversations, passthrough: config.passthrough, totals });
+      },
+    ),
   });
   const redirector = createRedirector({
     apiHost: API_HOST,
@@ -262,7 +270,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     caPath: certificates.caPath,
     supervisor,
     conversations,
-    history: new CompactionHistory(store),
+    history,
     async stop() {
       supervisor.send({ type: 'shutdown.requested' });
       await stopped;

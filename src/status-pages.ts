@@ -6,6 +6,7 @@ import type { Router } from 'express';
 import { utilisation } from '../machines/conversation.ts';
 import type { Phase } from '../machines/phases.ts';
 import type { Conversations } from './conversations/conversations.ts';
+import type { HistoryTotals } from './store/history.ts';
 import { VERSION } from './version.ts';
 
 /** One conversation in the answer of `GET /api/status`. */
@@ -26,9 +27,9 @@ export interface ConversationStatus {
 export interface StatusAnswer {
   readonly version: string;
   readonly passthrough: boolean;
-  /** How long nobody waited for a summary since the start, in milliseconds. */
+  /** How long nobody waited for a summary, in milliseconds; of the 90 days that are kept. */
   readonly saved_ms: number;
-  /** Compactions answered from a checkpoint since the start. */
+  /** Compactions answered from a checkpoint; of the same time. */
   readonly served: number;
   /** The most recently active first. */
   readonly conversations: readonly ConversationStatus[];
@@ -44,12 +45,12 @@ export interface StatusLineAnswer {
 export interface StatusPagesOptions {
   readonly conversations: Conversations;
   readonly passthrough: boolean;
-  readonly saved: () => { readonly ms: number; readonly served: number };
+  readonly totals: () => Pick<HistoryTotals, 'savedMs' | 'served'>;
 }
 
 /** Adds the pages to a router for `/api`. */
 export function addStatusPages(router: Router, options: StatusPagesOptions): void {
-  const { conversations, passthrough, saved } = options;
+  const { conversations, passthrough, totals } = options;
 
   router.get('/status', (_request, response) => {
     const all = conversations.ids.flatMap((id): ConversationStatus[] => {
@@ -61,8 +62,8 @@ export function addStatusPages(router: Router, options: StatusPagesOptions): voi
       return [{ id, phase: conversations.phase(id), utilisation: share, ...known }];
     });
     all.sort((a, b) => (b.last_activity ?? 0) - (a.last_activity ?? 0));
-    const { ms, served } = saved();
-    const answer: StatusAnswer = { version: VERSION, passthrough, saved_ms: ms, served, conversations: all };
+    const { savedMs, served } = totals();
+    const answer: StatusAnswer = { version: VERSION, passthrough, saved_ms: savedMs, served, conversations: all };
     response.json(answer);
   });
 

@@ -1,5 +1,5 @@
 /** What is ours on `https://localhost:8443`: `/health`. */
-import express, { type Express } from 'express';
+import express, { Router, type Express } from 'express';
 
 /** The answer of `GET /health`. Later fields may be added, none is ever taken away. */
 export interface Health {
@@ -19,11 +19,17 @@ export interface Health {
   readonly store: 'open' | 'closed';
 }
 
-export function createLocalPages(health: () => Health): Express {
+/** @param routes adds pages: what it is given makes a router for all below a path */
+export function createLocalPages(health: () => Health, routes?: (at: (path: string) => Router) => void): Express {
   const app = express();
   app.disable('x-powered-by');
   app.get('/health', (_request, response) => {
     response.set('cache-control', 'no-store').json(health());
+  });
+  routes?.((path) => {
+    const router = Router();
+    app.use(path, router);
+    return router;
   });
   app.use((_request, response) => {
     response.status(404).json({
