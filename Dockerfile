@@ -39,4 +39,4 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --retries=3 CMD ["node", "/app/dist/cli/health.js"]
 # No shell and no init: node is process 1, takes the signals itself and has no children to bury.
 ENTRYPOINT ["node", "/app/dist/cli/main.js"]
-CMD ["serve"]
+CMD ["serve", "--no-record"]

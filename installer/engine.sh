@@ -68,7 +68,7 @@ make_image() {
     [ -n "$image_base_before" ] || images=${images:+$images$newline}$image_base
   fi
   images=${images:+$images$newline}$image
-  said=$("$1" run --rm --network "$(probe_network "$1")" "$image" --version 2>"$work/log" </dev/null) || said=''
+  said=$("$1" run --rm --network "$(probe_network "$1")" "$image" proxy-version 2>"$work/log" </dev/null) || said=''
   if [ -z "$said" ]; then
     tail -n 3 "$work/log" | sed 's/^/    /' >&2
     return 1

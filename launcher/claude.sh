@@ -107,7 +107,8 @@ check_settings() {
 set_environment() {
   headers=$(launch_headers)
   [ -z "$headers" ] || export ANTHROPIC_CUSTOM_HEADERS="$headers"
-  : "${CLAUDE_AUTOCOMPACT_PCT_OVERRIDE:=$(awk "BEGIN { print int(${DBPROXY_SWAP_THRESHOLD:-0.80} * 10000 + 0.5) / 100 }")}"
+  swap=${DBPROXY_SWAP_THRESHOLD:-$(printf '%s\n' "$said" | sed -n 's/.*"swap_threshold":\([0-9.]*\).*/\1/p')}
+  : "${CLAUDE_AUTOCOMPACT_PCT_OVERRIDE:=$(awk "BEGIN { print int(${swap:-0.80} * 10000 + 0.5) / 100 }")}"
   NO_PROXY=$(no_proxy_for_claude)
   no_proxy=$NO_PROXY
   NODE_EXTRA_CA_CERTS=$(ca_file)
@@ -135,18 +136,33 @@ watch_over() {
   done
 }
 
+# The one line. On stderr, so that it is in nobody's way; without the token, which has no business in a scrollback.
+announce() {
+  if [ -t 2 ] && [ -z "${NO_COLOR-}" ] && [ "${TERM-dumb}" != dumb ]; then
+    printf '\033[36m◈ DB_PROXY_ON\033[39m  https://localhost:%s/dashboard\n' "$dashboard_port" >&2
+  else
+    printf '◈ DB_PROXY_ON  https://localhost:%s/dashboard\n' "$dashboard_port" >&2
+  fi
+}
+
 launch() {
   if ! claude=$(find_claude); then
     warn "$how_to_get_claude"
     exit 127
   fi
-  if check_settings && ensure_running; then
+  # Questions that no proxy is needed for, and that scripts ask.
+  case $#${1-} in
+    1--version | 1-v | 1--help | 1-h) exec "$claude" "$@" ;;
+  esac
+  if ! check_settings; then
+    warn "$fault. Running claude without the proxy."
+  elif ensure_running; then
     # With the user's own environment, for a proxy that has to be started again.
     (watch_over "$$" </dev/null >/dev/null 2>&1 &)
     set_environment
-    say_on
+    announce
   else
-    warn "${fault:-the proxy could not be started}. claude runs without the proxy."
+    warn "${fault:-the proxy could not be started}; \`claude-db-proxy proxy-doctor\` looks into it. Running claude without the proxy."
   fi
   exec "$claude" "$@"
 }

@@ -88,7 +88,7 @@ run_container() {
     set -- "$@" --volume "$NODE_EXTRA_CA_CERTS:/app/extra-ca.pem:ro" --env NODE_EXTRA_CA_CERTS=/app/extra-ca.pem
   fi
   for run_variable in $(passed_variables); do set -- "$@" --env "$run_variable"; done
-  "$engine" run "$@" "$image" serve
+  "$engine" run "$@" "$image" serve --no-record
 }
 
 container_network() {

@@ -118,9 +118,12 @@ RECORD
 # Starts it at free ports and waits until it is healthy. $fault says why it is not.
 start_locked() {
   remove_container 2 || return 1
+  # 0 is any free one: from somewhere on.
   first_proxy=$wanted_proxy_port
+  [ "$first_proxy" != 0 ] || first_proxy=$((20000 + $$ % 20000))
   first_dashboard=$wanted_dashboard_port
-  if [ "$(remembered_port proxy 2) $(remembered_port dashboard 2)" = "$first_proxy $first_dashboard" ]; then
+  [ "$first_dashboard" != 0 ] || first_dashboard=$((first_proxy + 1))
+  if [ "$(remembered_port proxy 2) $(remembered_port dashboard 2)" = "$wanted_proxy_port $wanted_dashboard_port" ]; then
     remembered_proxy=$(remembered_port proxy 1)
     remembered_dashboard=$(remembered_port dashboard 1)
     port_free "$remembered_proxy" && first_proxy=$remembered_proxy
@@ -184,19 +187,34 @@ replaceable() {
   older "$(printf '%s\n' "$replaceable_said" | sed -n 's/.*"version":"\([^"]*\)".*/\1/p')"
 }
 
-# A healthy proxy: the one that runs, else a new one. Of any number of callers one starts it.
+# A healthy proxy: the one that runs, else a new one. Of any number of callers one starts it. Sets $said to what its
+# health is, and $started where it was we who started it.
 ensure_running() {
+  started=''
   read_ports
   if said=$(health) && ! printf '%s\n' "$said" | replaceable; then return 0; fi
   choose_engine || return 1
   take_lock start
   case $? in
-    2) return 0 ;;
+    2)
+      said=$(health)
+      return 0
+      ;;
     1) return 1 ;;
   esac
+  # Whoever had the lock before may have done it.
+  read_ports
+  if said=$(health) && ! printf '%s\n' "$said" | replaceable; then
+    give_lock_back
+    return 0
+  fi
+  started=1
   start_locked
   start_status=$?
-  [ "$start_status" -ne 0 ] || write_record true
+  if [ "$start_status" -eq 0 ]; then
+    said=$(health)
+    write_record true
+  fi
   give_lock_back
   return "$start_status"
 }

@@ -80,6 +80,8 @@ export function runArguments(options: ContainerOptions): string[] {
       : ['--volume', `${extraCa}:${EXTRA_CA}:ro`, '--env', `NODE_EXTRA_CA_CERTS=${EXTRA_CA}`]),
     ...passed.sort().flatMap((name) => ['--env', name]),
     image,
+    // runtime.json is about this machine, whose ports and processes the container cannot know.
     'serve',
+    '--no-record',
   ];
 }
