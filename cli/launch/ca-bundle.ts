@@ -3,7 +3,7 @@
  * that variable. Made anew whenever either changes.
  */
 import { createHash } from 'node:crypto';
-import { readFileSync, realpathSync } from 'node:fs';
+import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { writePrivately, type Layout } from '../installation.ts';
 
@@ -28,14 +28,25 @@ export function caBundle(layout: Layout, users: string | undefined): string {
   if (users === undefined || users.trim() === '') return layout.ca;
   // A launch within a launch: that is ours already.
   if (users === layout.ca || users.startsWith(join(layout.state, PREFIX))) return users;
-  const theirs = textOf(users);
-  const ours = readFileSync(layout.ca, 'utf8');
-  if (theirs === null || theirs === ours) return layout.ca;
-  const bundle = `${ours.trimEnd()}\n${theirs.trimEnd()}\n`;
-  const name = createHash('sha256').update(realpathSync(users)).digest('hex').slice(0, 12);
+  let theirs: string;
+  try {
+    theirs = realpathSync(users);
+  } catch {
+    return layout.ca;
+  }
+  const name = createHash('sha256').update(theirs).digest('hex').slice(0, 12);
   const path = join(layout.state, `${PREFIX}${name}.pem`);
-  if (textOf(path) !== bundle) writePrivately(path, bundle);
+  if (changedAt(path) <= Math.max(changedAt(layout.ca), changedAt(theirs))) {
+    const text = textOf(theirs);
+    if (text === null) return layout.ca;
+    writePrivately(path, `${readFileSync(layout.ca, 'utf8').trimEnd()}\n${text.trimEnd()}\n`);
+  }
   return path;
+}
+
+/** When a file was changed last, by whatever means (`cp -p` keeps another time than this one); -1 where there is none. */
+function changedAt(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.ctimeMs ?? -1;
 }
 
 /** The user's own bundle, for whoever starts the proxy from within a launch; undefined where it is ours. */

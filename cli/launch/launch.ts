@@ -8,10 +8,11 @@
  * With a proxy that runs this must be quick: what is not needed for that road is loaded only when it is.
  */
 import { realpathSync } from 'node:fs';
+import { isatty } from 'node:tty';
 import { parseConfig, type Config, type Environment } from '../../src/config.ts';
 import { ConfigError } from '../../src/errors.ts';
 import { layoutOf, type Layout } from '../installation.ts';
-import { wantsColours, withProgress } from '../progress.ts';
+import { STDERR, wantsColours, withProgress, writeError } from '../progress.ts';
 import { ensureRunning, findRunning, replaceIfOlder, type Running } from '../runtime/supervision.ts';
 import { caBundle } from './ca-bundle.ts';
 import { findClaude, HOW_TO_GET_IT } from './find-claude.ts';
@@ -24,6 +25,8 @@ const NOT_FOUND = 127;
 const NOT_EXECUTABLE = 126;
 /** A start takes a second or two; a container's first one longer. */
 const START_MS = 30_000;
+/** A proxy that dies is to be back within two seconds, of which a start takes one. */
+const WATCH_AFTER_MS = 500;
 /** Questions that no proxy is needed for, and that scripts ask. */
 const ANSWERED_ALONE = new Set(['--version', '-v', '--help', '-h']);
 
@@ -34,9 +37,7 @@ interface Prepared {
   readonly variables: Readonly<Record<string, string>>;
 }
 
-function warn(message: string): void {
-  process.stderr.write(`claude-db-proxy: ${message}\n`);
-}
+const warn = (message: string): void => writeError(`claude-db-proxy: ${message}\n`);
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
@@ -88,8 +89,8 @@ async function proxyFor(site: { config: Config; layout: Layout; env: Environment
 
 /** The one line. On stderr, so that it is in nobody's way; without the token, which has no business in a scrollback. */
 function announce(port: number, env: Environment): void {
-  const [on, off] = wantsColours(process.stderr, env) ? ['\x1b[36m', '\x1b[39m'] : ['', ''];
-  process.stderr.write(`${on}◈ DB_PROXY_ON${off}  https://localhost:${port}/dashboard\n`);
+  const [on, off] = wantsColours({ isTTY: isatty(STDERR) }, env) ? ['\x1b[36m', '\x1b[39m'] : ['', ''];
+  writeError(`${on}◈ DB_PROXY_ON${off}  https://localhost:${port}/dashboard\n`);
 }
 
 async function runThrough(
@@ -101,15 +102,16 @@ async function runThrough(
   const { config, layout, running, variables } = prepared;
   const late: string[] = [];
   // In the middle of a full-screen program a line of ours would be noise: it comes when that has ended.
-  const tell = process.stderr.isTTY ? (message: string) => late.push(message) : warn;
+  const tell = isatty(STDERR) ? (message: string) => late.push(message) : warn;
   let stop: (() => void) | undefined;
-  let ended = false;
+  let begin: NodeJS.Timeout | undefined;
   const ending = await runInOurPlace(claude, args, { ...env, ...variables }, () => {
-    void import('./watch.ts').then(({ watch }) => {
-      if (!ended) stop = watch({ config, layout, env, running, tell });
-    });
+    // Not at once: claude has its own start to make.
+    begin = setTimeout(() => {
+      void import('./watch.ts').then(({ watch }) => (stop = watch({ config, layout, env, running, tell })));
+    }, WATCH_AFTER_MS);
   });
-  ended = true;
+  clearTimeout(begin);
   stop?.();
   for (const message of late) warn(message);
   return ending;
