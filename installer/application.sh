@@ -86,12 +86,16 @@ remove_old_versions() {
   done
 }
 
-# The command in HOME/.local/bin.
-write_command() {
-  need_directory "$bin"
+# A file of that name that we did not make is not ours to replace.
+check_command() {
   if [ -e "$command_file" ] && ! grep -q 'claude-db-proxy: the installed command' "$command_file" 2>/dev/null; then
     fail "$command_file is there already and not ours; move it away and run this again"
   fi
+}
+
+# The command in HOME/.local/bin.
+write_command() {
+  need_directory "$bin"
   remember "$command_file"
   quoted=$(printf '%s' "$app/current/launcher/claude-db-proxy.sh" | sed "s/'/'\\\\''/g")
   {

@@ -52,6 +52,8 @@ base_image() {
 # The image that had the name before keeps the name …:previous until the new one has proved itself.
 make_image() {
   image=$(image_name "$3")
+  image_made=1
+  images_before=$images
   image_before=$(image_id "$1" "$image")
   [ -z "$image_before" ] || "$1" tag "$image" "$(image_name previous)" </dev/null
   if [ -n "${DBPROXY_IMAGE-}" ]; then
@@ -73,6 +75,18 @@ make_image() {
     tail -n 3 "$work/log" | sed 's/^/    /' >&2
     return 1
   fi
+}
+
+# put_image_back ENGINE: undoes make_image, if that was called.
+put_image_back() {
+  [ -n "$image_made" ] || return 0
+  if [ -n "$image_before" ]; then
+    "$1" tag "$image_before" "$image" </dev/null || true
+  else
+    "$1" image rm "$image" >/dev/null 2>&1 </dev/null || true
+  fi
+  "$1" image rm "$(image_name previous)" >/dev/null 2>&1 </dev/null || true
+  images=$images_before
 }
 
 # As containers of ours will have it (cli/runtime/container-arguments.ts).

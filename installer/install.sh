@@ -23,16 +23,19 @@ undo_install() {
   remove_made "$made"
 }
 
-# An update that failed puts back what was there.
+# An update that failed puts back what was there, if that was touched already.
 undo_update() {
-  warn "going back to $(version_of "$app/$before")"
-  sh "$app/current/launcher/claude-db-proxy.sh" stop >/dev/null 2>&1 || true
-  replace_link "$before" "$app/current"
-  mv -f "$work/install.json" "$record"
-  [ "$data_dir" = "$base" ] || cp -p "$record" "$data_dir/install.json"
-  if [ -n "$engine" ] && [ -n "$image_before" ]; then "$engine" tag "$image_before" "$image" </dev/null; fi
-  [ "$installed" = "$before" ] || rm -rf "$app/${installed:?}"
-  sh "$app/current/launcher/claude-db-proxy.sh" start || warn "the version before does not start either; see: claude-db-proxy proxy-doctor"
+  if [ -n "$switched" ]; then
+    warn "going back to $(version_of "$app/$before")"
+    sh "$app/current/launcher/claude-db-proxy.sh" stop >/dev/null 2>&1 </dev/null || true
+    replace_link "$before" "$app/current"
+    mv -f "$work/install.json" "$record"
+    [ "$data_dir" = "$base" ] || cp -p "$record" "$data_dir/install.json"
+    [ -z "$engine" ] || put_image_back "$engine"
+    sh "$app/current/launcher/claude-db-proxy.sh" start </dev/null ||
+      warn 'the version before does not start either; see: claude-db-proxy proxy-doctor'
+  fi
+  if [ -n "$installed" ] && [ "$installed" != "$before" ]; then rm -rf "$app/${installed:?}"; fi
 }
 
 # The engines to try, in order; nothing for Node alone.
@@ -47,7 +50,6 @@ engines_for() {
 
 # Sets $runtime, $engine and $image: the first engine that really runs a container of ours, else Node.
 choose_runtime() {
-  runtime='' engine='' image='' image_before=''
   for candidate in $engines; do
     engine_answers "$candidate" || continue
     image=$(image_name "$tree_version")
@@ -56,7 +58,8 @@ choose_runtime() {
     elif make_image "$candidate" "$app/$installed" "$tree_version"; then
       runtime=$candidate
     else
-      no_engine "$candidate" "cannot build or run the image (see above)"
+      no_engine "$candidate" 'cannot build or run the image (see above)'
+      put_image_back "$candidate"
       continue
     fi
     engine=$candidate
@@ -67,8 +70,12 @@ choose_runtime() {
     runtime=node
     return 0
   fi
-  [ -z "$engine_faults" ] || printf '%s\n' "$engine_faults" | sed 's/^/    /' >&2
-  [ "$wanted" = auto ] || fail "DBPROXY_RUNTIME=$wanted cannot be used here"
+  no_runtime
+}
+
+no_runtime() {
+  [ "$wanted" = auto ] || fail "DBPROXY_RUNTIME=$wanted cannot be used here: ${engine_faults#*: }"
+  printf '%s\n' "$engine_faults" | sed 's/^/    /' >&2
   fail 'neither a container engine nor Node 20.19 or later was found; install Docker, Podman or Node and run this again'
 }
 
@@ -90,6 +97,10 @@ look_around() {
   if [ "$wanted" = node ] && [ -z "$node" ]; then
     fail 'DBPROXY_RUNTIME=node cannot be used: there is no Node 20.19 or later'
   fi
+  case $wanted in
+    docker | podman) engine_answers "$wanted" || no_runtime ;;
+  esac
+  check_command
 }
 
 # Started by the version that was put in place: healthy, or not there.
@@ -105,15 +116,19 @@ install() {
   before=$(readlink "$app/current" 2>/dev/null || true)
   [ -z "$before" ] || [ -f "$record" ] || before=''
   look_around
-  engine='' image=''
-  [ -n "$before" ] || undo=undo_install
+  runtime='' engine='' image='' image_made='' switched=''
+  if [ -n "$before" ]; then
+    cp -p "$record" "$work/install.json"
+    undo=undo_update
+  else
+    undo=undo_install
+  fi
   need_directory "$base" 700
   need_directory "$data_dir" 700
   install_tree "$tree" "$source_kind"
   choose_runtime
   if [ -n "$before" ]; then
-    cp -p "$record" "$work/install.json"
-    undo=undo_update
+    switched=1
     # Gone before the new one comes, so that it comes from what is new.
     [ "$installed" = "$before" ] || sh "$app/$before/launcher/claude-db-proxy.sh" stop >/dev/null 2>&1 || true
   fi
