@@ -1,6 +1,7 @@
 /** Names what `npm test` leaves out, before it begins. Loaded by `.mocharc.json`. */
 export function mochaGlobalSetup(): void {
   process.stdout.write(
-    'Skipped here: the real client, which needs CLAUDE_BIN (npm run test:claude), and the figures (npm run bench).\n',
+    'Skipped here: the launcher without Node and the installer (npm run test:launcher, test:install), the container, which ' +
+      'needs Podman (test:container), the real client, which needs CLAUDE_BIN (test:claude), and the figures (bench).\n',
   );
 }
