@@ -5,6 +5,7 @@
 import { Command } from 'commander';
 import { VERSION } from '../src/version.ts';
 import { PREFIX } from './command-names.ts';
+import { firstSignal } from './stop-signal.ts';
 
 /** As for wrong usage, everywhere. */
 const REFUSED = 2;
@@ -71,7 +72,10 @@ function build(): Command {
     .action(async ({ keep }: { keep?: boolean }) => (await import('./demo.ts')).demo({ keep: isTrue(keep) }));
   command(program, 'serve', 'run the proxy in the foreground (settings: DBPROXY_* variables)')
     .option('--no-record', 'do not write down that it runs: for containers, and for whoever does that himself')
-    .action(async ({ record }: { record: boolean }) => (await import('./serve.ts')).serve(env, { record }));
+    .action(async ({ record }: { record: boolean }) => {
+      const stopping = firstSignal();
+      await (await import('./serve.ts')).serve(env, { record, stopping });
+    });
   command(program, 'statusline', "for Claude Code's statusLine: reads its JSON from stdin").action(async () =>
     (await import('./status-line/status-line.ts')).statusline(env),
   );

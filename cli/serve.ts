@@ -30,6 +30,8 @@ function makeDataDir({ dataDir }: Config): void {
 export interface ServeOptions {
   /** Writes down that it runs, so that launches and commands find it. False where the starter does, or in a container. */
   readonly record: boolean;
+  /** Resolves when it is to end, also while it is still starting. */
+  readonly stopping: Promise<NodeJS.Signals>;
 }
 
 /** Writes `runtime.json` for a proxy in the foreground; returns how to write down that it has ended. */
@@ -45,7 +47,7 @@ function writeRecord(config: Config, ports: Ports): () => void {
   };
 }
 
-/** Runs until SIGINT or SIGTERM; a second signal ends it at once. Sets the exit code. */
+/** Runs until SIGINT or SIGTERM. Sets the exit code. */
 export async function serve(env: Environment, options: ServeOptions): Promise<void> {
   let logFile: LogFile | undefined;
   let unrecord: (() => void) | undefined;
@@ -74,14 +76,10 @@ export async function serve(env: Environment, options: ServeOptions): Promise<vo
       ca: proxy.caPath,
     });
     if (options.record) unrecord = writeRecord(config, proxy.ports);
-    const signal = await new Promise<NodeJS.Signals>((resolve) => {
-      process.once('SIGINT', resolve);
-      process.once('SIGTERM', resolve);
-    });
+    const signal = await options.stopping;
     log.info('proxy.stopping', { signal });
     // Before it has ended: whoever is connected must know that nobody is to start it again.
     unrecord?.();
-    for (const again of ['SIGINT', 'SIGTERM'] as const) process.once(again, () => process.exit(1));
     await proxy.stop();
     log.info('proxy.stopped');
   } catch (error) {

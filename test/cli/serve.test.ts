@@ -110,6 +110,28 @@ describe('claude-db-proxy serve', function () {
     await client.close();
   });
 
+  it('ends well when told to while it is still starting', async function () {
+    if (process.platform !== 'linux') return this.skip();
+    const ports = { DBPROXY_PROXY_PORT: '0', DBPROXY_DASHBOARD_PORT: '0' };
+    const child = new Child(['serve'], { ...ports, DBPROXY_DATA_DIR: dataDir, DBPROXY_UPSTREAM_URL: api.url });
+    children.push(child);
+    const catchesSigterm = (): boolean => {
+      const status = readFileSync(`/proc/${child.process.pid ?? 0}/status`, 'utf8');
+      const caught = /^SigCgt:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0';
+      return (BigInt(`0x${caught}`) & (1n << 14n)) !== 0n;
+    };
+    while (!catchesSigterm()) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(child.stdout).to.equal('');
+    child.kill('SIGTERM');
+    const ended = await child.ended;
+    expect([ended.code, ended.signal, ended.stderr]).to.deep.equal([0, null, '']);
+    expect(child.lines.map(({ event }) => event)).to.include.members([
+      'proxy.started',
+      'proxy.stopping',
+      'proxy.stopped',
+    ]);
+  });
+
   it('ends at once when asked a second time, and at DEBUG logs neither credentials nor secrets', async () => {
     const { child, target } = await serve({ DBPROXY_LOG_LEVEL: 'debug' });
     api.fault({ kind: 'silence', at: 'mid_stream' });
