@@ -166,6 +166,8 @@ wait_until_healthy() {
       *) return 1 ;;
     esac
     waited=$((waited + 1))
+    # About a second.
+    [ "$waited" -ne 4 ] || warn 'starting the proxy …'
     nap
   done
   return 1

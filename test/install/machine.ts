@@ -105,7 +105,7 @@ export class Machine {
     child.stdin.on('error', () => undefined);
     child.stdin.end(options.input ?? '');
     const [code] = (await once(child, 'close')) as [number | null];
-    return { code, stdout, stderr };
+    return { code, stdout, stderr: withoutProgress(stderr) };
   }
 
   /** `curl … | sh`, of what was published. */
@@ -199,6 +199,10 @@ export class Release {
     rmSync(this.directory, { recursive: true, force: true });
   }
 }
+
+/** What takes more than a second says so; on a busy machine everything does. */
+export const withoutProgress = (stderr: string): string =>
+  stderr.replace(/^claude-db-proxy: (?:starting|stopping|replacing) .*…\n/gm, '');
 
 function shell(command: string, args: readonly string[]): void {
   const { status, stderr } = spawnSync(command, [...args], { encoding: 'utf8' });

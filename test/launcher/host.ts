@@ -15,6 +15,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { withoutProgress } from '../install/machine.ts';
 import { layoutOf, type Layout } from '../../cli/installation.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -90,7 +91,7 @@ export class Host {
     child.stdin.on('error', () => undefined);
     child.stdin.end(input);
     const [code] = (await once(child, 'close')) as [number | null];
-    return { code, stdout, stderr };
+    return { code, stdout, stderr: withoutProgress(stderr) };
   }
 
   remove(): void {
