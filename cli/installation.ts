@@ -145,10 +145,10 @@ function readJson(path: string): Fields | null {
 const isRuntimeName = (value: unknown): value is RuntimeName =>
   value === 'node' || value === 'docker' || value === 'podman';
 
-const isPort = (value: unknown): value is number =>
-  typeof value === 'number' && Number.isInteger(value) && value > 0 && value <= 65_535;
-
-function portsIn(value: unknown): Ports | null {
+/** @param least 0 for ports that were wanted, where that means any free one */
+function portsIn(value: unknown, least: 0 | 1): Ports | null {
+  const isPort = (port: unknown): port is number =>
+    typeof port === 'number' && Number.isInteger(port) && port >= least && port <= 65_535;
   if (!isFields(value)) return null;
   const { proxy, dashboard } = value;
   return isPort(proxy) && isPort(dashboard) ? { proxy, dashboard } : null;
@@ -159,7 +159,7 @@ const textOr = <T>(value: unknown, fallback: T): string | T => (typeof value ===
 /** What runs or ran last; null where nothing (that can be read) is written down. Never throws. */
 export function readRuntimeRecord(layout: Layout): RuntimeRecord | null {
   const json = readJson(layout.runtime);
-  const ports = portsIn(json?.['ports']);
+  const ports = portsIn(json?.['ports'], 1);
   const runtime = json?.['runtime'];
   if (json === null || ports === null || !isRuntimeName(runtime)) return null;
   const pid = json['pid'];
@@ -169,7 +169,7 @@ export function readRuntimeRecord(layout: Layout): RuntimeRecord | null {
     version: textOr(json['version'], ''),
     since: textOr(json['since'], ''),
     ports,
-    wanted: portsIn(json['wanted']) ?? ports,
+    wanted: portsIn(json['wanted'], 0) ?? ports,
     pid: typeof pid === 'number' && Number.isInteger(pid) && pid > 1 ? pid : null,
     container: textOr(json['container'], null),
   };

@@ -4,7 +4,8 @@ import type { Ports } from '../installation.ts';
 
 /** How far from a port that is taken the next free one is looked for, before any free one will do. */
 const NEIGHBOURS = 50;
-const PROBE_MS = 300;
+/** Loopback answers at once, however busy the machine: whoever says nothing for so long has taken the connection. */
+const PROBE_MS = 3_000;
 
 /** True when somebody accepts connections there, be it on all addresses. */
 function isAnswered(host: string, port: number): Promise<boolean> {

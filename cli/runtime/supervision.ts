@@ -31,6 +31,8 @@ export interface EnsureOptions extends Site {
 
 /** For one question to a proxy that is expected to be there. */
 const PATIENCE_MS = 2_000;
+/** … before it is taken for dead: on a busy machine a healthy one may be slow, and ending it would cost its clients. */
+const LAST_PATIENCE_MS = 10_000;
 const POLL_MS = 50;
 /** A proxy that does not answer is asked to end, and ended after this. */
 const HUNG_MS = 2_000;
@@ -125,7 +127,7 @@ export async function ensureRunning(options: EnsureOptions): Promise<Running> {
     const unlock = await lock(layout);
     if (unlock !== null) {
       try {
-        const other = await findRunning(options);
+        const other = await findRunning(options, LAST_PATIENCE_MS);
         return other.running ?? (await start(options));
       } finally {
         unlock();
