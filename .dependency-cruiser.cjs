@@ -30,6 +30,13 @@ module.exports = {
       from: { path: '^src/', pathNot: ['^src/simulated-api/', '^src/demo/'] },
       to: { path: ['^src/simulated-api/', '^src/demo/'] },
     },
+    {
+      name: 'pages-know-the-contract-only',
+      comment: 'What the pages know of the proxy stands in web/contract.ts, and that knows nothing.',
+      severity: 'error',
+      from: { path: '^web/' },
+      to: { path: ['^machines/', '^src/', '^cli/'] },
+    },
     { name: 'product-knows-no-tests', severity: 'error', from: { pathNot: '^test/' }, to: { path: '^test/' } },
     {
       name: 'no-dev-dependencies-in-product',

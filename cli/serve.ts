@@ -16,14 +16,24 @@ function refuse(error: unknown): void {
   process.exitCode = REFUSED;
 }
 
-/** @throws ConfigError when the data directory cannot be made or written */
-function makeDataDir({ dataDir }: Config): void {
+/**
+ * True when the data directory can be written. One that cannot still serves, where it holds the certificates.
+ *
+ * @throws ConfigError when there is none and none can be made
+ */
+function prepareDataDir({ dataDir }: Config): boolean {
   try {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-    accessSync(dataDir, constants.W_OK | constants.X_OK);
+    accessSync(dataDir, constants.R_OK | constants.X_OK);
   } catch (error) {
     const reason = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
     throw new ConfigError('DBPROXY_DATA_DIR', dataDir, `must be a directory that can be written (${reason})`);
+  }
+  try {
+    accessSync(dataDir, constants.W_OK);
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -53,17 +63,22 @@ export async function serve(env: Environment, options: ServeOptions): Promise<vo
   let unrecord: (() => void) | undefined;
   try {
     const config = parseConfig(env);
-    makeDataDir(config);
-    const file = openLogFile(join(config.dataDir, 'logs'), (error) => {
-      process.stderr.write(`claude-db-proxy: the log file cannot be written: ${error.message}\n`);
-    });
-    logFile = file;
-    const log = createLog(config.logLevel, [process.stdout, file.stream]);
+    if (prepareDataDir(config)) {
+      logFile = openLogFile(join(config.dataDir, 'logs'), (error) => {
+        process.stderr.write(`claude-db-proxy: the log file cannot be written: ${error.message}\n`);
+      });
+    } else {
+      process.stderr.write(
+        `claude-db-proxy: WARNING: ${config.dataDir} cannot be written: no log file, and nothing outlives this process\n`,
+      );
+    }
+    const log = createLog(config.logLevel, [process.stdout, ...(logFile === undefined ? [] : [logFile.stream])]);
     // Whatever went wrong, the requests under way did not: go on.
     process.on('uncaughtException', (error) =>
       log.error('process.uncaught', { message: error.message, stack: error.stack }),
     );
     const proxy = await startProxy({ config, log });
+    if (proxy.exposed !== null) process.stderr.write(`claude-db-proxy: ${proxy.exposed}\n`);
     log.info('proxy.started', {
       version: VERSION,
       node: process.version,

@@ -22,7 +22,7 @@ export interface CheckpointRef {
 }
 
 /** Why a checkpoint call brought nothing; see `CheckpointFailure` in `src/errors.ts`. */
-export type CallFailureKind = 'transient' | 'rejected' | 'too_long' | 'unusable';
+export type CallFailureKind = 'transient' | 'rejected' | 'too_long' | 'unusable' | 'skipped';
 
 /** A failed checkpoint call as the machine sees it. */
 export interface CallFailure {
@@ -47,6 +47,8 @@ export type ForwardReason =
   | 'wait_timeout'
   /** The checkpoint call that was waited for failed, or the last one did. */
   | 'checkpoint_failed'
+  /** Compacted, and over the threshold again at once: one more summary of ours would not help either. */
+  | 'loop'
   /** A message of a shape that is not known here. */
   | 'unreadable';
 
@@ -67,6 +69,8 @@ export type ConversationEvent =
       readonly type: 'turn.completed';
       readonly at: Timestamp;
       readonly turn: TurnId;
+      /** Length of the history that this turn asked with. */
+      readonly messages: number;
       /** input + cache creation + cache read + output of this answer. */
       readonly used: Tokens;
       /** Context window − min(max_tokens, 20,000). */
@@ -85,6 +89,8 @@ export type ConversationEvent =
   | { readonly type: 'compaction.passed'; readonly at: Timestamp }
   /** The conversation goes on from a summary instead of its old history. `confirmed`: from the one served here. */
   | { readonly type: 'history.replaced'; readonly at: Timestamp; readonly confirmed: boolean }
+  /** Somebody wants this conversation to begin anew with its checkpoint: see `src/dashboard`. */
+  | { readonly type: 'conversation.reset'; readonly at: Timestamp }
   /** Raised by the checkpoint call itself. */
   | { readonly type: 'checkpoint.completed'; readonly checkpoint: CheckpointRef }
   /** Raised by the idle timer. */
@@ -94,6 +100,8 @@ export type ConversationEvent =
 export interface ConversationCounters {
   readonly checkpoints: number;
   readonly failures: number;
+  /** Calls that were wanted and not made, see `skipped`. */
+  readonly skipped: number;
   readonly served: number;
   readonly confirmed: number;
   readonly forwarded: number;
@@ -111,6 +119,8 @@ export interface RememberedState {
   readonly served: boolean;
   readonly crossing: number;
   readonly tries: number;
+  readonly turnsSinceReplaced: number | null;
+  readonly looping: boolean;
   readonly counters: ConversationCounters;
 }
 
@@ -140,6 +150,13 @@ export interface ConversationContext extends Omit<ConversationInput, 'remembered
   readonly lastActivity: Timestamp | null;
   /** The last completed turn: the one a checkpoint call starts from. */
   readonly turn: TurnId | null;
+  /** Messages in the history of that turn, and in the one that the last checkpoint call was made from. */
+  readonly turnMessages: number;
+  readonly triedMessages: number;
+  /** Turns completed since the history was replaced by a summary; null when it never was, or that is a while ago. */
+  readonly turnsSinceReplaced: number | null;
+  /** In a compaction loop: left to the API until a turn ends below the checkpoint threshold. */
+  readonly looping: boolean;
   /** The servable checkpoint; it stays so while a newer one is computed. */
   readonly checkpoint: CheckpointRef | null;
   /** How often the share that a checkpoint may age by had been outgrown at the last turn's end, see `outgrown`. */

@@ -33,6 +33,8 @@ const RETRY_BASE_MS = 2_000;
 const RETRY_MAX_MS = 60_000;
 /** However long the API asks to wait: timers cannot count much further, and would then fire at once. */
 const RETRY_AFTER_MAX_MS = 86_400_000;
+/** A conversation that is over the threshold within so many turns after it was compacted is in a loop. */
+const LOOP_TURNS = 2;
 /** What is kept of a failure's message. */
 const MESSAGE_LENGTH = 300;
 
@@ -47,15 +49,18 @@ const NOTHING_REMEMBERED: RememberedState = {
   served: false,
   crossing: 0,
   tries: 0,
-  counters: { checkpoints: 0, failures: 0, served: 0, confirmed: 0, forwarded: 0 },
+  turnsSinceReplaced: null,
+  looping: false,
+  counters: { checkpoints: 0, failures: 0, skipped: 0, served: 0, confirmed: 0, forwarded: 0 },
 };
 
 /** What of a conversation is worth to be remembered after the process. */
 export function toRemember(snapshot: Pick<ConversationSnapshot, 'context' | 'matches'>): RememberedState {
   const { model, used, effectiveWindow, messages, lastActivity } = snapshot.context;
-  const { checkpoint, crossing, tries, counters } = snapshot.context;
+  const { checkpoint, crossing, tries, turnsSinceReplaced, looping, counters } = snapshot.context;
+  const usage = { model, used, effectiveWindow, messages, lastActivity };
   const served = snapshot.matches({ alive: { buffer: 'served' } });
-  return { model, used, effectiveWindow, messages, lastActivity, checkpoint, served, crossing, tries, counters };
+  return { ...usage, checkpoint, served, crossing, tries, turnsSinceReplaced, looping, counters };
 }
 
 /** Share of the effective window in use, 0 while nothing is known. */
@@ -75,14 +80,18 @@ export function outgrown(
   return Math.max(0, Math.ceil((context.used - context.checkpoint.anchorTokens) / share) - 1);
 }
 
-/** Pause before the next try, without jitter: what the API asked for (a day at most), else 2 s, 4 s, 8 s … 60 s. */
-export function retryPause(context: Pick<ConversationContext, 'tries' | 'failure'>): number {
+/**
+ * Pause before the next try: what the API asked for (a day at most), else 2 s, 4 s, 8 s … 60 s.
+ *
+ * @param dice in [0, 1): jitter, a quarter more at most, so that what failed together does not try again together
+ */
+export function retryPause(context: Pick<ConversationContext, 'tries' | 'failure'>, dice = 0): number {
   const asked = context.failure?.retryAfter ?? null;
-  if (asked !== null) return Math.min(RETRY_AFTER_MAX_MS, asked);
-  return Math.min(RETRY_MAX_MS, RETRY_BASE_MS * 2 ** Math.max(0, context.tries - 1));
+  const backoff = Math.min(RETRY_MAX_MS, RETRY_BASE_MS * 2 ** Math.max(0, context.tries - 1));
+  return (asked === null ? backoff : Math.min(RETRY_AFTER_MAX_MS, asked)) * (1 + dice / 4);
 }
 
-const KINDS: ReadonlySet<unknown> = new Set(['transient', 'rejected', 'too_long', 'unusable']);
+const KINDS: ReadonlySet<unknown> = new Set(['transient', 'rejected', 'too_long', 'unusable', 'skipped']);
 
 /** Reads a thrown value as a {@link CallFailure}: a `CheckpointError` by its fields, anything else as transient. */
 function callFailure(error: unknown): CallFailure {
@@ -122,8 +131,11 @@ export const conversationMachine = setup({
       ({ context }) =>
         context.checkpoints &&
         context.turn !== null &&
+        !context.looping &&
         (context.checkpoint === null || outgrown(context) > 0) &&
         context.tries < context.maxTries &&
+        // The very request that the API refused is never sent again: the conversation has to move on first.
+        (context.failure?.kind !== 'rejected' || context.turnMessages > context.triedMessages) &&
         utilisation(context) >= context.thresholds.checkpoint,
       // Most likely the client goes on from the summary that it was served: a newer one would be for nobody.
       not(stateIn({ alive: { buffer: 'served' } })),
@@ -134,6 +146,7 @@ export const conversationMachine = setup({
       (event.type === 'turn.started' || event.type === 'compaction.requested') && event.covering !== null,
     isUncovered: ({ event }) =>
       (event.type === 'turn.started' || event.type === 'compaction.requested') && event.covering === null,
+    wasSkipped: (_, params: { failure: CallFailure }) => params.failure.kind === 'skipped',
     failedForGood: (_, params: { failure: CallFailure }) => params.failure.kind === 'too_long',
     failedForThisTurn: (_, params: { failure: CallFailure }) => params.failure.kind === 'rejected',
     endsBelow: ({ event }) => event.type === 'turn.completed' && utilisation(event) < event.thresholds.checkpoint,
@@ -153,18 +166,20 @@ export const conversationMachine = setup({
       const next = { used: event.used, effectiveWindow: event.effectiveWindow };
       const crossing = outgrown({ ...context, ...next });
       // Below the threshold again, or past one more share: the next call has its own tries.
-      const afresh =
-        utilisation(next) < event.thresholds.checkpoint ||
-        (crossing > context.crossing && context.failure?.kind !== 'too_long');
+      const below = utilisation(next) < event.thresholds.checkpoint;
+      const turns = context.turnsSinceReplaced === null ? null : context.turnsSinceReplaced + 1;
       return {
         ...next,
         thresholds: event.thresholds,
         crossing,
+        turnsSinceReplaced: turns === null || turns >= LOOP_TURNS ? null : turns,
+        looping: context.checkpoints && !below && (context.looping || turns !== null),
         turn: event.turn,
+        turnMessages: event.messages,
         model: event.model,
         lastActivity: event.at,
-        tries: afresh ? 0 : context.tries,
-        failure: afresh ? null : context.failure,
+        tries: below || crossing > context.crossing ? 0 : context.tries,
+        failure: below ? null : context.failure,
       };
     }),
     noteActivity: assign(({ context, event }) => ({ lastActivity: 'at' in event ? event.at : context.lastActivity })),
@@ -188,7 +203,12 @@ export const conversationMachine = setup({
       };
     }),
     dropCheckpoint: assign({ checkpoint: null }),
-    beginTry: assign(({ context }) => ({ tries: context.tries + 1 })),
+    beginTry: assign(({ context }) => ({ tries: context.tries + 1, triedMessages: context.turnMessages })),
+    /** The try was none. The next turn's end asks again. */
+    takeBackTry: assign(({ context }) => ({
+      tries: context.tries - 1,
+      counters: { ...context.counters, skipped: context.counters.skipped + 1 },
+    })),
     noteFailure: assign(({ context }, params: { failure: CallFailure }) => ({
       failure: params.failure,
       counters: { ...context.counters, failures: context.counters.failures + 1 },
@@ -199,7 +219,10 @@ export const conversationMachine = setup({
       const confirmed = context.counters.confirmed + (event.confirmed ? 1 : 0);
       return {
         checkpoint: null,
+        turnsSinceReplaced: 0,
         turn: null,
+        turnMessages: 0,
+        triedMessages: 0,
         used: tokens(0),
         messages: 0,
         crossing: 0,
@@ -215,7 +238,8 @@ export const conversationMachine = setup({
   id: 'conversation',
   context: ({ input: { remembered, ...input } }) => {
     const { served: wasServed, ...state } = remembered ?? NOTHING_REMEMBERED;
-    return { ...input, ...state, wasServed, turn: null, failure: null };
+    const tried = { turn: null, turnMessages: 0, triedMessages: 0, failure: null };
+    return { ...input, ...state, ...tried, wasServed };
   },
   initial: 'alive',
   states: {
@@ -226,6 +250,7 @@ export const conversationMachine = setup({
         buffer: {
           description: 'What a compaction could be answered from, now.',
           initial: 'remembering',
+          on: { 'conversation.reset': { target: '.empty', actions: 'dropCheckpoint' } },
           states: {
             remembering: {
               description: 'Takes up what an earlier process knew.',
@@ -292,6 +317,14 @@ export const conversationMachine = setup({
         call: {
           description: 'The background summary request.',
           initial: 'idle',
+          on: {
+            // What was tried, and why it failed, says nothing about another history.
+            'turn.started': { guard: 'leftCall', target: '.idle', actions: 'forgetTries' },
+            'compaction.passed': '.idle',
+            'history.replaced': '.idle',
+            // Usage stays known: the next turn past the threshold tries again.
+            'conversation.reset': { target: '.idle', actions: 'forgetTries' },
+          },
           states: {
             idle: {
               on: { 'turn.completed': { target: 'considering' } },
@@ -316,6 +349,11 @@ export const conversationMachine = setup({
                 },
                 onError: [
                   {
+                    guard: { type: 'wasSkipped', params: ({ event }) => ({ failure: callFailure(event.error) }) },
+                    target: 'idle',
+                    actions: 'takeBackTry',
+                  },
+                  {
                     guard: { type: 'failedForGood', params: ({ event }) => ({ failure: callFailure(event.error) }) },
                     target: 'givenUp',
                     actions: { type: 'noteFailure', params: ({ event }) => ({ failure: callFailure(event.error) }) },
@@ -339,20 +377,10 @@ export const conversationMachine = setup({
                   },
                 ],
               },
-              on: {
-                'turn.started': { guard: 'leftCall', target: 'idle', actions: 'forgetTries' },
-                'compaction.passed': 'idle',
-                'history.replaced': 'idle',
-              },
             },
             waitingToRetry: {
               description: 'A call failed; the next one starts after a pause, if it is still wanted then.',
               after: { retryPause: [{ guard: 'wantsCheckpoint', target: 'running' }, { target: 'idle' }] },
-              on: {
-                'turn.started': { guard: 'leftCall', target: 'idle', actions: 'forgetTries' },
-                'compaction.passed': 'idle',
-                'history.replaced': 'idle',
-              },
             },
             givenUp: {
               description:
@@ -362,9 +390,6 @@ export const conversationMachine = setup({
                   { guard: 'endsBelow', target: 'idle' },
                   { guard: 'crossesAgain', target: 'considering' },
                 ],
-                'turn.started': { guard: 'leftCall', target: 'idle', actions: 'forgetTries' },
-                'compaction.passed': 'idle',
-                'history.replaced': 'idle',
               },
             },
           },
@@ -382,6 +407,7 @@ export const conversationMachine = setup({
                 'compaction.forwarded': { target: 'recent', reenter: true, actions: ['noteActivity', 'noteForwarded'] },
                 'compaction.passed': { target: 'recent', reenter: true, actions: 'noteActivity' },
                 'history.replaced': { target: 'recent', reenter: true },
+                'conversation.reset': { target: 'recent', reenter: true },
               },
             },
           },

@@ -76,7 +76,9 @@ export type CheckpointFailure =
   /** The history no longer fits the window: only the client can help itself now. */
   | 'too_long'
   /** An answer that is no summary: empty, a tool call, a refusal. */
-  | 'unusable';
+  | 'unusable'
+  /** The call was not even begun: too many at once, or too many failed just now. Costs no try. */
+  | 'skipped';
 
 /** A checkpoint call that brought no summary. */
 export class CheckpointError extends ProxyError {

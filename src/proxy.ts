@@ -4,14 +4,24 @@
  *   redirector ─▶ forwarder ─▶ messages ─▶ conversations ─▶ actors (machines/)
  *                     │            │             │
  *                     └────────────┴─ upstream ◀─┴─ checkpoint calls
+ *
+ * Beside it stands the dashboard, which is told what happens and shows it.
  */
+import type { Router } from 'express';
 import { createActor, fromCallback, fromPromise, toPromise } from 'xstate';
 import { join } from 'node:path';
 import { conversationMachine, retryPause } from '../machines/conversation.ts';
 import { serviceMachine, type ServiceName } from '../machines/service.ts';
 import { conversationChild, supervisorMachine, type SupervisorActor } from '../machines/supervisor.ts';
-import { timestamp, type ConversationId, type Timestamp } from '../machines/units.ts';
+import { milliseconds, timestamp, type ConversationId, type Timestamp } from '../machines/units.ts';
+import { openAccess, type Access } from './access/access.ts';
+import { exposure } from './access/exposure.ts';
+import { ownHosts } from './access/hosts.ts';
+import { tokenFile } from './access/token.ts';
+import { ByteBudget } from './byte-budget.ts';
+import { isUnspecified } from './addresses.ts';
 import { openCertificates } from './certificates/certificates.ts';
+import { CheckpointGate, isoOrNull } from './checkpoint/gate.ts';
 import { steadyClock } from './clock.ts';
 import type { Config } from './config.ts';
 import { CheckpointCalls } from './conversations/checkpoint-calls.ts';
@@ -19,15 +29,18 @@ import { CheckpointIndex } from './conversations/checkpoint-index.ts';
 import { Compactions } from './conversations/compactions.ts';
 import { Conversations, type ConversationActors } from './conversations/conversations.ts';
 import { ConversationDirectory } from './conversations/directory.ts';
+import { observedKeeper } from './conversations/observation.ts';
+import { Dashboard } from './dashboard/dashboard.ts';
 import { createForwarder, type Forwarder } from './forwarder/forwarder.ts';
-import { createLocalPages } from './forwarder/local-pages.ts';
+import { createLocalPages, type Health } from './forwarder/local-pages.ts';
 import type { Log } from './log.ts';
+import { OpenConnections } from './open-connections.ts';
+import { ownListener } from './redirector/forbidden.ts';
 import { createRedirector, type Redirector } from './redirector/redirector.ts';
 import { CompactionHistory } from './store/history.ts';
 import { StateStore } from './store/state-store.ts';
 import { ModelWindows } from './upstream/model-windows.ts';
 import { UpstreamConnections } from './upstream/connections.ts';
-import { isLoopback } from './upstream/no-proxy.ts';
 import { openUpstream } from './upstream/upstream.ts';
 import { WayOut } from './upstream/way-out.ts';
 import { addStatusPages } from './status-pages.ts';
@@ -51,8 +64,13 @@ export interface Proxy {
   readonly ports: ProxyPorts;
   /** The CA certificate that clients have to trust, for `NODE_EXTRA_CA_CERTS`. */
   readonly caPath: string;
+  /** Who may see our own pages. */
+  readonly access: Access;
+  /** A line for people where other machines reach the listeners; null where none does. */
+  readonly exposed: string | null;
   readonly supervisor: SupervisorActor;
   readonly conversations: Conversations;
+  readonly dashboard: Dashboard;
   /** Compactions and checkpoints of the last 90 days. */
   readonly history: CompactionHistory;
   /** Stops accepting, drains, ends every conversation. Resolves when nothing is left. */
@@ -82,9 +100,26 @@ export interface ProxyOptions {
  * @throws CertificateError; Error with the reason when a listener cannot be bound, nothing left running
  */
 export async function startProxy(options: ProxyOptions): Promise<Proxy> {
-  const { config, log } = options;
+  const { config } = options;
   const began = Date.now();
   const now = () => timestamp(Date.now());
+  const dashboard: Dashboard = new Dashboard({
+    log: options.log,
+    thresholds: config.thresholds,
+    passthrough: config.passthrough,
+    inspectUrl: config.inspectUrl?.href ?? null,
+    now,
+    sources: {
+      root: () => supervisor,
+      checkpoint: (id) => index.get(id),
+      checkpointsHeld: () => index.size,
+      callsRunning: () => calls.size,
+      breaker: () => gate.breaker,
+      reset: (id) => conversations.reset(id),
+      setup: () => ({ proxyUrl: proxyUrl(config, ports.redirector), caPath: certificates.caPath }),
+    },
+  });
+  const { log, observe } = dashboard;
   const certificates = await openCertificates({
     directory: join(config.dataDir, 'certs'),
     now: () => new Date(),
@@ -92,13 +127,25 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   });
   const steady = steadyClock();
   const ports: Partial<Record<ServiceName, number>> = {};
-  const isOurs = (host: string, port: number): boolean =>
-    (isLoopback(host) || host === config.host) && (port === config.proxyPort || Object.values(ports).includes(port));
+  /** The address behind `config.host`, which may be a name. */
+  let bound = config.host;
+  const access = await openAccess({
+    file: tokenFile(config.dataDir),
+    hosts: ownHosts(config.host, config.allowedHosts),
+    port: () => ports.forwarder,
+    log,
+  });
+  const isOurs = ownListener(
+    config.host,
+    (port) => port === config.proxyPort || port === config.dashboardPort || Object.values(ports).includes(port),
+  );
   const ca = options.upstreamCa;
   const wayOut = new WayOut({ proxy: config.outboundProxy, isOurs, ca });
   const upstream = openUpstream({ url: config.upstreamUrl, ca, wayOut });
   const connections = new UpstreamConnections({ url: config.upstreamUrl, ca, wayOut });
   const modelWindows = new ModelWindows({ upstream, log, enabled: !config.passthrough });
+  const open = new OpenConnections({ limit: config.maxConnections, log });
+  const budget = new ByteBudget({ limit: config.maxBufferedBytes, log });
   const store = new StateStore({
     file: join(config.dataDir, 'state', 'dbproxy.sqlite'),
     log,
@@ -106,8 +153,9 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     ttl: config.conversationTtl,
   });
   const history = new CompactionHistory(store);
-  const index = new CheckpointIndex(store);
-  const calls = new CheckpointCalls({ upstream, index, log, now, steady });
+  const index = new CheckpointIndex(observedKeeper(store, observe));
+  const gate = new CheckpointGate({ limit: config.maxCheckpoints, log, now: steady });
+  const calls = new CheckpointCalls({ upstream, gate, index, budget, log, now, steady, observe });
   const directory = new ConversationDirectory();
 
   const actors: ConversationActors = {
@@ -133,8 +181,32 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     log,
     now,
     steady,
+    observe,
   });
-  const compactions = new Compactions({ config, conversations, calls, log, now });
+  const compactions = new Compactions({ config, conversations, calls, log, now, observe });
+
+  const health = (): Health => ({
+    status: 'ok',
+    version: VERSION,
+    uptime_s: Math.round((Date.now() - began) / 1_000),
+    conversations: conversations.size,
+    checkpoints: index.size,
+    passthrough: config.passthrough,
+    checkpoint_breaker: gate.breaker.state,
+    checkpoints_resume_at: isoOrNull(gate.breaker.resumesAt),
+    store: store.isOpen ? 'open' : 'closed',
+    connections: open.size,
+    buffered_bytes: budget.used,
+    checkpoint_threshold: config.thresholds.checkpoint,
+    swap_threshold: config.thresholds.swap,
+    open_connections: forwarder.openConnections + redirector.counts().blind,
+    checkpoint_calls: calls.size,
+    pid: process.pid,
+  });
+  const routes = (guardedAt: (path: string) => Router): void => {
+    dashboard.addRoutes(guardedAt);
+    addStatusPages(guardedAt, { conversations, passthrough: config.passthrough, totals: () => history.totals() });
+  };
 
   const forwarder = createForwarder({
     apiHost: API_HOST,
@@ -146,33 +218,19 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     conversations,
     compactions,
     modelWindows,
+    budget,
+    open,
+    observe,
     drainMs: DRAIN_MS,
-    local: createLocalPages(
-      () => ({
-        status: 'ok',
-        version: VERSION,
-        uptime_s: Math.round((Date.now() - began) / 1_000),
-        conversations: conversations.size,
-        checkpoints: index.size,
-        passthrough: config.passthrough,
-        store: store.isOpen ? 'open' : 'closed',
-        checkpoint_threshold: config.thresholds.checkpoint,
-        swap_threshold: config.thresholds.swap,
-        open_connections: forwarder.openConnections + redirector.counts().blind,
-        checkpoint_calls: calls.size,
-        pid: process.pid,
-      }),
-      (at) => {
-        const totals = () => history.totals();
-        addStatusPages(at('/api'), { conversations, passthrough: config.passthrough, totals });
-      },
-    ),
+    isOwnHost: (host) => access.isOwnHost(host),
+    local: createLocalPages({ health, access, log, routes }),
   });
   const redirector = createRedirector({
     apiHost: API_HOST,
     deliver: (socket, head) => forwarder.deliver(socket, head),
-    refuse: (host, port) => isLoopback(host) && Object.values(ports).includes(port),
-    connect: (host, port) => wayOut.open({ host, port, secure: true }, { allowHalfOpen: true }),
+    isOwn: isOurs,
+    open,
+    connect: (host, port, allows) => wayOut.open({ host, port, secure: true }, { allowHalfOpen: true, allows }),
     log,
     timeouts: { drainMs: DRAIN_MS },
   });
@@ -181,8 +239,9 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const listener = (name: keyof typeof wanted, socket: Forwarder | Redirector): Service => ({
     async start() {
       // A port that was chosen freely once is kept: clients know it.
-      const { port } = await socket.listen(config.host, ports[name] ?? wanted[name]);
+      const { address, port } = await socket.listen(config.host, ports[name] ?? wanted[name]);
       ports[name] = port;
+      bound = address;
       log.info('listener.listening', { listener: name, host: config.host, port });
       return port;
     },
@@ -195,10 +254,14 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     store: {
       start() {
         openStore(store, index, conversations, steady, log);
+        dashboard.remember(history);
         return Promise.resolve(null);
       },
       onFailure: (told) => store.onFailure(told),
-      close: () => Promise.resolve(store.close()),
+      close() {
+        store.close();
+        return Promise.resolve();
+      },
     },
   };
   const supervisor = createActor(
@@ -206,8 +269,13 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       actors: {
         conversation: conversationMachine.provide({
           actors: { computeCheckpoint: fromPromise(({ input, signal }) => calls.compute(input, signal)) },
-          // Jitter, so that many conversations that failed together do not try again together.
-          delays: { retryPause: ({ context }) => retryPause(context) * (1 + Math.random() / 4) },
+          delays: {
+            retryPause({ context }) {
+              const pause = milliseconds(retryPause(context, Math.random()));
+              observe({ type: 'checkpoint.postponed', conversation: context.id, pause });
+              return pause;
+            },
+          },
         }),
         service: serviceMachine.provide({
           actors: {
@@ -244,12 +312,15 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const release = async (): Promise<void> => {
     clearInterval(renewal);
     clearInterval(sweep);
+    dashboard.close();
+    gate.close();
     connections.close();
     await upstream.close();
   };
 
   const stopped = toPromise(supervisor);
   stopped.catch(() => undefined); // told to the log above, and to whoever calls stop()
+  dashboard.open(forwarder.pages, access);
   supervisor.start();
   const running = new Promise<void>((resolve) => {
     const subscription = supervisor.subscribe((snapshot) => {
@@ -259,24 +330,36 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     });
   });
   const output = await Promise.race([running, stopped]);
-  const { forwarder: dashboard, redirector: proxy } = ports;
-  if (output !== undefined || dashboard === undefined || proxy === undefined) {
+  const { forwarder: dashboardPort, redirector: proxyPort } = ports;
+  if (output !== undefined || dashboardPort === undefined || proxyPort === undefined) {
     await release();
     throw new Error(output?.startFailure ?? 'the proxy stopped before it ran');
   }
   wayOut.announce(log);
+  const exposed = exposure(bound, [proxyPort, dashboardPort]);
+  if (exposed !== null) log.warn('listener.exposed', { address: bound, message: exposed });
   return {
-    ports: { proxy, dashboard },
+    ports: { proxy: proxyPort, dashboard: dashboardPort },
     caPath: certificates.caPath,
+    access,
+    exposed,
     supervisor,
     conversations,
+    dashboard,
     history,
     async stop() {
+      dashboard.close();
       supervisor.send({ type: 'shutdown.requested' });
       await stopped;
       await release();
     },
   };
+}
+
+/** Where clients reach the proxy from this machine. */
+function proxyUrl({ host, proxyPort }: Config, port = proxyPort): string {
+  const reachable = isUnspecified(host) ? '127.0.0.1' : host;
+  return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`;
 }
 
 /** Opens the store, takes up what it has kept, and gives it what it has missed. */

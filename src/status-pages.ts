@@ -48,11 +48,11 @@ export interface StatusPagesOptions {
   readonly totals: () => Pick<HistoryTotals, 'savedMs' | 'served'>;
 }
 
-/** Adds the pages to a router for `/api`. */
-export function addStatusPages(router: Router, options: StatusPagesOptions): void {
+/** @param guardedAt makes a router for all below a path, which only those reach who show the token */
+export function addStatusPages(guardedAt: (path: string) => Router, options: StatusPagesOptions): void {
   const { conversations, passthrough, totals } = options;
 
-  router.get('/status', (_request, response) => {
+  guardedAt('/api/status').get('/', (_request, response) => {
     const all = conversations.ids.flatMap((id): ConversationStatus[] => {
       const context = conversations.snapshot(id)?.context;
       if (context === undefined) return [];
@@ -67,7 +67,7 @@ export function addStatusPages(router: Router, options: StatusPagesOptions): voi
     response.json(answer);
   });
 
-  router.get('/statusline', (request, response) => {
+  guardedAt('/api/statusline').get('/', (request, response) => {
     const { session } = request.query;
     const id = typeof session === 'string' ? conversations.nearest({ session, agent: null }) : null;
     const context = id === null ? undefined : conversations.snapshot(id)?.context;

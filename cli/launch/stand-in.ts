@@ -6,7 +6,7 @@
 import type { Config } from '../../src/config.ts';
 import { silentLog } from '../../src/log.ts';
 import { createRedirector, type Redirector } from '../../src/redirector/redirector.ts';
-import { isLoopback } from '../../src/upstream/no-proxy.ts';
+import { ownListener } from '../../src/redirector/forbidden.ts';
 import { WayOut } from '../../src/upstream/way-out.ts';
 import { API_NAME } from '../../src/certificates/names.ts';
 
@@ -32,13 +32,13 @@ export class StandIn {
   /** Takes the port; false where somebody else has it. */
   async takeOver(): Promise<boolean> {
     if (this.#listening !== null) return true;
-    const isOurs = (host: string, port: number): boolean => isLoopback(host) && port === this.#port;
-    const wayOut = new WayOut({ proxy: this.#config.outboundProxy, isOurs });
+    const isOwn = ownListener(this.#host, (port) => port === this.#port);
+    const wayOut = new WayOut({ proxy: this.#config.outboundProxy, isOurs: isOwn });
     const redirector = createRedirector({
       apiHost: API_NAME,
       deliver: () => false,
-      refuse: isOurs,
-      connect: (host, port) => wayOut.open({ host, port, secure: true }, { allowHalfOpen: true }),
+      isOwn,
+      connect: (host, port, allows) => wayOut.open({ host, port, secure: true }, { allowHalfOpen: true, allows }),
       log: silentLog,
       timeouts: { drainMs: NEVER_MS },
     });

@@ -3,17 +3,17 @@
  * the terminal nor Ctrl-C in it concerns the proxy. What it says before it has a log is in `logs/serve.log`.
  */
 import { execFile, spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, realpathSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { RuntimeError } from '../../src/errors.ts';
 import { variablesForProxy } from '../environment.ts';
 import type { RuntimeRecord } from '../installation.ts';
 import type { Runtime, Started, StartOptions } from './runtime.ts';
 
-/** This program, and the directory that its packages are found from. */
-const MAIN = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../main.ts' : '../main.js', import.meta.url));
-const ROOT = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../../' : '../../../', import.meta.url));
+/** This program, and a directory that its packages are found from. By what was started: a bundle has no other paths. */
+const main = (): string => realpathSync(process.argv[1] ?? '.');
+const rootOf = (program: string): string => dirname(dirname(program));
 
 /** Of the starter's environment what any process needs. */
 const NEEDED = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TMPDIR', 'TZ', 'USER', 'LOGNAME'];
@@ -36,10 +36,11 @@ export const nodeRuntime: Runtime = {
 function startProcess({ layout, ports, env, signal }: StartOptions): Started {
   mkdirSync(layout.logs, { recursive: true, mode: 0o700 });
   const output = openSync(layout.output, 'w', 0o600);
+  const program = main();
   const needed = Object.fromEntries(NEEDED.map((name) => [name, env[name]]));
   try {
-    const child = spawn(process.execPath, [...process.execArgv, MAIN, 'serve', '--no-record'], {
-      cwd: ROOT,
+    const child = spawn(process.execPath, [...process.execArgv, program, 'serve', '--no-record'], {
+      cwd: rootOf(program),
       detached: true,
       // The structured log has its file; on stdout it would be written twice.
       stdio: ['ignore', 'ignore', output],

@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { createSecureContext, type SecureContext, type TlsOptions } from 'node:tls';
 import { CertificateError } from '../errors.ts';
 import { type Log } from '../log.ts';
+import { SERVER_TLS } from '../tls.ts';
 import { openAuthority } from './authority.ts';
 import { endsAt, isDue } from './faults.ts';
 import { prepareDirectory, readIfThere } from './files.ts';
@@ -95,7 +96,7 @@ export async function openCertificates({ directory, now, log }: CertificatesOpti
     serverOptions: () => ({
       cert: served.loopback.certPem,
       key: served.loopback.keyPem,
-      minVersion: 'TLSv1.2',
+      ...SERVER_TLS,
       SNICallback: (servername, answer) => answer(null, secureContextFor(servername)),
     }),
     renewIfDue,
@@ -114,7 +115,7 @@ async function openServed(directory: string, ca: KeyedCertificate, now: Date, lo
 }
 
 function serve({ certPem, keyPem }: KeyedCertificate): Served {
-  const context = createSecureContext({ cert: certPem, key: keyPem, minVersion: 'TLSv1.2' });
+  const context = createSecureContext({ cert: certPem, key: keyPem, ...SERVER_TLS });
   return { certPem, keyPem, certificate: new X509Certificate(certPem), context };
 }
 

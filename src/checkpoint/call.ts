@@ -35,6 +35,12 @@ export interface CheckpointResult {
 /** Headers that describe the old body or how the client wants its answer; the call has its own. */
 const REPLACED = new Set(['content-length', 'content-encoding', 'accept-encoding', 'host', 'expect', 'trailer']);
 
+/** Types of an `error` event that stand for a refusal: 400, 401, 402, 403, 404 and 413. All others may pass. */
+const REFUSALS = new Set([
+  ...['invalid_request_error', 'authentication_error', 'billing_error', 'permission_error', 'not_found_error'],
+  'request_too_large',
+]);
+
 function failureOfStatus(status: number, message: string): CheckpointFailure {
   if (/prompt is too long|exceeds? .*context|input is too long/i.test(message)) return 'too_long';
   if (status === 408 || status === 409 || status === 429 || status >= 500) return 'transient';
@@ -69,7 +75,7 @@ function statusError(status: number, headers: RawHeaders, body: Buffer): Checkpo
 function summaryOf(reader: AnswerReader): string {
   if (reader.error !== null) {
     const { type, message } = reader.error;
-    const failure = failureOfStatus(type === 'invalid_request_error' ? 400 : 500, message);
+    const failure = failureOfStatus(REFUSALS.has(type) ? 400 : 500, message);
     throw new CheckpointError(failure, `the checkpoint's stream ended with an error (${type})`);
   }
   if (!reader.completed) throw new CheckpointError('transient', "the checkpoint's stream ended before its end");

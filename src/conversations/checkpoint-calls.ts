@@ -6,13 +6,16 @@ import { randomUUID } from 'node:crypto';
 import type { CheckpointCallInput, CheckpointRef } from '../../machines/conversation-events.ts';
 import { checkpointId, type ConversationId, type Timestamp, type Tokens } from '../../machines/units.ts';
 import { performCheckpointCall } from '../checkpoint/call.ts';
+import type { CallEnd, CheckpointGate } from '../checkpoint/gate.ts';
 import { checkpointBody } from '../checkpoint/request.ts';
-import { CheckpointError } from '../errors.ts';
+import type { ByteBudget, Reservation } from '../byte-budget.ts';
+import { CheckpointError, type CheckpointFailure } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { RawHeaders } from '../wire/headers.ts';
 import { coveredBlocks, type Lineage, type Prefix } from '../wire/lineage.ts';
 import { refOf, type CheckpointIndex } from './checkpoint-index.ts';
+import { unobserved, type Observe } from './observation.ts';
 
 /** A completed turn's request, as a checkpoint call is made from it. */
 export interface CallSource {
@@ -27,30 +30,47 @@ export interface CallSource {
   readonly room: number;
 }
 
-interface RunningCall {
+/** What a call summarises. */
+interface Subject {
   readonly prefix: Prefix;
   readonly model: string;
+}
+
+interface RunningCall extends Subject {
   readonly ended: Promise<unknown>;
 }
 
 export interface CheckpointCallsOptions {
   readonly upstream: Upstream;
+  readonly gate: CheckpointGate;
   readonly index: CheckpointIndex;
+  /** Room for the requests that are held; any amount where it is not given. */
+  readonly budget?: ByteBudget;
   readonly log: Log;
   readonly now: () => Timestamp;
   /** A clock that nobody sets, see `src/clock.ts`. */
   readonly steady: () => Timestamp;
+  readonly observe?: Observe;
 }
 
 /** True when a history begins with what a call is about; after a switch of the model as in `CheckpointIndex.find`. */
-function covers(about: Pick<RunningCall, 'prefix' | 'model'>, lineage: Lineage, model: string | undefined): boolean {
+function covers(about: Subject, lineage: Lineage, model: string | undefined): boolean {
   if (coveredBlocks(lineage, about.prefix) > 0) return true;
   return model !== undefined && model !== about.model && coveredBlocks(lineage, about.prefix, 'bare') > 0;
 }
 
+const failureOf = (error: unknown): CheckpointFailure =>
+  error instanceof CheckpointError ? error.failure : 'transient';
+
 export class CheckpointCalls {
   readonly #sources = new Map<ConversationId, CallSource>();
+  /** Room that the sources take up. */
+  readonly #rooms = new Map<ConversationId, Reservation>();
+  /** Conversations whose request there was no room for. */
+  readonly #unheld = new Set<ConversationId>();
   readonly #running = new Map<ConversationId, RunningCall>();
+  /** What the last call of a conversation was about, where it failed. */
+  readonly #failed = new Map<ConversationId, Subject>();
   readonly #options: CheckpointCallsOptions;
 
   constructor(options: CheckpointCallsOptions) {
@@ -62,24 +82,47 @@ export class CheckpointCalls {
     return this.#running.size;
   }
 
-  /** Keeps a request for the call that its conversation may want now. */
+  /** Keeps a request for the call that its conversation may want now. Where there is no room, that call is skipped. */
   hold(conversation: ConversationId, source: CallSource): void {
+    this.release(conversation);
+    const { budget, log } = this.#options;
+    const room = budget?.reserve();
+    if (room?.grow(source.body.length) === false) {
+      log.debug('checkpoint.unheld', { conversation, bytes: source.body.length });
+      this.#unheld.add(conversation);
+      return;
+    }
+    if (room !== undefined) this.#rooms.set(conversation, room);
     this.#sources.set(conversation, source);
   }
 
   /** Lets go of the request kept for a conversation. */
   release(conversation: ConversationId): void {
     this.#sources.delete(conversation);
+    this.#rooms.get(conversation)?.release();
+    this.#rooms.delete(conversation);
+    this.#unheld.delete(conversation);
   }
 
-  /** True while a conversation has a call under way, or a request kept for the next try. */
+  /** Lets go of the request kept for a conversation, and of what its last call failed for. */
+  forget(conversation: ConversationId): void {
+    this.release(conversation);
+    this.#failed.delete(conversation);
+  }
+
+  /** True while a conversation's request, body and credentials included, is kept. */
+  holds(conversation: ConversationId): boolean {
+    return this.#sources.has(conversation);
+  }
+
+  /** True while a conversation has a call under way, a request kept for the next try, or one that failed. */
   concerns(conversation: ConversationId): boolean {
-    return this.#running.has(conversation) || this.#sources.has(conversation);
+    return [this.#running, this.#sources, this.#failed].some((calls) => calls.has(conversation));
   }
 
-  /** False when a conversation's call, running or about to be tried again, is about a history that `lineage` has left. */
+  /** False when a conversation's call, running, about to be tried again or failed, is about a history that `lineage` has left. */
   isExtendedBy(conversation: ConversationId, lineage: Lineage, model?: string): boolean {
-    const about = this.#running.get(conversation) ?? this.#sources.get(conversation);
+    const about = this.#running.get(conversation) ?? this.#sources.get(conversation) ?? this.#failed.get(conversation);
     return about === undefined || covers(about, lineage, model);
   }
 
@@ -90,25 +133,41 @@ export class CheckpointCalls {
   }
 
   /**
-   * Computes a checkpoint for a conversation from the request held for it, and adds it to the index.
+   * Computes a checkpoint for a conversation from the request held for it, and adds it to the index. Sends nothing
+   * where the gate does not let it through: then it was skipped.
    *
    * @throws CheckpointError
    */
   async compute(input: CheckpointCallInput, signal: AbortSignal): Promise<CheckpointRef> {
     const source = this.#sources.get(input.conversation);
-    if (source === undefined) throw new CheckpointError('rejected', 'there is no request to make the checkpoint from');
+    if (source === undefined) {
+      if (this.#unheld.has(input.conversation)) throw this.#skipped(input, 'no room to hold the request');
+      throw new CheckpointError('rejected', 'there is no request to make the checkpoint from');
+    }
+    const pass = this.#options.gate.enter();
+    if (typeof pass === 'string') throw this.#skipped(input, pass);
     const work = this.#perform(input, source, signal);
     const call = { prefix: source.prefix, model: source.model, ended: work.catch(() => undefined) };
     this.#running.set(input.conversation, call);
+    let end: CallEnd = 'completed';
     try {
       return await work;
+    } catch (error) {
+      end = signal.aborted ? 'aborted' : failureOf(error);
+      throw error;
     } finally {
+      pass.leave(end);
       if (this.#running.get(input.conversation) === call) this.#running.delete(input.conversation);
     }
   }
 
+  #skipped({ conversation, attempt }: CheckpointCallInput, reason: string): CheckpointError {
+    this.#options.log.info('checkpoint.skipped', { conversation, attempt, reason });
+    return new CheckpointError('skipped', `the checkpoint call was not made (${reason})`);
+  }
+
   async #perform(input: CheckpointCallInput, source: CallSource, signal: AbortSignal): Promise<CheckpointRef> {
-    const { index, log, now, steady, upstream } = this.#options;
+    const { index, log, now, observe = unobserved, steady, upstream } = this.#options;
     const { conversation, attempt, replaces } = input;
     const { messages } = source.prefix;
     log.info('checkpoint.started', { conversation, attempt, model: source.model, messages, replaces });
@@ -123,6 +182,8 @@ export class CheckpointCalls {
       const anchorTokens = source.used;
       const checkpoint = { id, conversation, prefix, anchorTokens, summary, model, usage, duration, createdAt };
       index.add(checkpoint, steady());
+      observe({ type: 'checkpoint.completed', checkpoint });
+      this.#failed.delete(conversation);
       log.info('checkpoint.completed', {
         conversation,
         checkpoint: id,
@@ -137,9 +198,11 @@ export class CheckpointCalls {
     } catch (error) {
       if (signal.aborted) log.info('checkpoint.aborted', { conversation, attempt });
       else {
-        const failure = error instanceof CheckpointError ? error.failure : 'transient';
+        this.#failed.set(conversation, { prefix: source.prefix, model: source.model });
+        const failure = failureOf(error);
         const message = error instanceof Error ? error.message : String(error);
         log.warn('checkpoint.failed', { conversation, attempt, failure, message });
+        observe({ type: 'checkpoint.failed', conversation, failure });
       }
       throw error;
     }

@@ -12,8 +12,10 @@ import type { Compaction } from '../wire/compaction.ts';
 import { linkKey, messagesAfter, type Lineage } from '../wire/lineage.ts';
 import type { CheckpointCalls } from './checkpoint-calls.ts';
 import { refOf, type Covering } from './checkpoint-index.ts';
-import type { Conversations, SeenRequest } from './conversations.ts';
+import type { Conversations } from './conversations.ts';
+import type { SeenRequest } from './seen-request.ts';
 import { readLineage } from './lineage-reader.ts';
+import { unobserved, type Observe } from './observation.ts';
 
 /** Recent messages may always take this share of the effective window. */
 const LEAST_RECENT_SHARE = 0.1;
@@ -43,6 +45,7 @@ export interface CompactionsOptions {
   readonly config: Config;
   readonly log: Log;
   readonly now: () => Timestamp;
+  readonly observe?: Observe;
 }
 
 /** Resolves when `work` has ended or `signal` aborts, and after `ms` at the latest; says whether `work` ended. */
@@ -90,6 +93,7 @@ export class Compactions {
     if (lineage === null) return forward('unreadable');
     // The turn before may have crossed the threshold just now.
     await conversations.settled(conversation);
+    if (this.#isLooping(conversation)) return forward('loop');
     let covering = this.#find(conversation, lineage, seen.request.model);
     const call = covering === null ? calls.awaited(lineage, seen.request.model) : null;
     if (call !== null) {
@@ -99,7 +103,7 @@ export class Compactions {
       covering = this.#find(conversation, lineage, seen.request.model);
       if (covering === null) return forward('checkpoint_failed');
     }
-    if (covering === null) return forward(this.#hasFailed(conversation) ? 'checkpoint_failed' : 'no_checkpoint');
+    if (covering === null) return forward(this.#whyNone(conversation));
     return this.#serve(conversation, seen, compaction, lineage, covering, now() - began) ?? forward('stale');
   }
 
@@ -107,7 +111,7 @@ export class Compactions {
   noteUnheld(seen: SeenRequest, compaction: Compaction): ConversationId {
     const { config, conversations } = this.#options;
     const conversation = conversations.conversationOfCompaction(seen);
-    const unavailable = this.#hasFailed(conversation) ? 'checkpoint_failed' : 'no_checkpoint';
+    const unavailable = this.#isLooping(conversation) ? 'loop' : this.#whyNone(conversation);
     const reason = config.passthrough ? 'passthrough' : compaction.kind === 'whole' ? unavailable : 'instructions';
     conversations.noteForwarded(conversation, seen, reason);
     return conversation;
@@ -124,9 +128,14 @@ export class Compactions {
     return covering;
   }
 
-  #hasFailed(conversation: ConversationId): boolean {
-    const failure = this.#options.conversations.snapshot(conversation)?.context.failure;
-    return failure !== undefined && failure !== null;
+  /** Why there is no checkpoint. */
+  #whyNone(conversation: ConversationId): ForwardReason {
+    const failure = this.#options.conversations.snapshot(conversation)?.context.failure ?? null;
+    return failure === null ? 'no_checkpoint' : 'checkpoint_failed';
+  }
+
+  #isLooping(conversation: ConversationId): boolean {
+    return this.#options.conversations.snapshot(conversation)?.context.looping ?? false;
   }
 
   #serve(
@@ -137,7 +146,7 @@ export class Compactions {
     covering: Covering,
     waited: number,
   ): CompactionOutcome | null {
-    const { config, conversations, log } = this.#options;
+    const { config, conversations, log, observe = unobserved } = this.#options;
     const { checkpoint, blocks } = covering;
     const after = messagesAfter(compaction.history, lineage, blocks);
     const budget = recentBudget(conversations.effectiveWindowOf(seen), recentShare(config));
@@ -149,6 +158,10 @@ export class Compactions {
       stream: seen.request.stream,
       key: linkKey(lineage, lineage.length),
     });
+    const saved = Math.max(0, checkpoint.duration - waited);
+    const counts = { messages: compaction.history.length, recentMessages: after.length, recentChars: recent.length };
+    const times = { waited: milliseconds(waited), saved: milliseconds(saved) };
+    observe({ type: 'compaction.served', conversation, checkpoint, ...counts, ...times });
     conversations.noteServed(conversation, seen, covering, milliseconds(waited));
     log.info('compaction.served', {
       conversation,
@@ -158,7 +171,7 @@ export class Compactions {
       recent_messages: after.length,
       recent_chars: recent.length,
       waited_ms: Math.round(waited),
-      saved_ms: Math.max(0, Math.round(checkpoint.duration - waited)),
+      saved_ms: Math.round(saved),
     });
     return { kind: 'serve', conversation, answer };
   }

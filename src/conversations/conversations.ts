@@ -29,32 +29,19 @@ import type { Log } from '../log.ts';
 import { escapeTags } from '../serving/summary-text.ts';
 import { usedTokens, type Usage } from '../wire/answer.ts';
 import { continuationText } from '../wire/compaction.ts';
-import { headerValue, type RawHeaders } from '../wire/headers.ts';
-import { launchThresholds, launchWindow, type LaunchSettings } from '../wire/launch-settings.ts';
+import { headerValue } from '../wire/headers.ts';
+import { launchThresholds, launchWindow } from '../wire/launch-settings.ts';
 import { rootOf, wholeOf, type Lineage } from '../wire/lineage.ts';
-import type { History, MessageRequest } from '../wire/message-request.ts';
-import { sessionOfUserId, type RequestLabels, type Speaker } from '../wire/speaker.ts';
+import { sessionOfUserId, type Speaker } from '../wire/speaker.ts';
 import { contextWindow, effectiveWindow } from '../wire/windows.ts';
 import type { CheckpointCalls } from './checkpoint-calls.ts';
 import { refOf, type Checkpoint, type CheckpointIndex, type Covering } from './checkpoint-index.ts';
 import type { ConversationDirectory } from './directory.ts';
 import type { CompactionRecord, ConversationRecord, DurableState, WalRecord } from './durable.ts';
 import { readLineage } from './lineage-reader.ts';
+import type { SeenRequest } from './seen-request.ts';
+import { unobserved, type Observe } from './observation.ts';
 import { entriesAfter, WriteAheadLog } from './write-ahead-log.ts';
-
-/** A message request whose outline has been read. */
-export interface SeenRequest {
-  readonly labels: RequestLabels;
-  /** What the client's launch was given. */
-  readonly launch: LaunchSettings;
-  readonly request: MessageRequest;
-  /** The messages that are history: a compaction's without its instruction. */
-  readonly history: History;
-  readonly path: string;
-  /** End-to-end headers. */
-  readonly headers: RawHeaders;
-  readonly body: Buffer;
-}
 
 /** One turn under way. */
 export interface Turn {
@@ -84,10 +71,9 @@ export interface ConversationsOptions {
   readonly now: () => Timestamp;
   /** A clock that nobody sets, see `src/clock.ts`. */
   readonly steady: () => Timestamp;
+  readonly observe?: Observe;
 }
 
-/** How often a checkpoint is tried per crossing of the threshold. */
-const MAX_TRIES = 3;
 /** Characters (without white space, which the client reflows) by which a served summary is known again. */
 const PROBE_LENGTH = 300;
 
@@ -116,11 +102,15 @@ export class Conversations {
   /** Conversations whose new history has had no completed turn yet. */
   readonly #compacted = new Set<ConversationId>();
   readonly #phases = new Map<ConversationId, Phase>();
+  /** Conversations in a compaction loop. */
+  readonly #looping = new Set<ConversationId>();
   readonly #settling = new Map<ConversationId, Promise<void>>();
+  readonly #observe: Observe;
   #turns = 0;
 
   constructor(options: ConversationsOptions) {
     this.#options = options;
+    this.#observe = options.observe ?? unobserved;
   }
 
   /** The conversations that are tracked. */
@@ -151,11 +141,13 @@ export class Conversations {
     const located = directory.locate({ ...speaker, root: rootOf(history), continuation });
     const conversation = located.id;
     this.#open(conversation);
+    this.#noteSeen(conversation, seen);
     const served = this.#served.get(conversation);
     const confirmed = summary !== null && served !== undefined && squeezed(summary, 4_000).includes(served.probe);
     // Two summaries can begin alike: then the new history seems to be the one before.
     if (located.replaced || labels.compacted || confirmed) {
       log.info('history.replaced', { conversation, confirmed });
+      this.#observe({ type: 'history.replaced', conversation, confirmed });
       this.#compacted.add(conversation);
       if (served !== undefined) durable.compactionFollowed({ conversation, confirmed });
       this.#served.delete(conversation);
@@ -228,26 +220,35 @@ export class Conversations {
     const { calls, now } = this.#options;
     const { conversation, seen } = turn;
     const covering = lineage === null ? null : this.covering(lineage, seen.request.model);
+    const extendsCall = lineage === null || calls.isExtendedBy(conversation, lineage, seen.request.model);
     this.send(conversation, {
       type: 'turn.started',
       at: now(),
       messages: seen.history.length,
       covering: refOrNull(covering),
-      extendsCall: lineage === null || calls.isExtendedBy(conversation, lineage, seen.request.model),
+      extendsCall,
     });
+    if (!extendsCall) calls.forget(conversation);
     if (lineage === null || covering === null) return;
     const entries = entriesAfter(seen.request, lineage, covering.blocks);
     this.#noteWal(conversation, { checkpoint: refOf(covering.checkpoint), entries });
   }
 
   #tellCompleted(turn: Turn, used: Tokens, effective: Tokens): void {
-    const { durable } = this.#options;
+    const { durable, now } = this.#options;
     const { conversation } = turn;
-    const { model } = turn.seen.request;
-    const thresholds = this.#thresholds(turn.seen, effective);
+    const { history, request } = turn.seen;
     if (this.#compacted.delete(conversation)) durable.compactionFollowed({ conversation, tokensAfter: used });
-    const event = { type: 'turn.completed', at: this.#options.now(), turn: turn.id, used, model } as const;
-    this.send(turn.conversation, { ...event, effectiveWindow: effective, thresholds });
+    this.send(conversation, {
+      type: 'turn.completed',
+      at: now(),
+      turn: turn.id,
+      messages: history.length,
+      used,
+      effectiveWindow: effective,
+      model: request.model,
+      thresholds: this.#thresholds(turn.seen, effective),
+    });
   }
 
   /** Keeps work on a conversation for {@link settled}, one after the other. */
@@ -269,6 +270,7 @@ export class Conversations {
     const query = { ...speaker, root: rootOf(seen.history), continuation: false };
     const conversation = directory.locateCompaction(query) ?? directory.locate(query).id;
     this.#open(conversation);
+    this.#noteSeen(conversation, seen);
     return conversation;
   }
 
@@ -299,6 +301,7 @@ export class Conversations {
 
   noteForwarded(conversation: ConversationId, seen: SeenRequest, reason: ForwardReason): void {
     this.#options.log.info('compaction.forwarded', { conversation, reason });
+    this.#observe({ type: 'compaction.forwarded', conversation, reason });
     this.#noteCompaction(conversation, seen, { outcome: 'forwarded', reason });
     this.send(conversation, { type: 'compaction.forwarded', at: this.#options.now(), reason });
   }
@@ -325,6 +328,25 @@ export class Conversations {
 
   notePassed(conversation: ConversationId): void {
     this.send(conversation, { type: 'compaction.passed', at: this.#options.now() });
+  }
+
+  /**
+   * Drops a conversation's checkpoint, and every other one that was computed for it; ends a call that is under way;
+   * forgets tries and failure. What its turns have used stays known. False when there is no such conversation.
+   */
+  reset(conversation: ConversationId): boolean {
+    const { calls, index, log, now } = this.#options;
+    const snapshot = this.snapshot(conversation);
+    if (snapshot === undefined) return false;
+    const servable = snapshot.context.checkpoint?.id;
+    this.send(conversation, { type: 'conversation.reset', at: now() });
+    calls.release(conversation);
+    for (const checkpoint of index.checkpoints) {
+      if (checkpoint.id === servable || checkpoint.conversation === conversation) index.forget(checkpoint.id);
+    }
+    log.info('conversation.reset', { conversation });
+    this.#observe({ type: 'conversation.reset', conversation });
+    return true;
   }
 
   phase(conversation: ConversationId): Phase {
@@ -394,7 +416,7 @@ export class Conversations {
   }
 
   #open(conversation: ConversationId, remembered: RememberedState | null = null): void {
-    const { actors, config, log } = this.#options;
+    const { actors, config, directory, log } = this.#options;
     if (this.#phases.has(conversation)) return;
     const actor = actors.open({
       id: conversation,
@@ -402,12 +424,15 @@ export class Conversations {
       checkpointRefresh: config.checkpointRefresh,
       checkpoints: !config.passthrough,
       ttl: config.conversationTtl,
-      maxTries: MAX_TRIES,
+      maxTries: config.checkpointTries,
       remembered,
     });
     if (actor === undefined) return;
     this.#phases.set(conversation, phaseOf(actor.getSnapshot()));
     log.debug('conversation.opened', { conversation });
+    const speaker = directory.describe(conversation) ?? { session: null, agent: null };
+    this.#observe({ type: 'conversation.opened', conversation, speaker });
+    this.#observe({ type: 'conversation.changed', conversation, snapshot: actor.getSnapshot() });
     actor.subscribe({
       next: (snapshot) => {
         try {
@@ -428,6 +453,17 @@ export class Conversations {
     });
   }
 
+  #noteSeen(conversation: ConversationId, seen: SeenRequest): void {
+    this.#observe({ type: 'history.seen', conversation, parent: this.#parentOf(seen), seen });
+  }
+
+  /** Subagents speak under their parent's session. */
+  #parentOf(seen: SeenRequest): ConversationId | null {
+    const { session, agent } = speakerOf(seen);
+    if (session === null || agent === null) return null;
+    return this.nearest({ session, agent: seen.labels.parentAgent }) ?? this.nearest({ session, agent: null });
+  }
+
   /** A conversation broke: what is known of it goes, its checkpoints stay, its requests pass. */
   #fail(conversation: ConversationId, error: unknown): void {
     this.#close(conversation, true);
@@ -439,6 +475,7 @@ export class Conversations {
   #follow(conversation: ConversationId, snapshot: ConversationSnapshot): void {
     const { calls, log } = this.#options;
     if (!wantsSource(snapshot)) calls.release(conversation);
+    this.#observe({ type: 'conversation.changed', conversation, snapshot });
     const { checkpoint } = snapshot.context;
     if (checkpoint === null) {
       if (this.#wals.get(conversation)?.clear() === true) this.#writeWal(conversation);
@@ -446,12 +483,26 @@ export class Conversations {
       this.#noteWal(conversation, { checkpoint, entries: [] });
     }
     this.#write(conversation);
+    const share = Number(utilisation(snapshot.context).toFixed(4));
+    this.#noteLoop(conversation, snapshot.context.looping, share);
     const from = this.#phases.get(conversation);
     const to = phaseOf(snapshot);
     if (from === undefined || from === to) return;
     this.#phases.set(conversation, to);
-    const share = Number(utilisation(snapshot.context).toFixed(4));
     log.info('phase.changed', { conversation, from, to, utilisation: share });
+  }
+
+  /** Tells the log of a compaction loop, once when it begins and once when it is over. */
+  #noteLoop(conversation: ConversationId, looping: boolean, share: number): void {
+    if (looping === this.#looping.has(conversation)) return;
+    const { log } = this.#options;
+    if (looping) {
+      this.#looping.add(conversation);
+      log.warn('compaction.loop', { conversation, utilisation: share });
+    } else {
+      this.#looping.delete(conversation);
+      log.info('compaction.loop_ended', { conversation, utilisation: share });
+    }
   }
 
   #close(conversation: ConversationId, forGood: boolean): void {
@@ -460,9 +511,11 @@ export class Conversations {
     this.#served.delete(conversation);
     this.#wals.delete(conversation);
     this.#compacted.delete(conversation);
-    calls.release(conversation);
+    this.#looping.delete(conversation);
+    calls.forget(conversation);
     if (forGood) durable.conversationForgotten(conversation);
     directory.forget(conversation);
+    this.#observe({ type: 'conversation.closed', conversation });
   }
 
   #walOf(conversation: ConversationId): WriteAheadLog {

@@ -41,8 +41,13 @@ export interface PassingAnswer {
  * Begins to read an answer.
  *
  * @param onEnd called once with what was read, after `end`; not at all for an answer that cannot be read
+ * @param onOver called once after `end`, and after `onEnd`, whether or not the answer could be read
  */
-export function readPassingAnswer(headers: RawHeaders, onEnd: (reader: AnswerReader) => void): PassingAnswer {
+export function readPassingAnswer(
+  headers: RawHeaders,
+  onEnd: (reader: AnswerReader) => void,
+  onOver: () => void = () => undefined,
+): PassingAnswer {
   const reader = new AnswerReader({ keepText: false });
   const sse = new SseReader((event) => reader.takeEvent(event), AnswerReader.readsWithoutText);
   const streamed = (headerValue(headers, 'content-type') ?? '').includes('text/event-stream');
@@ -57,11 +62,26 @@ export function readPassingAnswer(headers: RawHeaders, onEnd: (reader: AnswerRea
     onEnd(reader);
   };
   const decoder = decoderFor(headerValue(headers, 'content-encoding') ?? '');
-  if (decoder === 'unreadable') return { push: () => undefined, end: () => undefined };
-  if (decoder === null) return { push: take, end: finish };
+  if (decoder === 'unreadable') return { push: () => undefined, end: onOver };
+  if (decoder === null) {
+    const end = (): void => {
+      try {
+        finish();
+      } finally {
+        onOver();
+      }
+    };
+    return { push: take, end };
+  }
   decoder.on('data', take);
   decoder.on('end', finish);
   // Garbage where a compressed body was announced: the client has it as it is, there is nothing to learn from it.
   decoder.on('error', () => decoder.destroy());
-  return { push: (chunk) => decoder.write(chunk), end: () => decoder.end() };
+  return {
+    push: (chunk) => decoder.write(chunk),
+    end: () => {
+      if (decoder.destroyed) onOver();
+      else decoder.once('close', onOver).end();
+    },
+  };
 }

@@ -45,6 +45,7 @@ export class Exchange {
   /** True once any byte of a final answer has gone out. */
   answered = false;
   readonly #connection: ClientConnection;
+  readonly #over: (() => void)[] = [];
 
   constructor(connection: ClientConnection, head: RequestHead, framing: Framing, out: BatchWriter) {
     this.#connection = connection;
@@ -80,6 +81,7 @@ export class Exchange {
   /** The answer is complete: the connection goes on with the next request, or ends. */
   finish(): void {
     this.out.flush();
+    for (const tell of this.#over.splice(0)) tell();
     this.#connection.finish(this);
   }
 
@@ -95,6 +97,20 @@ export class Exchange {
   refuse(answer: ErrorAnswer, headers: RawHeaders = []): void {
     const { body, headers: own } = errorAnswer(answer);
     this.respond(answer.status, answer.reason ?? '', [...own, ...headers], body);
+  }
+
+  /** Calls back once: when the answer is complete, or the client has gone without it. */
+  onOver(listener: () => void): void {
+    let told = false;
+    const tell = (): void => {
+      if (told) return;
+      told = true;
+      this.socket.off('close', tell);
+      listener();
+    };
+    this.#over.push(tell);
+    if (this.socket.destroyed) tell();
+    else this.socket.once('close', tell);
   }
 
   /** Leaves the connection to the caller, for a protocol that is not HTTP. Returns bytes that were read ahead. */

@@ -2,16 +2,18 @@
  * The HTTPS forwarder: terminates TLS and routes by Host.
  *
  *   api.anthropic.com   ──▶ the API and nothing else: /v1/messages through messages.ts, all else through relay.ts
- *   localhost           ──▶ /v1/* to the API (for ANTHROPIC_BASE_URL), all else to our own pages
+ *   localhost, …        ──▶ /v1/* to the API (for ANTHROPIC_BASE_URL), all else to our own pages
  *   anything else       ──▶ 421: nobody of that name lives here
  */
-import { createServer as createHttpServer, type RequestListener } from 'node:http';
+import { createServer as createHttpServer, type RequestListener, type Server as HttpServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { createServer } from 'node:tls';
+import { readHost } from '../access/hosts.ts';
 import { answerFor } from '../answers.ts';
 import type { Certificates } from '../certificates/certificates.ts';
 import type { RequestHead } from '../http1/head.ts';
 import { listening } from '../listening.ts';
+import type { OpenConnections } from '../open-connections.ts';
 import { headerValue } from '../wire/headers.ts';
 import { ClientConnection, type Exchange } from './client-connection.ts';
 import { handleMessages, type MessagesOptions } from './messages.ts';
@@ -20,13 +22,19 @@ import { relay, requestHeaders } from './relay.ts';
 export interface ForwarderOptions extends MessagesOptions {
   readonly certificates: Certificates;
   readonly apiHost: string;
-  /** Serves what is ours on localhost. */
+  /** True for a `Host` that names us: localhost and what the settings add (access/hosts.ts). */
+  readonly isOwnHost: (host: string | undefined) => boolean;
+  /** Serves what is ours. */
   readonly local: RequestListener;
+  /** Counts the clients' connections. Where there are too many, a new one ends with its first answer. */
+  readonly open: OpenConnections;
   /** Time for requests under way to end when the forwarder closes, in milliseconds. */
   readonly drainMs: number;
 }
 
 export interface Forwarder {
+  /** The server of our own pages, for protocols that need one, such as socket.io. It never listens by itself. */
+  readonly pages: HttpServer;
   /** Rejects with `ListenError`. Port 0 takes a free one. */
   listen(host: string, port: number): Promise<AddressInfo>;
   /** Takes a tunnel from the redirector, with what the client has sent into it already. False when not listening. */
@@ -48,10 +56,8 @@ const HEAD_MS = 60_000;
 /** … and between two requests of a connection. */
 const IDLE_MS = 300_000;
 
-const LOCAL_HOSTS: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '[::1]']);
-
-const hostOf = (head: RequestHead): string =>
-  (headerValue(head.headers, 'host') ?? '').toLowerCase().replace(/:\d+$/, '').replace(/\.$/, '');
+/** Whether a request is for the API by name, for us, or for nobody here. */
+type Destination = 'api' | 'own' | 'foreign';
 
 /** True for the path of a message request, whatever its query. */
 const isMessages = (head: RequestHead): boolean =>
@@ -72,10 +78,15 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     options.local(request, response);
   });
 
+  const destinationOf = (head: RequestHead): Destination => {
+    const host = headerValue(head.headers, 'host');
+    if (readHost(host)?.host === apiHost) return 'api';
+    return options.isOwnHost(host) ? 'own' : 'foreign';
+  };
+
   const onExchange = (exchange: Exchange): void => {
     try {
-      const host = hostOf(exchange.head);
-      if (host !== apiHost && !LOCAL_HOSTS.has(host)) {
+      if (destinationOf(exchange.head) === 'foreign') {
         const message = 'this host is not served here';
         exchange.refuse({ status: 421, reason: 'Misdirected Request', type: 'invalid_request_error', message });
       } else if (isMessages(exchange.head)) handleMessages(options, exchange);
@@ -88,7 +99,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   };
 
   const takeOver = (head: RequestHead, socket: Socket, bytes: Buffer): boolean => {
-    if (!LOCAL_HOSTS.has(hostOf(head)) || isForApi(head)) return false;
+    if (destinationOf(head) !== 'own' || isForApi(head)) return false;
     socket.unshift(bytes);
     pages.emit('connection', socket);
     return true;
@@ -98,6 +109,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     socket.setNoDelay(true);
     const connection = new ClientConnection(socket, { onExchange, takeOver, headMs: HEAD_MS, idleMs: IDLE_MS });
     connections.add(connection);
+    if (options.open.crowded) connection.lastRequest = true;
     sockets.add(socket);
     socket.once('close', () => {
       connections.delete(connection);
@@ -107,6 +119,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   });
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);
+    options.open.track(socket);
     socket.once('close', () => sockets.delete(socket));
   });
   server.on('tlsClientError', (error, socket) => {
@@ -117,6 +130,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   listener.onFailure((error) => log.error('forwarder.failed', { message: error.message }));
 
   return {
+    pages,
     listen: (host, port) => listener.listen(host, port),
     deliver(socket, head) {
       if (!listener.up) return false;

@@ -4,8 +4,11 @@
  */
 import type { Phase } from '../../machines/phases.ts';
 import type { ConversationId } from '../../machines/units.ts';
+import type { ByteBudget } from '../byte-budget.ts';
 import type { Compactions } from '../conversations/compactions.ts';
-import type { Conversations, SeenRequest, Turn } from '../conversations/conversations.ts';
+import type { Conversations, Turn } from '../conversations/conversations.ts';
+import type { SeenRequest } from '../conversations/seen-request.ts';
+import { unobserved, type Observe } from '../conversations/observation.ts';
 import { formatResponseHead } from '../http1/head.ts';
 import type { ModelWindows } from '../upstream/model-windows.ts';
 import type { AnswerReader } from '../wire/answer.ts';
@@ -23,6 +26,9 @@ export interface MessagesOptions extends RelayOptions {
   readonly conversations: Conversations;
   readonly compactions: Compactions;
   readonly modelWindows: ModelWindows;
+  readonly observe?: Observe;
+  /** Room for the bodies that are kept while they are read. */
+  readonly budget: ByteBudget;
 }
 
 /** What a request turned out to be. */
@@ -31,6 +37,9 @@ type Reading =
   | { readonly kind: 'compaction'; readonly conversation: ConversationId }
   /** Nobody's turn: auxiliary, unreadable, or not read yet. */
   | { readonly kind: 'none'; readonly conversation: ConversationId | null };
+
+const conversationOf = (reading: Reading): ConversationId | null =>
+  reading.kind === 'turn' ? reading.turn.conversation : reading.conversation;
 
 /** How a compaction served here is marked. */
 const SERVED = ['x-double-buffer-served', 'checkpoint'];
@@ -46,6 +55,7 @@ const messageOf = (error: unknown): string => (error instanceof Error ? error.me
 
 /** Handles one `POST /v1/messages`. */
 export function handleMessages(options: MessagesOptions, exchange: Exchange): void {
+  options.observe?.({ type: 'request.received' });
   const labels = requestLabels(exchange.head.headers);
   const worthHolding = labels.class === 'compaction' || labels.class === 'unknown';
   if (worthHolding && options.conversations.mayServe) hold(options, exchange, labels);
@@ -65,10 +75,10 @@ function stream(options: MessagesOptions, exchange: Exchange, labels: RequestLab
     );
     return;
   }
-  const copy = new BodyCopy();
+  const copy = new BodyCopy(options.budget);
   const readNow = (): void => {
     const body = copy.take();
-    if (body !== null) reading = read(options, exchange, labels, headers, body) ?? reading;
+    if (body !== null) reading = read(options, exchange, labels, headers, copy, body) ?? reading;
   };
   // What a request means is worth knowing early only where somebody may act on it before its answer has ended.
   const later = labels.class === 'turn' && !labels.compacted && options.conversations.hasNothingToLose(labels);
@@ -77,7 +87,12 @@ function stream(options: MessagesOptions, exchange: Exchange, labels: RequestLab
     exchange,
     { headers: withReadableEncodings(headers) },
     {
-      ...observe(options, () => reading, later ? readNow : undefined),
+      ...observe(
+        options,
+        () => reading,
+        later ? readNow : undefined,
+        () => copy.drop(),
+      ),
       payload: (bytes) => copy.add(bytes),
       ...(later ? {} : { requestEnd: readNow }),
     },
@@ -92,7 +107,8 @@ function hold(options: MessagesOptions, exchange: Exchange, labels: RequestLabel
   if (expects) out.write(formatResponseHead({ status: 100, reason: 'Continue', headers: [] }));
   const headers = withoutHeaders(requestHeaders(head.headers), (name) => name === 'expect');
   const early: Buffer[] = [];
-  const copy = new BodyCopy();
+  const copy = new BodyCopy(options.budget);
+  exchange.onOver(() => copy.drop());
   let decided = false;
   const sendOn = (reading: Reading, request: Partial<RelayRequest>): void => {
     decided = true;
@@ -109,17 +125,19 @@ function hold(options: MessagesOptions, exchange: Exchange, labels: RequestLabel
     framed(bytes) {
       early.push(bytes);
       if (!copy.overflowed) return true;
-      // Too large for the API: let it say so itself. The relay goes on reading where this stops.
+      // Too large for the API: let it say so itself. Or there is no room to hold it: nothing is served then. The relay
+      // goes on reading where this stops.
       if (!decided) sendOn(none(), {});
       return false;
     },
     payload(bytes) {
-      copy.add(bytes);
+      // Once to be read, once to be sent on.
+      copy.add(bytes, 2);
     },
     end() {
       const body = copy.take();
       if (body === null || decided) return;
-      decide(options, exchange, labels, headers, body).then(
+      decide(options, exchange, labels, headers, copy, body).then(
         (reading) => {
           if (reading !== null) sendOn(reading, { complete: true });
         },
@@ -138,10 +156,11 @@ async function decide(
   exchange: Exchange,
   labels: RequestLabels,
   headers: RawHeaders,
+  copy: BodyCopy,
   body: Buffer,
 ): Promise<Reading | null> {
   const { compactions, conversations } = options;
-  const found = see(options, exchange, labels, headers, body);
+  const found = see(options, exchange, labels, headers, copy, body);
   if (found === null) return { kind: 'none', conversation: conversations.nearest(labels) };
   if (found.compaction === null) return { kind: 'turn', turn: conversations.beginTurn(found.seen) };
   const gone = new AbortController();
@@ -169,9 +188,10 @@ function read(
   exchange: Exchange,
   labels: RequestLabels,
   headers: RawHeaders,
+  copy: BodyCopy,
   body: Buffer,
 ): Reading | null {
-  const found = see(options, exchange, labels, headers, body);
+  const found = see(options, exchange, labels, headers, copy, body);
   if (found === null) return null;
   if (found.compaction === null) return { kind: 'turn', turn: options.conversations.beginTurn(found.seen) };
   return { kind: 'compaction', conversation: options.compactions.noteUnheld(found.seen, found.compaction) };
@@ -182,9 +202,11 @@ function see(
   exchange: Exchange,
   labels: RequestLabels,
   headers: RawHeaders,
+  copy: BodyCopy,
   body: Buffer,
 ): { readonly seen: SeenRequest; readonly compaction: Compaction | null } | null {
   const plain = decodeBody(headers, body);
+  if (plain !== null && !copy.growTo(plain.length)) return null;
   const request = plain === null ? null : readMessageRequest(plain);
   if (plain === null || request === null) return null;
   // Of a continued thread the history is not in the request: nothing can be said about it, nothing computed from it.
@@ -201,9 +223,15 @@ function see(
  * Follows the answer: labels it, and tells the conversation how it ended.
  *
  * @param readFirst what is to be done before `reading` can be relied upon, once the answer has ended
+ * @param onOver called when nothing more will be read, however the exchange ended
  */
-function observe(options: MessagesOptions, reading: () => Reading, readFirst?: () => void): RelayObserver {
-  const { conversations } = options;
+function observe(
+  options: MessagesOptions,
+  reading: () => Reading,
+  readFirst?: () => void,
+  onOver?: () => void,
+): RelayObserver {
+  const { conversations, observe: tell = unobserved } = options;
   let passing: PassingAnswer | null = null;
   const ended = (reader: AnswerReader): void => {
     if (!reader.completed) return;
@@ -216,13 +244,23 @@ function observe(options: MessagesOptions, reading: () => Reading, readFirst?: (
     head(status, headers) {
       const now = reading();
       const followed = now.kind !== 'none' || readFirst !== undefined;
-      if (status === 200 && followed) passing = readPassingAnswer(headers, ended);
-      const conversation = now.kind === 'turn' ? now.turn.conversation : now.conversation;
+      if (status === 200 && followed) passing = readPassingAnswer(headers, ended, onOver);
+      const conversation = conversationOf(now);
+      // Without headers it is an answer of our own to a failure, which `failed` hears of.
+      if (headers.length > 0) {
+        if (status >= 400) options.log.warn('api.error', { conversation, status });
+        tell({ type: 'api.answered', conversation, status });
+      }
       return conversation === null
         ? labelled('IDLE', 'none')
         : labelled(conversations.phase(conversation), conversation);
     },
     data: (chunk) => passing?.push(chunk),
     end: () => passing?.end(),
+    failed: () => tell({ type: 'api.failed', conversation: conversationOf(reading()) }),
+    over(whole) {
+      // What is still being decompressed tells by itself.
+      if (!whole || passing === null) onOver?.();
+    },
   };
 }

@@ -48,6 +48,10 @@ export interface RelayObserver {
   readonly data?: (bytes: Buffer) => void;
   /** The answer has been passed on whole. */
   readonly end?: () => void;
+  /** There will be no answer, or no more of it: the upstream could not be reached, or broke off. */
+  readonly failed?: () => void;
+  /** The exchange is over, once, in whatever way; `whole` when `end` was told before. */
+  readonly over?: (whole: boolean) => void;
 }
 
 export interface RelayOptions {
@@ -197,6 +201,7 @@ class Relay {
       this.#complete();
     } else if (this.#head !== null) {
       this.#end();
+      this.#observe(() => this.#observer.failed?.());
       this.#exchange.cut(); // as the API's own connection was
     } else if (lease?.reused === true && lease.socket.bytesWritten === this.#sentBefore && this.#headBytes === null) {
       // Nothing was sent: the connection had been closed before it was used.
@@ -306,6 +311,7 @@ class Relay {
     else lease?.socket.destroy();
     this.#exchange.finish();
     this.#observe(() => this.#observer.end?.());
+    this.#observe(() => this.#observer.over?.(true));
   }
 
   #upgrade(head: ResponseHead, rest: Buffer): void {
@@ -321,6 +327,7 @@ class Relay {
     for (const socket of [lease.socket, this.#exchange.socket]) socket.allowHalfOpen = true;
     if (rest.length > 0) this.#exchange.socket.write(rest);
     join(this.#exchange.socket, lease.socket, ahead);
+    this.#observe(() => this.#observer.over?.(false));
   }
 
   #fail(error: unknown): void {
@@ -329,6 +336,7 @@ class Relay {
     const message = error instanceof Error ? error.message : String(error);
     this.#options.log.warn('upstream.failed', { message, begun });
     this.#end();
+    this.#observe(() => this.#observer.failed?.());
     // What had begun can only be cut off.
     if (begun) this.#exchange.cut();
     else this.#exchange.refuse(answerFor(error), this.#observe(() => this.#observer.head?.(502, [])) ?? []);
@@ -340,6 +348,7 @@ class Relay {
     this.#unlisten();
     this.#stopWatching?.();
     this.#lease?.socket.destroy();
+    this.#observe(() => this.#observer.over?.(false));
   }
 
   #unlisten(): void {

@@ -3,7 +3,9 @@
  *
  *   CONNECT api.anthropic.com:443 ──▶ deliver()   our own HTTPS forwarder, in this process
  *   the same, forwarder down      ──▶ tunnel.ts   the real API: nobody may be worse off than without this proxy
+ *   the same, too many open       ──▶ tunnel.ts   for the same reason (open-connections.ts)
  *   CONNECT anything else         ──▶ tunnel.ts   blind, to the real destination
+ *   CONNECT to where none may     ──▶ a refusal   forbidden.ts
  *   all else                      ──▶ a refusal   statuses.ts, answer.ts
  */
 import { once } from 'node:events';
@@ -12,10 +14,21 @@ import { Socket, type AddressInfo } from 'node:net';
 import { UpstreamUnreachableError } from '../errors.ts';
 import { listening } from '../listening.ts';
 import { type Log } from '../log.ts';
+import type { OpenConnections } from '../open-connections.ts';
 import { accept, refuse, refuseMethod } from './answer.ts';
 import { parseAuthority, type Authority } from './authority.ts';
+import { forbidden, refusalOfForbidden, type Forbidden, type OwnListener } from './forbidden.ts';
 import { codeOf, refusalOf, refusalOfRequest, type Refusal } from './statuses.ts';
-import { connectDirectly, connected, cutOff, join, prepare, type Opening } from './tunnel.ts';
+import {
+  connectDirectly,
+  connected,
+  cutOff,
+  FORBIDDEN,
+  join,
+  prepare,
+  type AllowAddress,
+  type Opening,
+} from './tunnel.ts';
 
 export interface RedirectorOptions {
   /** The API's name, whose tunnels on port 443 are delivered: `api.anthropic.com`. */
@@ -27,12 +40,15 @@ export interface RedirectorOptions {
    */
   readonly deliver: (socket: Socket, head: Buffer) => boolean;
   /** Whether a destination is one of our own listeners, which would be a loop. Asked for names and for the addresses behind them. */
-  readonly refuse?: (host: string, port: number) => boolean;
+  readonly isOwn?: OwnListener;
   /**
-   * Opens the connection of a blind tunnel; directly where it is not given. With `allowHalfOpen`.
-   * A socket alone is there once it is connected; an {@link Opening} says so itself, and keeps its own time.
+   * Opens the connection of a blind tunnel; directly where it is not given. With `allowHalfOpen`, and to allowed
+   * addresses only. A socket alone is there once it is connected; an {@link Opening} says so itself, and keeps its own
+   * time.
    */
-  readonly connect?: (host: string, port: number) => Socket | Opening;
+  readonly connect?: (host: string, port: number, allows: AllowAddress) => Socket | Opening;
+  /** Counts the clients' connections. Where there are too many, tunnels for the API are blind as well. */
+  readonly open?: OpenConnections;
   readonly log: Log;
   readonly timeouts?: Partial<RedirectorTimeouts>;
 }
@@ -66,7 +82,7 @@ const CHECK_EVERY_MS = 5000;
 /** A redirector that listens nowhere yet. */
 export function createRedirector(options: RedirectorOptions): Redirector {
   const timeouts = { ...DEFAULTS, ...options.timeouts };
-  const { log, deliver, connect = connectDirectly, refuse: isOurs = () => false } = options;
+  const { log, deliver, connect = connectDirectly, isOwn = () => false, open } = options;
   const sockets = new Set<Socket>();
   const delivered = new Set<Socket>();
   const blind = new Set<Socket>();
@@ -82,7 +98,10 @@ export function createRedirector(options: RedirectorOptions): Redirector {
     },
     refuseMethod,
   );
-  server.on('connection', (socket) => track(sockets, socket));
+  server.on('connection', (socket) => {
+    track(sockets, socket);
+    open?.track(socket);
+  });
   server.on('connect', (request, socket: unknown, head) => {
     if (!(socket instanceof Socket)) return;
     // Node has taken its own listeners off: from here on an error without one of ours would end the process.
@@ -110,19 +129,21 @@ export function createRedirector(options: RedirectorOptions): Redirector {
       reject(client, { status: 400, text: 'CONNECT needs host:port' });
       return;
     }
-    if (isOurs(authority.host, authority.port)) {
-      reject(client, ownPort(authority), authority);
+    const reason = forbidden({ ...authority, client: client.remoteAddress }, isOwn);
+    if (reason !== null) {
+      forbid(client, reason, authority);
       return;
     }
     const isApi = authority.host === options.apiHost.toLowerCase() && authority.port === 443;
     if (isApi) {
       prepare(client);
       accept(client);
-      if (deliver(client, head)) {
+      if (open?.crowded === true)
+        log.debug('tunnel.bypassed', { host: authority.host, reason: 'too many connections' });
+      else if (deliver(client, head)) {
         track(delivered, client);
         return;
-      }
-      log.warn('tunnel.bypassed', { host: authority.host, reason: 'the forwarder is not up' });
+      } else log.warn('tunnel.bypassed', { host: authority.host, reason: 'the forwarder is not up' });
     }
     track(blind, client);
     await tunnel(authority, client, head, isApi);
@@ -130,7 +151,12 @@ export function createRedirector(options: RedirectorOptions): Redirector {
 
   async function tunnel(authority: Authority, client: Socket, head: Buffer, isAccepted: boolean): Promise<void> {
     const { host, port } = authority;
-    const opening = connect(host, port);
+    const from = client.remoteAddress;
+    let reason = null as Forbidden | null;
+    const opening = connect(host, port, (address) => {
+      reason = forbidden({ host: address, port, client: from }, isOwn);
+      return reason === null;
+    });
     const destination = opening instanceof Socket ? opening : opening.socket;
     track(destinations, destination);
     const abandon = (): void => void destination.destroy();
@@ -147,21 +173,36 @@ export function createRedirector(options: RedirectorOptions): Redirector {
       if (error instanceof UpstreamUnreachableError) {
         log.warn('tunnel.failed', { host, port, code: error.code, reason: error.message });
         fail({ status: 502, text: `claude-db-proxy: ${error.message}` }, error.code);
-      } else fail(refusalOf(error), codeOf(error));
+      } else if (codeOf(error) === FORBIDDEN) fail(told(reason ?? 'private', authority), FORBIDDEN);
+      else fail(refusalOf(error), codeOf(error));
       return;
     } finally {
       client.off('close', abandon);
     }
-    // A name may lead to us as well.
-    const { remoteAddress, remotePort } = destination;
-    if (remoteAddress !== undefined && remotePort !== undefined && isOurs(remoteAddress, remotePort)) {
-      fail(ownPort(authority));
-      return;
+    // Not one byte of the client goes to where it may not, however it came to be connected there.
+    const reached = opening instanceof Socket || !opening.throughProxy ? destination : undefined;
+    if (reached?.remoteAddress !== undefined) {
+      const onThisMachine = reached.remoteAddress === reached.localAddress;
+      reason = forbidden({ host: reached.remoteAddress, port, client: from, onThisMachine }, isOwn);
+      if (reason !== null) {
+        fail(told(reason, authority), FORBIDDEN);
+        return;
+      }
     }
     if (!isAccepted) accept(client);
     log.debug('tunnel.opened', { host, port });
     client.once('close', () => log.debug('tunnel.closed', { host, port }));
     join(client, destination, head);
+  }
+
+  function forbid(client: Socket, reason: Forbidden, to: Authority): void {
+    reject(client, told(reason, to), to, FORBIDDEN);
+  }
+
+  /** For the client and, as it may be an attack, for the log. */
+  function told(reason: Forbidden, to: Authority): Refusal {
+    log.warn('tunnel.forbidden', { host: to.host, port: to.port, reason });
+    return refusalOfForbidden(reason, to);
   }
 
   function reject(client: Socket, refusal: Refusal, to?: Authority, code?: string): void {
@@ -197,8 +238,4 @@ function track(set: Set<Socket>, socket: Socket): void {
 
 function untilClosed(socket: Socket): Promise<void> {
   return new Promise((resolve) => socket.once('close', () => resolve()));
-}
-
-function ownPort({ host, port }: Authority): Refusal {
-  return { status: 403, text: `${host}:${port} is claude-db-proxy itself` };
 }

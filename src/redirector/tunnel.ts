@@ -8,7 +8,8 @@
  * A FIN travels on and the other direction goes on; a reset travels on as a reset, so that a cut-off stream cannot pass
  * for a complete one. A slow reader slows its sender down. No timeout applies: a tunnel may be silent for hours.
  */
-import { connect as netConnect, type Socket } from 'node:net';
+import { lookup } from 'node:dns';
+import { connect as netConnect, type LookupFunction, type Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 
 /** Idle time after which TCP asks whether the other side is still there. It finds dead peers and keeps NATs open. */
@@ -20,11 +21,37 @@ export interface Opening {
   readonly socket: Socket;
   /** Resolves when the socket is a way to the destination; rejects, the socket destroyed, when it will never be one. */
   readonly ready: Promise<void>;
+  /** True when the socket is connected to a proxy, and only that knows the destination's address. */
+  readonly throughProxy: boolean;
+}
+
+/** Whether a connection to this address may be made. */
+export type AllowAddress = (address: string) => boolean;
+
+/** `code` of the error when a name leads to no address that may be connected to. */
+export const FORBIDDEN = 'DBPROXY_FORBIDDEN_ADDRESS';
+
+/**
+ * Looks a name up as usual and leaves out what may not be connected to. The socket connects to what was looked at here
+ * and looks nothing up again, so a name that changes its address in between (DNS rebinding) gains nothing.
+ */
+export function allowedLookup(allows: AllowAddress): LookupFunction {
+  return (hostname, options, done) => {
+    lookup(hostname, { ...options, all: true }, (error, found) => {
+      if (error !== null) {
+        done(error, []);
+        return;
+      }
+      const allowed = found.filter(({ address }) => allows(address));
+      if (allowed.length > 0) done(null, allowed);
+      else done(Object.assign(new Error('the address is not allowed'), { code: FORBIDDEN }), []);
+    });
+  };
 }
 
 /** A socket on its way to `host`:`port`, trying both address families (RFC 8305). */
-export function connectDirectly(host: string, port: number): Socket {
-  return netConnect({ host, port, autoSelectFamily: true, allowHalfOpen: true });
+export function connectDirectly(host: string, port: number, allows: AllowAddress = () => true): Socket {
+  return netConnect({ host, port, autoSelectFamily: true, allowHalfOpen: true, lookup: allowedLookup(allows) });
 }
 
 /**

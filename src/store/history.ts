@@ -2,7 +2,7 @@
  * The history that people see: each compaction of the last 90 days, what it was answered with, what it cost and what it
  * saved. Read from the state file, newest first.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Timestamp } from '../../machines/units.ts';
 import type { StateStore } from './state-store.ts';
 import type { Value } from './statements.ts';

@@ -2,7 +2,7 @@
  * From rows to what they stand for. The file is ours, but an old version, a bug or a bad disk may have written it: a row
  * that is not what it should be is passed over.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { RememberedState } from '../../machines/conversation-events.ts';
 import { PHASES } from '../../machines/phases.ts';
 import { checkpointId, conversationId, milliseconds, timestamp, tokens } from '../../machines/units.ts';
@@ -32,9 +32,12 @@ const rememberedState = z.object({
   served: z.boolean(),
   crossing: count.default(0),
   tries: count,
+  turnsSinceReplaced: count.nullable().default(null),
+  looping: z.boolean().default(false),
   counters: z.object({
     checkpoints: count,
     failures: count,
+    skipped: count.default(0),
     served: count,
     confirmed: count,
     forwarded: count,

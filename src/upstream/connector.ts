@@ -3,6 +3,7 @@ import { performance } from 'node:perf_hooks';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { ProxyError, UpstreamUnreachableError } from '../errors.ts';
+import { CLIENT_TLS, tlsHint } from '../tls.ts';
 import type { Destination } from './outbound-proxy.ts';
 import { CONNECT_TIMEOUT_MS, DIRECT, errorName, serverName, type WayOut } from './way-out.ts';
 
@@ -47,6 +48,8 @@ export class UpstreamConnector {
     try {
       const below = wayOut.proxyFor(this.#to) === null ? undefined : await this.#tunnel(wayOut, connectTimeoutMs);
       const socket = this.#secure(below);
+      // Node 20 crashes when the socket below TLS is destroyed before it; it goes down with the one above.
+      if (below !== undefined) this.#sockets.delete(below);
       if (socket !== below) await this.#made(socket, deadline - performance.now());
       socket.setNoDelay(true);
       socket.setKeepAlive(true, 60_000);
@@ -54,10 +57,7 @@ export class UpstreamConnector {
     } catch (error) {
       if (error instanceof ProxyError) throw error;
       const name = error instanceof Error ? errorName(error) : 'unknown';
-      // A network that looks into TLS signs with a CA of its own.
-      const hint = /CERT|ISSUER/.test(name)
-        ? 'check NODE_EXTRA_CA_CERTS'
-        : 'check the network and DBPROXY_UPSTREAM_URL';
+      const hint = tlsHint(name) ?? 'check the network and DBPROXY_UPSTREAM_URL';
       throw new UpstreamUnreachableError(`cannot reach ${url.origin} (${name}); ${hint}`, { cause: error });
     }
   }
@@ -86,7 +86,7 @@ export class UpstreamConnector {
       port,
       ...(below === undefined ? {} : { socket: below }),
       servername: serverName(host),
-      minVersion: 'TLSv1.2',
+      ...CLIENT_TLS,
       ALPNProtocols: ['http/1.1'],
       ...(ca === undefined ? {} : { ca: [...ca] }),
       ...(this.#session === undefined ? {} : { session: this.#session }),

@@ -11,7 +11,7 @@
  * Pure.
  */
 import { BlockList, isIP } from 'node:net';
-import { domainToASCII } from 'node:url';
+import { familyOf, plainHost } from '../addresses.ts';
 
 export interface HostAndPort {
   /** A name or an address, an IPv6 address without brackets. */
@@ -29,18 +29,6 @@ export type NoProxy = readonly Rule[];
 
 /** `[address]:port`, `name:port`, either without a port; an IPv6 address without brackets has none. */
 const ENTRY = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d{1,5}))?$/;
-const MAPPED = /^::ffff:(?=\d+\.)/i;
-
-/** As names and addresses are compared: lower case, ASCII, no brackets, no trailing dot, `127.1` in full. */
-export function plainHost(host: string): string {
-  const plain = host
-    .toLowerCase()
-    .replace(/^\[|\]$|\.$/g, '')
-    .replace(MAPPED, '');
-  return isIP(plain) === 0 ? domainToASCII(plain) || plain : plain;
-}
-
-const familyOf = (address: string): 'ipv4' | 'ipv6' => (isIP(address) === 4 ? 'ipv4' : 'ipv6');
 
 /** The addresses in `10.0.0.0/8`, or the one address; undefined where it is a name or nothing. */
 function networkOf(text: string): BlockList | undefined {
@@ -89,10 +77,4 @@ export function bypasses(rules: NoProxy, to: HostAndPort): boolean {
         return isIP(host) !== 0 && rule.addresses.check(host, familyOf(host));
     }
   });
-}
-
-/** True for names and addresses of this machine's loopback. */
-export function isLoopback(host: string): boolean {
-  const plain = plainHost(host);
-  return plain === 'localhost' || plain.endsWith('.localhost') || plain === '::1' || /^127(\.\d+){0,3}$/.test(plain);
 }

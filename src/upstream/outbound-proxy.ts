@@ -3,8 +3,9 @@
  * for one destination. Lower-case names win, as with curl; an empty variable is an unset one. Pure.
  */
 import { Buffer } from 'node:buffer';
+import { isLoopback, plainHost } from '../addresses.ts';
 import { ConfigError } from '../errors.ts';
-import { bypasses, isLoopback, parseNoProxy, plainHost, type HostAndPort, type NoProxy } from './no-proxy.ts';
+import { bypasses, parseNoProxy, type HostAndPort, type NoProxy } from './no-proxy.ts';
 
 /** One proxy. Its credentials are in no property that printing, logging or serialising it would show. */
 export class ProxyEndpoint {

@@ -1,8 +1,9 @@
 /**
  * The way out: requests to the real API (`DBPROXY_UPSTREAM_URL`) over undici, with bytes, headers and order as given.
- * Used for checkpoint calls and look-ups of models. Nothing here times out on a model that thinks.
+ * Used for checkpoint calls and look-ups of models; loaded with the first of them, which nobody waits for. Nothing here
+ * times out on a model that thinks.
  */
-import { Agent, type Dispatcher } from 'undici';
+import type { Agent, Dispatcher } from 'undici';
 import type { Readable } from 'node:stream';
 import { ProxyError, UpstreamProtocolError, UpstreamUnreachableError } from '../errors.ts';
 import type { RawHeaders } from '../wire/headers.ts';
@@ -50,6 +51,8 @@ function rawList(headers: Dispatcher.DispatchController['rawHeaders']): string[]
   return headers.map((item) => (typeof item === 'string' ? item : item.toString('latin1')));
 }
 
+const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
+
 function toProxyError(error: Error, origin: string): ProxyError {
   if (error instanceof ProxyError) return error;
   const code = (error as { code?: unknown }).code;
@@ -72,18 +75,22 @@ export function openUpstream(options: ConnectorOptions): Upstream {
   const origin = options.url.origin;
   const prefix = options.url.pathname.replace(/\/$/, '');
   const connector = new UpstreamConnector(options);
-  const agent = new Agent({
-    allowH2: false,
-    headersTimeout: 0,
-    bodyTimeout: 0,
-    // There is one origin, so what undici says about it is known.
-    connect: (_origin, callback) => {
-      connector.connect().then(
-        (socket) => callback(null, socket),
-        (error: unknown) => callback(error instanceof Error ? error : new Error(String(error)), null),
-      );
-    },
-  });
+  let agent: Promise<Agent> | undefined;
+  const openAgent = async (): Promise<Agent> => {
+    const { Agent: UndiciAgent } = await import('undici');
+    return new UndiciAgent({
+      allowH2: false,
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      // There is one origin, so what undici says about it is known.
+      connect: (_origin, callback) => {
+        connector.connect().then(
+          (socket) => callback(null, socket),
+          (error: unknown) => callback(asError(error), null),
+        );
+      },
+    });
+  };
 
   return {
     origin,
@@ -116,8 +123,9 @@ export function openUpstream(options: ConnectorOptions): Upstream {
         },
         onResponseError: (_, error) => fail(error),
       };
-      try {
-        agent.dispatch(
+      const dispatch = (opened: Agent): void => {
+        if (aborted) throw new Error('aborted');
+        opened.dispatch(
           {
             origin,
             path: prefix + request.path,
@@ -129,9 +137,9 @@ export function openUpstream(options: ConnectorOptions): Upstream {
           },
           handler,
         );
-      } catch (error) {
-        queueMicrotask(() => fail(error instanceof Error ? error : new Error(String(error))));
-      }
+      };
+      agent ??= openAgent();
+      agent.then(dispatch).catch((error: unknown) => fail(asError(error)));
       return {
         abort() {
           aborted = true;
@@ -142,7 +150,7 @@ export function openUpstream(options: ConnectorOptions): Upstream {
     },
     close: async () => {
       connector.close();
-      await agent.destroy();
+      await (await agent)?.destroy();
     },
   };
 }

@@ -12,7 +12,8 @@ import { connect as connectTls } from 'node:tls';
 import { UpstreamUnreachableError } from '../errors.ts';
 import { endOfHead } from '../http1/head.ts';
 import type { Log } from '../log.ts';
-import { connected, type Opening } from '../redirector/tunnel.ts';
+import { allowedLookup, connected, type AllowAddress, type Opening } from '../redirector/tunnel.ts';
+import { CLIENT_TLS, tlsHint } from '../tls.ts';
 import {
   NO_OUTBOUND_PROXY,
   proxyFor,
@@ -31,6 +32,8 @@ export interface WayOutOptions {
 
 export interface OpenOptions {
   readonly allowHalfOpen?: boolean;
+  /** Which addresses may be connected to; asked for those of the destination only, not for a proxy's. Default: all. */
+  readonly allows?: AllowAddress;
   /** Time for the connection to be made, a proxy's answer included. Default 30 s. */
   readonly timeoutMs?: number;
 }
@@ -69,25 +72,25 @@ export class WayOut {
    * @param options `allowHalfOpen`: the end of one direction does not end the other
    */
   open(to: Destination, options: OpenOptions = {}): Opening {
-    const { allowHalfOpen = false, timeoutMs = CONNECT_TIMEOUT_MS } = options;
+    const { allowHalfOpen = false, allows, timeoutMs = CONNECT_TIMEOUT_MS } = options;
     const { ca } = this.#options;
     const proxy = this.proxyFor(to);
     const { host, port } = proxy ?? to;
     const address = { host, port, autoSelectFamily: true, allowHalfOpen };
     if (proxy === null) {
-      const socket = connectTcp(address);
-      return { socket, ready: connected(socket, timeoutMs) };
+      const socket = connectTcp(allows === undefined ? address : { ...address, lookup: allowedLookup(allows) });
+      return { socket, ready: connected(socket, timeoutMs), throughProxy: false };
     }
     const socket = proxy.secure
       ? connectTls({
           ...address,
           servername: serverName(host),
-          minVersion: 'TLSv1.2',
+          ...CLIENT_TLS,
           ALPNProtocols: ['http/1.1'],
           ...(ca === undefined ? {} : { ca: [...ca] }),
         })
       : connectTcp(address);
-    return { socket, ready: this.#tunnel(socket, proxy, to, timeoutMs) };
+    return { socket, ready: this.#tunnel(socket, proxy, to, timeoutMs), throughProxy: true };
   }
 
   /** Says once which proxies are used, and which are not because they are this very process. */
@@ -123,7 +126,8 @@ export class WayOut {
       const fail = (message: string, cause?: Error): void => {
         settle();
         socket.destroy();
-        const hint = `check ${proxy.variable}`;
+        const blamed = cause === undefined ? undefined : tlsHint(errorName(cause));
+        const hint = `${blamed === undefined ? '' : `${blamed}, or `}check ${proxy.variable}`;
         reject(new UpstreamUnreachableError(`${message}; ${hint}`, cause === undefined ? {} : { cause }));
       };
       const name = `the proxy ${proxy.origin}`;

@@ -99,7 +99,7 @@ export function isSideRequest(history: History): boolean {
 }
 
 /** How a history begins that goes on from a summary (2.0.76 to 2.1.330). */
-const CONTINUATION = 'This session is being continued from a previous conversation';
+export const CONTINUATION = 'This session is being continued from a previous conversation';
 
 /**
  * The text with which a compacted history begins: the first user message's text with the summary in it; null when this

@@ -65,8 +65,9 @@ export class MessageRequest implements Outline, History {
   readonly continuesThread: boolean;
   readonly #body: Buffer;
   readonly #spans: readonly Span[];
+  readonly #system: Span | undefined;
 
-  constructor(outline: Outline, body: Buffer, spans: readonly Span[]) {
+  constructor(outline: Outline, body: Buffer, spans: readonly Span[], system?: Span) {
     this.model = outline.model;
     this.maxTokens = outline.maxTokens;
     this.stream = outline.stream;
@@ -74,6 +75,7 @@ export class MessageRequest implements Outline, History {
     this.continuesThread = outline.continuesThread;
     this.#body = body;
     this.#spans = spans;
+    this.#system = system;
   }
 
   get length(): number {
@@ -83,6 +85,13 @@ export class MessageRequest implements Outline, History {
   message(index: number): Message | null {
     const value = parseSpan(this.#body, this.#spans[index]);
     return isMessage(value) ? value : null;
+  }
+
+  /** The texts of the system prompt. */
+  systemTexts(): readonly string[] {
+    const value = parseSpan(this.#body, this.#system);
+    if (typeof value === 'string') return [value];
+    return Array.isArray(value) ? value.filter(isBlock).flatMap((block) => textOf(block) ?? []) : [];
   }
 
   /** How many bytes the message at `index` takes up in the body. */
@@ -116,7 +125,7 @@ export function readMessageRequest(body: Buffer): MessageRequest | null {
     userId: typeof userId === 'string' ? userId : null,
     continuesThread: isObject(thread) && thread['type'] === 'continue',
   };
-  return new MessageRequest(outline, body, messages);
+  return new MessageRequest(outline, body, messages, top.spans.get('system'));
 }
 
 /** A message's content as a list of blocks; a plain string is one text block (wire.md, How a history moves). */

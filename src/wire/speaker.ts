@@ -18,6 +18,8 @@ export interface Speaker {
 /** What the headers of a message request tell (wire.md, Who is asking). */
 export interface RequestLabels extends Speaker {
   readonly class: RequestClass;
+  /** Of a subagent that another one started (documented; not sent by 2.1.330 for those of the main conversation). */
+  readonly parentAgent: string | null;
   /** True on the first request after a compaction. */
   readonly compacted: boolean;
 }
@@ -46,6 +48,7 @@ export function requestLabels(headers: RawHeaders): RequestLabels {
   return {
     session: orNull(headerValue(headers, 'x-claude-code-session-id')),
     agent: orNull(headerValue(headers, 'x-claude-code-agent-id')),
+    parentAgent: orNull(headerValue(headers, 'x-claude-code-parent-agent-id')),
     class: classOf(headerValue(headers, 'x-claude-code-request-class')),
     compacted: headerValue(headers, 'x-claude-code-context-compacted') !== undefined,
   };

@@ -82,6 +82,17 @@ describe('claude-db-proxy serve', function () {
     expect(ended.stdout).not.to.match(/canary|sk-ant|SIMULATED-SUMMARY/);
   });
 
+  it('says loudly, in the log and on stderr, when other machines can reach it', async () => {
+    const { child } = await serve({ DBPROXY_HOST: '0.0.0.0' });
+    const line = await child.logged('listener.exposed');
+    expect(line).to.include({ level: 'warn', address: '0.0.0.0' });
+    child.kill('SIGTERM');
+    const { code, stderr } = await child.ended;
+    expect(code).to.equal(0);
+    expect(stderr).to.equal(`claude-db-proxy: ${String(line['message'])}\n`);
+    expect(stderr).to.match(/^claude-db-proxy: WARNING: listening on 0\.0\.0\.0, .*DBPROXY_HOST\n$/);
+  });
+
   it('takes empty variables for their defaults, and ends on SIGINT after the answer under way', async () => {
     const names = [
       ...['CHECKPOINT_THRESHOLD', 'SWAP_THRESHOLD', 'LOG_LEVEL', 'PASSTHROUGH', 'HOST', 'DATA_DIR', 'MODEL_WINDOWS'],

@@ -131,6 +131,7 @@ describe('a compaction, end to end over real sockets', () => {
     stage.size(client, SMALL);
     await client.say('A new start.');
     await stage.told(client, 'history.replaced');
+    await client.say('A little work.');
     stage.size(client, LARGE);
     await client.say('And much work since.');
     await stage.told(client, 'checkpoint.completed', 2);

@@ -5,10 +5,11 @@ import { LARGE, openStage, type Stage } from './flows.ts';
 
 describe('a compaction that the checkpoint cannot answer', () => {
   let stage: Stage;
-  before(async () => {
+  // Of its own for each: many failures in a row would stop the checkpoints of all.
+  beforeEach(async () => {
     stage = await openStage();
   });
-  after(() => stage.close());
+  afterEach(() => stage.close());
 
   /** It went to the API as it came, once, and the API's own summary came back. */
   async function expectForwarded(client: ScriptedClient, answer: Reply, reason: string, count = 1): Promise<void> {

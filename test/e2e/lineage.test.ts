@@ -180,6 +180,7 @@ describe('which history a checkpoint answers for', () => {
     await client.compact();
     stage.size(client, SMALL);
     await client.say('After the compaction.');
+    await client.say('Some more.');
     stage.size(client, LARGE);
     await client.say('Large again.');
     await stage.told(client, 'checkpoint.completed', 2);

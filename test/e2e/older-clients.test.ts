@@ -24,6 +24,7 @@ describe('clients that send no class headers (older ones, base-URL mode)', () =>
     stage.size(client, SMALL);
     expect((await client.say('After the first compaction.')).status).to.equal(200);
     expect((await stage.told(client, 'history.replaced'))['confirmed']).to.equal(true);
+    await client.say('A little work since.');
     stage.size(client, LARGE);
     await client.say('Much work since.');
     await stage.told(client, 'checkpoint.completed', 2);

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, sep } from 'node:path';
 import { expect } from 'chai';
 import { ask, messageRequest, RawClient, requestBytes } from '../src/forwarder/raw-client.ts';
 import { quickRig } from '../src/forwarder/quick-rig.ts';
@@ -17,11 +17,12 @@ const WORDS = [
 ];
 const LARGE = 150_000;
 
-/** All files below a directory, as text. */
-function filesOf(directory: string): string[] {
+/** All files below a directory but the store, as text, and those of the store. */
+function filesOf(directory: string, where: 'store' | 'elsewhere'): string[] {
+  const store = join(directory, 'state') + sep;
   return readdirSync(directory, { recursive: true, encoding: 'utf8' })
     .map((name) => join(directory, name))
-    .filter((path) => statSync(path).isFile())
+    .filter((path) => path.startsWith(store) === (where === 'store') && statSync(path).isFile())
     .map((path) => readFileSync(path, 'latin1'));
 }
 
@@ -29,6 +30,8 @@ describe('credentials and words', () => {
   let rig: Rig;
   const answers: string[] = [];
   const snapshots: string[] = [];
+  /** Events and snapshots that XState's inspection tells. */
+  const inspected: string[] = [];
 
   const headers = [
     ...['authorization', `Bearer ${CREDENTIALS[1] ?? ''}`, 'x-api-key', CREDENTIALS[0] ?? ''],
@@ -53,6 +56,11 @@ describe('credentials and words', () => {
   /** A day in the life of a proxy: turns, checkpoints, failures, compactions, clients that leave. */
   before(async () => {
     rig = await quickRig();
+    rig.proxy.supervisor.system.inspect((event) => {
+      const told = 'event' in event ? event.event : null;
+      const snapshot = 'snapshot' in event ? event.snapshot : null;
+      inspected.push(JSON.stringify({ type: event.type, told, snapshot }));
+    });
     rig.api.respondWith(({ isSummary }) =>
       isSummary
         ? { blocks: [{ type: 'text', text: '<summary>canary-summary</summary>' }] }
@@ -115,12 +123,25 @@ describe('credentials and words', () => {
     }
   });
 
+  it('neither is in what inspection tells', () => {
+    expect(inspected.some((event) => event.includes('turn.completed'))).to.equal(true);
+    for (const secret of [...CREDENTIALS, ...WORDS]) {
+      expect(inspected.filter((event) => event.includes(secret)).map((event) => event.slice(0, 300))).to.deep.equal([]);
+    }
+  });
+
   it('neither is in the data directory', () => {
-    const files = filesOf(rig.dataDir);
+    const files = filesOf(rig.dataDir, 'elsewhere');
     expect(files.length).to.be.above(3);
     for (const secret of [...CREDENTIALS, ...WORDS]) {
       expect(files.filter((file) => file.includes(secret))).to.deep.equal([]);
     }
+  });
+
+  it('the store holds the summary, which is what it is for, and nothing else of them', () => {
+    const stored = filesOf(rig.dataDir, 'store').join();
+    const found = [...CREDENTIALS, ...WORDS].filter((secret) => stored.includes(secret));
+    expect(found).to.deep.equal(['canary-summary']);
   });
 
   it('credentials are in no error of ours, and ours quote nothing of the request', () => {

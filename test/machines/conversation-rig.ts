@@ -50,10 +50,11 @@ export const said = {
     covering,
     extendsCall,
   }),
-  completed: (used: number, turn = 7, thresholds = INPUT.thresholds): ConversationEvent => ({
+  completed: (used: number, turn = 7, messages = 11, thresholds = INPUT.thresholds): ConversationEvent => ({
     type: 'turn.completed',
     at: at(),
     turn: turnId(turn),
+    messages,
     used: tokens(used),
     effectiveWindow: tokens(1_000),
     model: 'claude-sonnet-4-6',
@@ -68,6 +69,7 @@ export const said = {
   forwarded: (): ConversationEvent => ({ type: 'compaction.forwarded', at: at(), reason: 'no_checkpoint' }),
   passed: (): ConversationEvent => ({ type: 'compaction.passed', at: at() }),
   replaced: (confirmed: boolean): ConversationEvent => ({ type: 'history.replaced', at: at(), confirmed }),
+  reset: (): ConversationEvent => ({ type: 'conversation.reset', at: at() }),
 };
 
 export class ConversationRig {

@@ -16,7 +16,7 @@ const DONE = 'xstate.done.actor.0.conversation.alive.call.running';
 const FAILED = 'xstate.error.actor.0.conversation.alive.call.running';
 const RETRY_DUE = 'xstate.after.retryPause.conversation.alive.call.waitingToRetry';
 const IDLE_DUE = 'xstate.after.idleTime.conversation.alive.activity.recent';
-const KINDS: readonly CallFailureKind[] = ['transient', 'unusable', 'rejected', 'too_long'];
+const KINDS: readonly CallFailureKind[] = ['transient', 'unusable', 'rejected', 'too_long', 'skipped'];
 
 const internal = (type: string, more: object = {}): Step => ({ type, ...more }) as unknown as Step;
 
@@ -30,6 +30,7 @@ const OUTSIDE: readonly ConversationEvent[] = [
   said.completed(700),
   said.completed(800),
   said.completed(820),
+  said.completed(820, 8, 13),
   said.requested(null),
   said.requested(OTHER),
   said.served(),
@@ -37,6 +38,7 @@ const OUTSIDE: readonly ConversationEvent[] = [
   said.passed(),
   said.replaced(true),
   said.replaced(false),
+  said.reset(),
 ];
 const ENDS = [
   internal(DONE, { output: CHECKPOINT }),
@@ -59,10 +61,24 @@ function stepsFrom(state: Snapshot): Step[] {
 
 /** States that no guard and no test can tell apart count as one. */
 function keyOf({ value, context }: Snapshot): string {
-  const { checkpoint, crossing, tries, turn, thresholds } = context;
+  const { checkpoint, crossing, looping, tries, turn, turnMessages, triedMessages, turnsSinceReplaced, thresholds } =
+    context;
+  const hasMovedOn = turnMessages > triedMessages;
   const share = utilisation(context);
   const band = share >= thresholds.swap ? 'swap' : share >= thresholds.checkpoint ? 'checkpoint' : 'below';
-  return JSON.stringify([value, band, checkpoint?.id, outgrown(context), crossing, tries, turn, context.failure?.kind]);
+  return JSON.stringify([
+    value,
+    band,
+    checkpoint?.id,
+    outgrown(context),
+    crossing,
+    tries,
+    turn,
+    hasMovedOn,
+    looping,
+    turnsSinceReplaced,
+    context.failure?.kind,
+  ]);
 }
 
 describe('the conversation machine', () => {
@@ -70,7 +86,8 @@ describe('the conversation machine', () => {
   const rig = (input?: Partial<ConversationInput>) => new ConversationRig(recorder, input);
   let edges: Edge<Snapshot, Step>[];
 
-  before(() => {
+  before(function () {
+    this.timeout(60_000);
     edges = edgesOf(conversationMachine, { input: INPUT, events: stepsFrom, key: keyOf });
   });
 
@@ -196,13 +213,40 @@ describe('the conversation machine', () => {
       expect(conversation.where).to.equal('empty/idle');
       conversation.clock.increment(600_000);
       expect(conversation.calls).to.have.length(1);
-      conversation.tell(said.started(), said.completed(710));
+      conversation.tell(said.started(), said.completed(710, 8, 13));
       expect(conversation.where).to.equal('empty/running');
       await conversation.call.fail(failure('rejected'));
-      conversation.tell(said.completed(720));
+      conversation.tell(said.completed(720, 9, 15));
       await conversation.call.fail(failure('rejected'));
-      conversation.tell(said.completed(730), said.completed(740));
+      conversation.tell(said.completed(730, 10, 17), said.completed(740, 11, 19));
       expect(conversation.calls, 'three tries per crossing').to.have.length(3);
+    });
+
+    it('never sends the very request again that the API refused', async () => {
+      const conversation = rig().tell(said.completed(700, 7, 11));
+      await conversation.call.fail(failure('rejected'));
+      conversation.tell(said.started(), said.completed(700, 8, 11), said.started(), said.completed(705, 9, 9));
+      expect(conversation.where, 'the turn was sent again').to.equal('empty/idle');
+      conversation.tell(said.started(), said.completed(710, 10, 12));
+      expect(conversation.where, 'it has moved on').to.equal('empty/running');
+      await conversation.call.fail(failure('rejected'));
+      conversation.tell(said.started(null, false), said.completed(700, 11, 5));
+      expect(conversation.where, 'another history').to.equal('empty/running');
+      expect(conversation.call.input.attempt).to.equal(1);
+    });
+
+    it('goes by the request that was refused, not by a turn that ended meanwhile', async () => {
+      const conversation = rig().tell(said.completed(700, 7, 11), said.started(), said.completed(710, 8, 13));
+      await conversation.call.fail(failure('rejected'));
+      expect(conversation.where).to.equal('empty/idle');
+      conversation.tell(said.started(), said.completed(710, 9, 13));
+      expect(conversation.where).to.equal('empty/running');
+    });
+
+    it('goes by the tries that are configured', async () => {
+      const conversation = rig({ maxTries: 1 }).tell(said.completed(700));
+      await conversation.call.fail(failure('transient'));
+      expect(conversation.where).to.equal('empty/givenUp');
     });
 
     it('ends trying when the history is too long, until the history is left', async () => {
@@ -255,6 +299,24 @@ describe('the conversation machine', () => {
       covered.clock.increment(2_000);
       expect(covered.where).to.equal('wal/idle');
       expect([...below.calls, ...covered.calls]).to.have.length(2);
+    });
+
+    it('spends no try on a call that was skipped, and asks again with the next turn', async () => {
+      const conversation = rig().tell(said.completed(700));
+      for (const used of [710, 720, 730, 740]) {
+        await conversation.call.fail(failure('skipped'));
+        expect(conversation.where).to.equal('empty/idle');
+        conversation.tell(said.completed(used));
+        expect(conversation.call.input.attempt).to.equal(1);
+      }
+      await conversation.call.fail(failure('transient'));
+      conversation.clock.increment(2_000);
+      await conversation.call.fail(failure('skipped'));
+      conversation.clock.increment(1_000_000);
+      expect(conversation.where).to.equal('empty/idle');
+      conversation.tell(said.completed(750));
+      expect(conversation.call.input.attempt, 'after one that was a try').to.equal(2);
+      expect(conversation.context.counters).to.include({ failures: 1, skipped: 5 });
     });
 
     it('takes anything that is thrown for a transient failure', async () => {
@@ -336,6 +398,15 @@ describe('the conversation machine', () => {
       expect(conversation.where).to.equal('swapReady/givenUp');
       conversation.tell(said.started(CHECKPOINT), said.completed(900));
       expect(conversation.calls).to.have.length(6);
+    });
+
+    it('keeps the old one when the newer is skipped, and asks again with the next turn', async () => {
+      const conversation = await aged();
+      await conversation.call.fail(failure('skipped'));
+      expect(conversation.where).to.equal('swapReady/idle');
+      expect(conversation.context.checkpoint).to.deep.equal(CHECKPOINT);
+      conversation.tell(said.started(CHECKPOINT), said.completed(802));
+      expect(conversation.call.input).to.include({ attempt: 1, replaces: CHECKPOINT.id });
     });
 
     it('tries again once one more share has come, unless the history is too long', async () => {
@@ -489,10 +560,10 @@ describe('the conversation machine', () => {
     it('goes by the thresholds of the launch that the last turn belonged to', async () => {
       const conversation = rig().tell(said.completed(500));
       expect(conversation.where).to.equal('empty/idle');
-      conversation.tell(said.completed(500, 8, { checkpoint: 0.4, swap: 0.6 }));
+      conversation.tell(said.completed(500, 8, 11, { checkpoint: 0.4, swap: 0.6 }));
       expect(conversation.where).to.equal('empty/running');
       await conversation.call.complete();
-      expect(conversation.tell(said.completed(650, 9, { checkpoint: 0.4, swap: 0.6 })).where).to.equal(
+      expect(conversation.tell(said.completed(650, 9, 11, { checkpoint: 0.4, swap: 0.6 })).where).to.equal(
         'swapReady/idle',
       );
       expect(conversation.tell(said.completed(650, 10)).where).to.equal('wal/idle');
@@ -516,7 +587,7 @@ describe('the conversation machine', () => {
       expect(conversation.where).to.equal('empty/idle');
       expect(conversation.context).to.include({ checkpoint: null, turn: null, used: 0, messages: 0, tries: 0 });
       expect(conversation.context.counters).to.include({ served: 1, confirmed: 1 });
-      conversation.tell(said.started(), said.completed(700));
+      conversation.tell(said.started(), said.completed(200), said.completed(300), said.completed(700));
       expect(conversation.calls, 'a second cycle').to.have.length(2);
     });
 
@@ -544,6 +615,36 @@ describe('the conversation machine', () => {
     it('counts what went to the API', () => {
       const conversation = rig().tell(said.requested(null), said.forwarded(), said.passed(), said.forwarded());
       expect(conversation.context.counters).to.include({ served: 0, forwarded: 2 });
+    });
+  });
+
+  describe('when it is compacted and full again at once', () => {
+    const compacted = (input?: Partial<ConversationInput>) => rig(input).tell(said.replaced(false), said.started());
+
+    it('is in a loop when one of the next two turns ends over the threshold, and no later', () => {
+      expect(compacted().tell(said.completed(700)).context.looping).to.equal(true);
+      expect(compacted().tell(said.completed(699), said.completed(700)).context.looping).to.equal(true);
+      const third = compacted().tell(said.completed(300), said.completed(500), said.completed(700));
+      expect(third.context.looping).to.equal(false);
+      expect(third.where).to.equal('empty/running');
+      expect(rig().tell(said.started(), said.completed(900)).context.looping, 'never compacted').to.equal(false);
+    });
+
+    it('has nothing computed until a turn ends below the threshold, however often it is compacted', () => {
+      const conversation = compacted().tell(said.completed(720), said.completed(740, 8, 13));
+      conversation.tell(said.passed(), said.replaced(false), said.started(), said.completed(900));
+      conversation.tell(said.started(), said.completed(900, 9, 15), said.completed(910, 10, 17), said.completed(700));
+      expect(conversation.context.looping).to.equal(true);
+      expect(conversation.calls).to.be.empty;
+      conversation.tell(said.completed(699));
+      expect(conversation.context.looping).to.equal(false);
+      conversation.tell(said.started(), said.completed(700));
+      expect(conversation.where).to.equal('empty/running');
+    });
+
+    it('is none of our business in passthrough', () => {
+      const conversation = compacted({ checkpoints: false }).tell(said.completed(900), said.completed(950));
+      expect(conversation.context.looping).to.equal(false);
     });
   });
 
@@ -649,6 +750,14 @@ describe('the conversation machine', () => {
       expect([0, 90_000, 1e12].map(asked)).to.deep.equal([0, 90_000, 86_400_000]);
     });
 
+    it('adds jitter to every pause, a quarter at most, and never tries before the API asked to', () => {
+      for (const retryAfter of [null, milliseconds(30_000)]) {
+        const failed = { tries: 2, failure: { kind: 'transient', message: '', retryAfter } } as const;
+        const base = retryPause(failed);
+        expect([0, 0.5, 0.999].map((dice) => retryPause(failed, dice) / base)).to.deep.equal([1, 1.125, 1.24975]);
+      }
+    });
+
     it('uses nothing of a window it does not know', () => {
       expect(utilisation({ used: tokens(5), effectiveWindow: tokens(0) })).to.equal(0);
     });
@@ -717,9 +826,14 @@ function assertPromises({ from, event, to }: Edge<Snapshot, Step>): void {
   if (begins) {
     expect(step.type === 'turn.completed' || step.type === (RETRY_DUE as string), said).to.equal(true);
     expect(share, said).to.be.at.least(0.7);
+    expect(context.looping, said).to.equal(false);
     // A newer one only for one that has aged, and never while the client may be taking up what it was served.
     if (context.checkpoint !== null) expect(outgrown(context), said).to.be.above(0);
     expect(to.matches({ alive: { buffer: 'served' } }), said).to.equal(false);
+    // Nothing that the API refused is asked again as it was.
+    if (from.context.failure?.kind === 'rejected' && step.type === 'turn.completed') {
+      expect(context.turnMessages, said).to.be.above(from.context.triedMessages);
+    }
   }
   expect(context.tries, said).to.be.at.most(context.maxTries);
 
@@ -730,12 +844,27 @@ function assertPromises({ from, event, to }: Edge<Snapshot, Step>): void {
     expect(to.matches({ alive: { call: 'idle', buffer: 'empty' } }), said).to.equal(true);
     expect(context, said).to.include({ used: 0, tries: 0, failure: null, turn: null });
   }
+  if (step.type === 'conversation.reset') {
+    expect(to.matches({ alive: { call: 'idle', buffer: 'empty' } }), said).to.equal(true);
+    expect(context, said).to.include({ tries: 0, failure: null, used: from.context.used, turn: from.context.turn });
+  }
+  if (context.looping) expect(share === 0 || share >= 0.7, said).to.equal(true);
+  if (context.looping !== from.context.looping) {
+    expect(step.type, said).to.equal('turn.completed');
+    if (context.looping) expect(from.context.turnsSinceReplaced, said).to.be.oneOf([0, 1]);
+  }
   const served = to.matches({ alive: { buffer: 'served' } });
   if (served && !from.matches({ alive: { buffer: 'served' } })) expect(step.type, said).to.equal('compaction.served');
 
   const grown = (name: keyof typeof context.counters): number => context.counters[name] - from.context.counters[name];
   expect(grown('checkpoints'), said).to.equal(step.type === (DONE as string) ? 1 : 0);
-  expect(grown('failures'), said).to.equal(step.type === (FAILED as string) ? 1 : 0);
+  const failed = step.type === (FAILED as string) ? (step.error as { failure: CallFailureKind }).failure : null;
+  expect(grown('failures'), said).to.equal(failed !== null && failed !== 'skipped' ? 1 : 0);
+  expect(grown('skipped'), said).to.equal(failed === 'skipped' ? 1 : 0);
+  if (failed === 'skipped') {
+    expect(to.matches({ alive: { call: 'idle' } }), said).to.equal(true);
+    expect(context, said).to.include({ tries: from.context.tries - 1, failure: from.context.failure });
+  }
   expect(grown('forwarded'), said).to.equal(step.type === 'compaction.forwarded' ? 1 : 0);
   expect(grown('served'), said).to.equal(step.type === 'compaction.served' && !isEmpty(from) ? 1 : 0);
   expect(grown('confirmed'), said).to.equal(step.type === 'history.replaced' && step.confirmed ? 1 : 0);

@@ -25,6 +25,9 @@ const VARIABLES = [
   ...['DBPROXY_PROXY_PORT', 'DBPROXY_DASHBOARD_PORT', 'DBPROXY_HOST', 'DBPROXY_DATA_DIR', 'DBPROXY_UPSTREAM_URL'],
   ...['DBPROXY_MODEL_WINDOWS', 'DBPROXY_CONVERSATION_TTL', 'DBPROXY_COMPACTION_WAIT', 'DBPROXY_CHECKPOINT_REFRESH'],
   'DBPROXY_RUNTIME',
+  ...['DBPROXY_CHECKPOINT_TRIES', 'DBPROXY_MAX_CHECKPOINTS'],
+  ...['DBPROXY_ALLOWED_HOSTS', 'DBPROXY_MAX_CONNECTIONS', 'DBPROXY_MAX_BUFFERED_BYTES'],
+  'DBPROXY_INSPECT',
 ];
 
 describe('the configuration', () => {
@@ -34,17 +37,23 @@ describe('the configuration', () => {
     expect(others).to.deep.equal({
       thresholds: { checkpoint: 0.7, swap: 0.8 },
       checkpointRefresh: 0.1,
+      checkpointTries: 3,
+      maxCheckpoints: 4,
       logLevel: 'INFO',
       passthrough: false,
       proxyPort: 8080,
       dashboardPort: 8443,
       host: '127.0.0.1',
+      allowedHosts: [],
       dataDir: join(HOME, '.local/share/claude-db-proxy'),
       outboundProxy: { https: null, http: null, bypass: [] },
       modelWindows: {},
       conversationTtl: 7_200_000,
       compactionWait: 20_000,
       runtime: 'auto',
+      inspectUrl: null,
+      maxConnections: 10_000,
+      maxBufferedBytes: 268_435_456,
     });
   });
 
@@ -63,6 +72,11 @@ describe('the configuration', () => {
     expect(parseConfig({}).dataDir).to.equal(join(homedir(), '.local/share/claude-db-proxy'));
   });
 
+  it('forwards inspection to a web socket and nowhere else', () => {
+    expect(parsed({ DBPROXY_INSPECT: 'ws://localhost:9000/x' }).inspectUrl?.href).to.equal('ws://localhost:9000/x');
+    expect(refusal({ DBPROXY_INSPECT: 'http://localhost' }).message).to.include('a ws or wss URL');
+  });
+
   it('looks at nothing else', () => {
     expect(parsed({ DBPROXY_UNKNOWN: 'x', PORT: '1' })).to.deep.equal(parsed());
   });
@@ -72,6 +86,9 @@ describe('the configuration', () => {
     ['DBPROXY_CHECKPOINT_THRESHOLD', '.001', 'thresholds', { checkpoint: 0.001, swap: 0.8 }],
     ['DBPROXY_SWAP_THRESHOLD', '0.999', 'thresholds', { checkpoint: 0.7, swap: 0.999 }],
     ['DBPROXY_SWAP_THRESHOLD', ' 0.71 ', 'thresholds', { checkpoint: 0.7, swap: 0.71 }],
+    ['DBPROXY_MAX_CHECKPOINTS', '16', 'maxCheckpoints', 16],
+    ['DBPROXY_CHECKPOINT_TRIES', '1', 'checkpointTries', 1],
+    ['DBPROXY_CHECKPOINT_TRIES', '1000', 'checkpointTries', 1_000],
     ['DBPROXY_CHECKPOINT_REFRESH', '0.05', 'checkpointRefresh', 0.05],
     ['DBPROXY_LOG_LEVEL', 'DEBUG', 'logLevel', 'DEBUG'],
     ['DBPROXY_LOG_LEVEL', 'warning', 'logLevel', 'WARNING'],
@@ -89,6 +106,12 @@ describe('the configuration', () => {
     ['DBPROXY_HOST', '0.0.0.0', 'host', '0.0.0.0'],
     ['DBPROXY_HOST', '::1', 'host', '::1'],
     ['DBPROXY_HOST', 'my-host.local', 'host', 'my-host.local'],
+    [
+      'DBPROXY_ALLOWED_HOSTS',
+      'box.example, 192.0.2.2,[fd00::2],::2',
+      'allowedHosts',
+      ['box.example', '192.0.2.2', '[fd00::2]', '::2'],
+    ],
     ['DBPROXY_DATA_DIR', '/var/lib/x', 'dataDir', '/var/lib/x'],
     ['DBPROXY_DATA_DIR', '~', 'dataDir', HOME],
     ['DBPROXY_DATA_DIR', '~/x y', 'dataDir', `${HOME}/x y`],
@@ -101,6 +124,11 @@ describe('the configuration', () => {
     ['DBPROXY_CONVERSATION_TTL', '2 h', 'conversationTtl', 7_200_000],
     ['DBPROXY_CONVERSATION_TTL', '1.5H', 'conversationTtl', 5_400_000],
     ['DBPROXY_CONVERSATION_TTL', '24d', 'conversationTtl', 2_073_600_000],
+    ['DBPROXY_MAX_CONNECTIONS', '1', 'maxConnections', 1],
+    ['DBPROXY_MAX_BUFFERED_BYTES', '0', 'maxBufferedBytes', 0],
+    ['DBPROXY_MAX_BUFFERED_BYTES', '1000', 'maxBufferedBytes', 1_000],
+    ['DBPROXY_MAX_BUFFERED_BYTES', '64k', 'maxBufferedBytes', 65_536],
+    ['DBPROXY_MAX_BUFFERED_BYTES', '1 GiB', 'maxBufferedBytes', 1_073_741_824],
     ['DBPROXY_COMPACTION_WAIT', '500ms', 'compactionWait', 500],
     ['DBPROXY_COMPACTION_WAIT', '.5', 'compactionWait', 500],
     ['DBPROXY_COMPACTION_WAIT', '30s', 'compactionWait', 30_000],
@@ -129,10 +157,16 @@ describe('the configuration', () => {
       /between 0 and 1/,
     ],
     ['DBPROXY_SWAP_THRESHOLD', ['abc', '0', '1', '2', '.'], /between 0 and 1/],
+    ['DBPROXY_CHECKPOINT_REFRESH', ['0', '1', '10%'], /between 0 and 1/],
+    ['DBPROXY_MAX_CHECKPOINTS', ['0', 'none'], /whole number from 1 to 1000/],
+    ['DBPROXY_CHECKPOINT_TRIES', ['0', '-1', '1.5', '1001', 'many'], /whole number from 1 to 1000/],
     ['DBPROXY_LOG_LEVEL', ['LOUD', '1', 'constructor', '__proto__'], /DEBUG, INFO, WARNING or ERROR/],
     ['DBPROXY_PASSTHROUGH', ['maybe', '2', 'constructor', '__proto__', 'toString', 'valueof'], /true or false/],
     ['DBPROXY_PROXY_PORT', ['abc', '65536', '-1', '80.5', '8080x', '100000', '0x50'], /0 to 65535/],
     ['DBPROXY_DASHBOARD_PORT', ['abc', '99999'], /0 to 65535/],
+    ['DBPROXY_ALLOWED_HOSTS', ['*', '*.x', 'a,', 'a b', 'a:80', 'https://a', '[::1]:80', 'a/b'], /separated by commas/],
+    ['DBPROXY_MAX_CONNECTIONS', ['0', '-1', '1.5', 'many', '1e4', '9999999999'], /number of connections/],
+    ['DBPROXY_MAX_BUFFERED_BYTES', ['-1', '1.5M', 'M', '1T', '999999999999999G'], /number of bytes/],
     ['DBPROXY_HOST', ['a b', 'http://x', 'x/y', '[::1]'], /address or host name/],
     [
       'DBPROXY_UPSTREAM_URL',

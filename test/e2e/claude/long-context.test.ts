@@ -9,7 +9,7 @@ import { expectGoesOnFrom, expectServed, upToSwap } from './stories.ts';
 const PAST_SWAP_OF_SMALL = 150_000;
 const BELOW_CHECKPOINT = 680_000;
 const PAST_CHECKPOINT = 690_000;
-const PAST_SWAP = 790_000;
+const PAST_SWAP = 787_000;
 
 describeWithClaude('a model with another window', () => {
   const start = labs();

@@ -8,7 +8,7 @@ export type Reply = Answer | ((call: Call) => Answer);
 /** Sizes to claim for a window of 200,000 tokens, of which 180,000 count: below 70 %, past it, past 80 %. */
 export const SMALL = 30_000;
 export const PAST_CHECKPOINT = 130_000;
-export const PAST_SWAP = 150_000;
+export const PAST_SWAP = 146_000;
 
 /** Says something, and claims a size of the prompt. */
 export function says(text: string, promptTokens = SMALL): Answer {

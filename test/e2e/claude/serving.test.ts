@@ -98,6 +98,8 @@ describeWithClaude('a compaction of the real client', () => {
     expectServed(lab, await lab.turn(client, 'PROMPT-FOUR', says('ANSWER-FOUR')), 'auto');
     expectGoesOnFrom(first, lab.newest('main'), { kept: ['PROMPT-THREE', 'PROMPT-FOUR'], gone: ['PROMPT-ONE'] });
 
+    // Full again within two turns would be a compaction loop.
+    await lab.turn(client, 'PROMPT-BETWEEN', says('ANSWER-BETWEEN'));
     await lab.turn(client, 'PROMPT-FIVE', says('ANSWER-FIVE', PAST_CHECKPOINT));
     const second = await lab.checkpointed(2);
     expect(second.number).to.be.above(first.number);

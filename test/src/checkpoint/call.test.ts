@@ -147,6 +147,7 @@ describe('a checkpoint call', () => {
       ['409', { kind: 'status', status: 409 }, 'transient'],
       ['400', { kind: 'status', status: 400 }, 'rejected'],
       ['401', { kind: 'status', status: 401 }, 'rejected'],
+      ['402', { kind: 'status', status: 402 }, 'rejected'],
       ['403', { kind: 'status', status: 403 }, 'rejected'],
       ['404', { kind: 'status', status: 404 }, 'rejected'],
       ['413', { kind: 'status', status: 413 }, 'rejected'],
@@ -159,6 +160,10 @@ describe('a checkpoint call', () => {
       ['a prompt that is too long', { kind: 'prompt_too_long' }, 'too_long'],
       ['an overload in mid-stream', { kind: 'error_event', type: 'overloaded_error', message: SECRET }, 'transient'],
       ['an API error in mid-stream', { kind: 'error_event', type: 'api_error', message: SECRET }, 'transient'],
+      ['a limit in mid-stream', { kind: 'error_event', type: 'rate_limit_error', message: SECRET }, 'transient'],
+      ['an expired key in mid-stream', { kind: 'error_event', type: 'authentication_error' }, 'rejected'],
+      ['a size refused in mid-stream', { kind: 'error_event', type: 'request_too_large' }, 'rejected'],
+      ['something new in mid-stream', { kind: 'error_event', type: 'unheard_of_error' }, 'transient'],
       ['a refusal in mid-stream', { kind: 'error_event', type: 'invalid_request_error', message: SECRET }, 'rejected'],
       [
         'a window that is full in mid-stream',

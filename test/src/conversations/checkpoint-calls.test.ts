@@ -1,5 +1,8 @@
 import { expect } from 'chai';
+import { SimulatedClock } from 'xstate';
 import { checkpointId, conversationId, timestamp, tokens, turnId } from '../../../machines/units.ts';
+import { ByteBudget } from '../../../src/byte-budget.ts';
+import { CheckpointGate } from '../../../src/checkpoint/gate.ts';
 import { CheckpointCalls } from '../../../src/conversations/checkpoint-calls.ts';
 import { CheckpointIndex } from '../../../src/conversations/checkpoint-index.ts';
 import { readLineage } from '../../../src/conversations/lineage-reader.ts';
@@ -19,6 +22,8 @@ describe('checkpoint calls', () => {
   const index = new CheckpointIndex();
   let raised: UpstreamEvents[];
   let calls: CheckpointCalls;
+  let gate: CheckpointGate;
+  let budget: ByteBudget;
   beforeEach(() => {
     raised = [];
     const upstream: Upstream = {
@@ -30,7 +35,9 @@ describe('checkpoint calls', () => {
       close: () => Promise.resolve(),
     };
     const now = () => timestamp(5);
-    calls = new CheckpointCalls({ upstream, index, log: silentLog, now, steady: now });
+    gate = new CheckpointGate({ limit: 2, log: silentLog, now, clock: new SimulatedClock() });
+    budget = new ByteBudget({ limit: 2_000, log: silentLog });
+    calls = new CheckpointCalls({ upstream, gate, index, budget, log: silentLog, now, steady: now });
   });
 
   const hold = (messages: readonly Message[], conversation = ONE, body = requestBody(messages)): void =>
@@ -73,6 +80,25 @@ describe('checkpoint calls', () => {
     expect(covering?.checkpoint).to.include({ id, summary: 'it', conversation: ONE, model: 'm', createdAt: 5 });
     expect([anchorMessages, anchorTokens]).to.deep.equal([1, 130_000]);
     expect(checkpointId(id)).to.match(/^[\w-]{36}$/);
+  });
+
+  it('account for the requests they hold, and are skipped where there is no room for one', async () => {
+    const bytes = (size: number): Buffer => Buffer.alloc(size);
+    hold(HELLO, ONE, bytes(1_500));
+    expect(budget.used).to.equal(1_500);
+    hold(HELLO, ONE, bytes(1_000));
+    expect(budget.used).to.equal(1_000);
+    hold(HELLO, TWO, bytes(1_001));
+    expect([calls.holds(TWO), budget.used]).to.deep.equal([false, 1_000]);
+    expect(await failure(compute(TWO))).to.include({ failure: 'skipped' });
+    expect(raised).to.have.length(0);
+    calls.release(TWO);
+    expect(await failure(compute(TWO))).to.include({ failure: 'rejected' });
+    calls.forget(ONE);
+    calls.release(ONE);
+    expect(budget.used).to.equal(0);
+    hold(HELLO, TWO, bytes(1_001));
+    expect(calls.holds(TWO)).to.equal(true);
   });
 
   it('need a request to be made from', async () => {
@@ -153,6 +179,49 @@ describe('checkpoint calls', () => {
     answer('x');
     await work;
     expect(calls.isExtendedBy(ONE, other), 'ended, with a newer request kept').to.equal(true);
+  });
+
+  it('are skipped beyond the limit: nothing is sent, nobody waits for it', async () => {
+    for (const name of [ONE, TWO]) {
+      hold(HELLO, name);
+      void failure(compute(name));
+    }
+    const three = conversationId('three');
+    hold([user('three')], three);
+    expect(await failure(compute(three)))
+      .to.be.instanceOf(CheckpointError)
+      .and.to.include({ failure: 'skipped' });
+    expect(raised).to.have.length(2);
+    expect(calls.size).to.equal(2);
+    expect(calls.awaited(lineageOf([user('three')]))).to.equal(null);
+    answer('x');
+    await new Promise((resolve) => setImmediate(resolve));
+    const work = compute(three);
+    answer('y');
+    expect((await work).anchorMessages).to.equal(1);
+  });
+
+  it('count as failed for the breaker only where the API may be down', async () => {
+    const end = async (status: number): Promise<void> => {
+      hold(HELLO);
+      const work = failure(compute());
+      raised.at(-1)?.onHead(status, 'x', []);
+      raised.at(-1)?.onEnd([]);
+      await work;
+    };
+    for (let count = 0; count < 9; count += 1) await end(400);
+    for (let count = 0; count < 9; count += 1) {
+      hold(HELLO);
+      const controller = new AbortController();
+      const work = failure(compute(ONE, controller.signal));
+      controller.abort();
+      await work;
+    }
+    expect(gate.breaker.state).to.equal('closed');
+    for (let count = 0; count < 5; count += 1) await end(503);
+    expect(gate.breaker.state).to.equal('open');
+    hold(HELLO);
+    expect(await failure(compute())).to.include({ failure: 'skipped' });
   });
 
   it('can be waited for by whom they concern, whether they succeed or fail', async () => {

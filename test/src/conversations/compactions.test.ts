@@ -180,6 +180,25 @@ describe('compactions', () => {
       expect(reasonOf(await desk.compact({ messages: LONGER }))).to.equal('checkpoint_failed');
     });
 
+    it('when the conversation is compacted over and over', async () => {
+      await withCheckpoint();
+      const summary = servedText(await desk.compact({ messages: LONGER }));
+      const next = [user(`This session is being continued from a previous conversation.\n\n${summary}`), user('next')];
+      await desk.turn({ messages: next, compacted: true }, CHECKPOINT);
+      expect(desk.events('compaction.loop').map(({ level, fields }) => [level, fields['conversation']])).to.deep.equal([
+        ['warn', 's1'],
+      ]);
+      expect(desk.sent, 'no checkpoint').to.have.length(1);
+      const later = [...next, assistant('ok'), user('and')];
+      expect(reasonOf(await desk.compact({ messages: later }))).to.equal('loop');
+      const { seen, compaction } = seenOf({ messages: compactionOf(later), class: 'compaction' });
+      if (compaction !== null) desk.compactions.noteUnheld(seen, compaction);
+      expect(desk.events('compaction.forwarded').at(-1)?.fields['reason']).to.equal('loop');
+      await desk.turn({ messages: later }, LOW);
+      expect(desk.events('compaction.loop_ended')).to.have.length(1);
+      expect(reasonOf(await desk.compact({ messages: later }))).to.equal('no_checkpoint');
+    });
+
     it('always, in passthrough', async () => {
       const plain = new Desk({ DBPROXY_PASSTHROUGH: 'true' });
       await plain.turn({ messages: HISTORY }, SWAP);

@@ -108,6 +108,44 @@ describe('conversations', () => {
     });
   });
 
+  it('are left in peace by all of them together when many calls fail, and computed for again afterwards', async () => {
+    const cross = (session: string, messages = [user(session)]) => desk.turn({ messages, session }, CHECKPOINT);
+    for (const session of ['a', 'b', 'c', 'd', 'e']) {
+      await cross(session);
+      desk.pending.breakOff();
+      await settle();
+    }
+    await cross('f');
+    await desk.pass(4_000);
+    expect(desk.sent, 'neither a new call nor a second try').to.have.length(5);
+    expect(desk.events('breaker.opened')).to.have.length(1);
+    expect(desk.events('checkpoint.skipped')).to.have.length(6);
+    expect(['a', 'f'].map((session) => desk.calls.holds(conversationId(session)))).to.deep.equal([false, false]);
+    await desk.pass(120_000);
+    await cross('f', [user('f'), assistant('x'), user('y')]);
+    await cross('g');
+    expect(desk.sent, 'one to try').to.have.length(6);
+    desk.pending.succeed('SUMMARY');
+    await settle();
+    await cross('g', [user('g'), assistant('x'), user('y')]);
+    await cross('a', [user('a'), assistant('x'), user('y')]);
+    expect(desk.sent).to.have.length(8);
+    expect(desk.events('breaker.closed')).to.have.length(1);
+  });
+
+  it('have no more than so many calls at once', async () => {
+    for (const session of ['a', 'b', 'c', 'd', 'e'])
+      await desk.turn({ messages: [user(session)], session }, CHECKPOINT);
+    expect(desk.sent).to.have.length(4);
+    expect(desk.events('checkpoint.skipped').map(({ fields }) => fields)).to.deep.equal([
+      { conversation: 'e', attempt: 1, reason: 'limit' },
+    ]);
+    desk.pending.succeed('SUMMARY');
+    await settle();
+    await desk.turn({ messages: [user('e'), assistant('x'), user('y')], session: 'e' }, CHECKPOINT);
+    expect(desk.sent).to.have.length(5);
+  });
+
   it('are counted, and forgotten after two hours', async () => {
     await desk.turn({ messages: HISTORY }, LOW);
     await desk.turn({ messages: HISTORY, session: 's2' }, LOW);
@@ -231,7 +269,7 @@ describe('conversations', () => {
       await desk.turn({ messages: LONGER }, SWAP);
       await desk.pass(1_000_000);
       expect(desk.sent).to.have.length(3);
-      expect(desk.calls.concerns(S1)).to.equal(false);
+      expect(desk.calls.holds(S1)).to.equal(false);
     });
 
     it('again with the next turn when this request was refused', async () => {
@@ -240,8 +278,33 @@ describe('conversations', () => {
       await settle();
       await desk.pass(100_000);
       expect(desk.sent).to.have.length(1);
+      await desk.turn({ messages: HISTORY }, CHECKPOINT);
+      expect(desk.sent, 'the same request').to.have.length(1);
+      expect(desk.calls.holds(S1)).to.equal(false);
       await desk.turn({ messages: LONGER }, CHECKPOINT);
       expect(desk.sent).to.have.length(2);
+    });
+
+    it('again once a history that was given up is left, with three tries', async () => {
+      for (const [status, type] of [
+        [400, 'prompt is too long'],
+        [529, 'overloaded_error'],
+      ] as const) {
+        const world = new Desk();
+        await world.turn({ messages: LONGER }, CHECKPOINT);
+        for (const pause of status === 400 ? [0] : [2_000, 4_000, 0]) {
+          world.pending.fail(status, type);
+          await settle();
+          await world.pass(pause);
+        }
+        const { length } = world.sent;
+        await world.turn({ messages: LONGEST }, SWAP);
+        expect(world.sent, 'given up').to.have.length(length);
+        await world.turn({ messages: [...HISTORY, assistant('two'), user('something else')] }, CHECKPOINT);
+        expect(world.sent, 'rewound').to.have.length(length + 1);
+        expect(world.events('checkpoint.started').at(-1)?.fields).to.include({ attempt: 1 });
+        world.stop();
+      }
     });
 
     it('never again in this history when it no longer fits', async () => {
@@ -365,6 +428,7 @@ describe('conversations', () => {
       const first = servedText(await desk.compact({ messages: LONGER }));
       const second = [continued(first), assistant('two'), user('next')];
       await desk.turn({ messages: second, compacted: true }, LOW);
+      await desk.turn({ messages: second }, LOW);
       await desk.turn({ messages: [...second, assistant('a'), user('b')] }, CHECKPOINT);
       expect(desk.sent).to.have.length(2);
       desk.pending.succeed('SECOND');
@@ -526,6 +590,73 @@ describe('conversations', () => {
     expect(desk.calls.concerns(S1)).to.equal(false);
     await desk.turn({ messages: LONGEST }, SWAP);
     expect(desk.calls.concerns(S1)).to.equal(false);
+  });
+
+  describe('reset by hand', () => {
+    it('lose their checkpoint, and begin again with the next turn', async () => {
+      await checkpointed();
+      expect(desk.conversations.reset(S1)).to.equal(true);
+      expect([phase(), desk.index.size, context()?.used]).to.deep.equal(['IDLE', 0, CHECKPOINT]);
+      const outcome = await desk.compact({ messages: LONGER });
+      expect(outcome).to.include({ kind: 'forward', reason: 'no_checkpoint' });
+      await desk.turn({ messages: LONGER }, CHECKPOINT);
+      expect([phase(), desk.sent.length]).to.deep.equal(['CHECKPOINTING', 2]);
+    });
+
+    it('end a call that is under way, whose summary counts for nothing', async () => {
+      await desk.turn({ messages: HISTORY }, CHECKPOINT);
+      const call = desk.pending;
+      desk.conversations.reset(S1);
+      expect(call.aborted).to.equal(true);
+      call.succeed('LATE');
+      await settle();
+      expect([phase(), desk.index.size, desk.calls.concerns(S1)]).to.deep.equal(['IDLE', 0, false]);
+    });
+
+    it('forget failures, so that a call that was given up is tried again', async () => {
+      await desk.turn({ messages: HISTORY }, CHECKPOINT);
+      desk.pending.fail(400, 'invalid_request_error');
+      await settle();
+      expect(context()?.failure?.kind).to.equal('rejected');
+      desk.conversations.reset(S1);
+      expect(context()).to.include({ failure: null, tries: 0 });
+    });
+
+    it('leave the checkpoints of others alone, and do nothing to what is not there', async () => {
+      await checkpointed();
+      await desk.turn({ messages: [user('another')], session: 's2' }, CHECKPOINT);
+      desk.pending.succeed('ANOTHER');
+      await settle();
+      expect(desk.conversations.reset(conversationId('s3'))).to.equal(false);
+      desk.conversations.reset(S1);
+      expect([phase(), phase(conversationId('s2')), desk.index.size]).to.deep.equal(['IDLE', 'WAL_ACTIVE', 1]);
+    });
+  });
+
+  it('are observed from their first request to their end', async () => {
+    await checkpointed();
+    await desk.compact({ messages: LONGER });
+    await desk.turn({ messages: HISTORY, session: 's1', agent: 'a', class: 'subagent' }, LOW);
+    desk.conversations.reset(S1);
+    await desk.pass(7_200_000);
+    const told = desk.observed.flatMap((seen) => (seen.type === 'conversation.changed' ? [] : [seen.type]));
+    expect(told).to.deep.equal([
+      'conversation.opened',
+      'history.seen',
+      'checkpoint.completed',
+      'history.seen',
+      'compaction.served',
+      'conversation.opened',
+      'history.seen',
+      'checkpoint.dropped',
+      'conversation.reset',
+      'conversation.closed',
+      'conversation.closed',
+    ]);
+    const parents = desk.observed.flatMap((seen) => (seen.type === 'history.seen' ? [seen.parent] : []));
+    expect(parents).to.deep.equal([null, null, S1]);
+    const served = desk.observed.find((seen) => seen.type === 'compaction.served');
+    expect(served).to.include({ conversation: S1, messages: 3, recentMessages: 2, waited: 0 });
   });
 
   it('are told who speaks by headers first, then by the body', () => {

@@ -8,17 +8,15 @@ import { serviceMachine, type ServiceName } from '../../../machines/service.ts';
 import { conversationChild, supervisorMachine } from '../../../machines/supervisor.ts';
 import { milliseconds, timestamp, tokens, type ConversationId, type Timestamp } from '../../../machines/units.ts';
 import { parseConfig, type Config, type Environment } from '../../../src/config.ts';
+import { CheckpointGate } from '../../../src/checkpoint/gate.ts';
 import { CheckpointCalls } from '../../../src/conversations/checkpoint-calls.ts';
 import { CheckpointIndex } from '../../../src/conversations/checkpoint-index.ts';
 import { Compactions, type CompactionOutcome } from '../../../src/conversations/compactions.ts';
-import {
-  Conversations,
-  type ConversationActors,
-  type SeenRequest,
-  type Turn,
-} from '../../../src/conversations/conversations.ts';
+import { Conversations, type ConversationActors, type Turn } from '../../../src/conversations/conversations.ts';
+import type { SeenRequest } from '../../../src/conversations/seen-request.ts';
 import { ConversationDirectory } from '../../../src/conversations/directory.ts';
 import { NOT_DURABLE } from '../../../src/conversations/durable.ts';
+import { observedKeeper, type Observation } from '../../../src/conversations/observation.ts';
 import { UpstreamUnreachableError } from '../../../src/errors.ts';
 import type { Log, LogFields } from '../../../src/log.ts';
 import type { Upstream, UpstreamEvents, UpstreamRequest } from '../../../src/upstream/upstream.ts';
@@ -224,7 +222,9 @@ function unsupervised(clock: SimulatedClock): Keeper {
       return actor.start();
     },
     get: (id) => actors.get(id),
-    close: (id) => void actors.get(id)?.stop(),
+    close: (id) => {
+      actors.get(id)?.stop();
+    },
     stop() {
       for (const actor of actors.values()) actor.stop();
     },
@@ -239,8 +239,11 @@ export class Desk {
   readonly log: LogLine[] = [];
   /** Calls to the API, oldest first. */
   readonly sent: PendingCall[] = [];
-  readonly index = new CheckpointIndex();
+  /** What was observed, oldest first. */
+  readonly observed: Observation[] = [];
+  readonly index = new CheckpointIndex(observedKeeper(NOT_DURABLE, (told) => this.observe(told)));
   readonly directory = new ConversationDirectory();
+  readonly gate: CheckpointGate;
   readonly calls: CheckpointCalls;
   readonly conversations: Conversations;
   readonly compactions: Compactions;
@@ -265,14 +268,18 @@ export class Desk {
       },
       close: () => Promise.resolve(),
     };
-    this.calls = new CheckpointCalls({ upstream, index: this.index, log, now, steady: now });
+    this.gate = new CheckpointGate({ limit: settings.maxCheckpoints, log, now, clock: this.clock });
+    const { gate, observe } = this;
+    this.calls = new CheckpointCalls({ upstream, gate, index: this.index, log, now, steady: now, observe });
     this.#keeper = keeper === 'supervised' ? supervised(this.clock) : unsupervised(this.clock);
     const { index, calls, directory } = this;
-    const shared = { config: settings, actors: this.#keeper, directory, index, calls, log, now, steady: now };
+    const shared = { config: settings, actors: this.#keeper, directory, index, calls, log, now, steady: now, observe };
     this.conversations = new Conversations({ ...shared, learnedWindows: new Map(), durable: NOT_DURABLE });
     const { conversations } = this;
-    this.compactions = new Compactions({ config: settings, conversations, calls, log, now });
+    this.compactions = new Compactions({ config: settings, conversations, calls, log, now, observe });
   }
+
+  readonly observe = (observation: Observation): void => void this.observed.push(observation);
 
   now(): Timestamp {
     return timestamp(this.clock.now());

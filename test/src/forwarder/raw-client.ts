@@ -7,6 +7,8 @@ import { ByteReader, framingOf, valuesOf, type Body, type Head, type Pairs } fro
 export interface Target {
   readonly proxy: { readonly ports: { readonly proxy: number; readonly dashboard: number } };
   readonly ca: string;
+  /** Where it listens; 127.0.0.1 unless told otherwise. */
+  readonly host?: string;
 }
 
 export interface Answer extends Head, Body {
@@ -47,7 +49,7 @@ export class RawClient {
   static async open(target: Target, { way = 'direct', servername = API }: Opening = {}): Promise<RawClient> {
     const { proxy, dashboard } = target.proxy.ports;
     const below = way === 'tunnel' ? { socket: (await openTunnel(proxy, `${API}:443`)).socket } : {};
-    const socket = connect({ host: '127.0.0.1', port: dashboard, ca: target.ca, servername, ...below });
+    const socket = connect({ host: target.host ?? '127.0.0.1', port: dashboard, ca: target.ca, servername, ...below });
     await once(socket, 'secureConnect');
     socket.setNoDelay(true);
     socket.on('error', () => undefined);

@@ -1,6 +1,8 @@
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import { VERSION } from '../../../src/version.ts';
 import { API_HEADERS, ask, messageRequest, RawClient, requestBytes, type Answer } from './raw-client.ts';
@@ -78,6 +80,38 @@ describe('routing by Host', () => {
       expect(received.path).to.equal(sent.path);
       expect((await received.whole()).bytes.toString()).to.equal(sent.body);
     }
+  });
+
+  it('takes the hosts that the settings add for ours, and our own pages know them too', async () => {
+    const own = await rawRig(answering(OK), { DBPROXY_ALLOWED_HOSTS: 'box.example,192.0.2.9' });
+    for (const host of ['box.example', 'BOX.example.:9443', '192.0.2.9:8443']) {
+      expect((await ask(own, { path: '/health', host })).status, host).to.equal(200);
+      expect((await ask(own, { path: '/v1/models', host })).text).to.equal('ok');
+    }
+    expectOwnError(await ask(own, { path: '/health', host: 'x.box.example' }), 421);
+    expect((await ask(rig, { path: '/health', host: 'box.example' })).status).to.equal(421);
+    await own.close();
+  });
+
+  it('does so request by request on a connection that a browser keeps', async () => {
+    const client = await RawClient.open(rig, { servername: 'localhost' });
+    client.write(requestBytes({ path: '/dashboard', host: 'localhost' }));
+    expect((await client.answer()).status).to.equal(401);
+    client.write(requestBytes({ path: '/dashboard', host: 'evil.example' }));
+    expect((await client.answer()).status).to.equal(403);
+    await client.close();
+  });
+
+  it('lets into the dashboard with the token that is in its file', async () => {
+    const token = readFileSync(join(rig.dataDir, 'token'), 'utf8').trim();
+    const host = `localhost:${rig.proxy.ports.dashboard}`;
+    const wayIn = await ask(rig, { path: `/dashboard?token=${token}`, host }, { servername: 'localhost' });
+    expect([wayIn.status, wayIn.header('location')]).to.deep.equal([303, '/dashboard']);
+    const cookie = wayIn.header('set-cookie')?.split(';')[0] ?? '';
+    const status = async (headers: readonly string[]) => (await ask(rig, { path: '/dashboard', host, headers })).status;
+    expect(await status(['cookie', cookie])).not.to.equal(401);
+    expect(await status(['authorization', `Bearer ${token}`])).not.to.equal(401);
+    expect(await status([])).to.equal(401);
   });
 
   it('is by Host and not by the name in TLS', async () => {

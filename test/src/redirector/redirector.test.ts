@@ -10,6 +10,7 @@ import { expect } from 'chai';
 import { openCertificates, type Certificates } from '../../../src/certificates/certificates.ts';
 import { ListenError } from '../../../src/errors.ts';
 import { silentLog } from '../../../src/log.ts';
+import { OpenConnections } from '../../../src/open-connections.ts';
 import { createRedirector, type Redirector, type RedirectorOptions } from '../../../src/redirector/redirector.ts';
 import { connectDirectly } from '../../../src/redirector/tunnel.ts';
 import { dial, drain, exchange, openTunnel, portOf, startTcp, until } from './sockets.ts';
@@ -90,7 +91,7 @@ describe('redirector', () => {
     });
 
     it('is refused when it would lead back to us, by address or by a name for it', async () => {
-      await start({ refuse: (host, at) => host === '127.0.0.1' && at === echo.port });
+      await start({ isOwn: (host, at) => host === '127.0.0.1' && at === echo.port });
       expectRefusal(await exchange(port, connectTo(`127.0.0.1:${echo.port}`)), 403, 'claude-db-proxy itself');
       expectRefusal(await exchange(port, connectTo(`127.1:${echo.port}`)), 403, 'claude-db-proxy itself');
     });
@@ -178,6 +179,22 @@ describe('redirector', () => {
       socket.end('API');
       expect((await drain(socket)).toString()).to.equal('hello API');
       expect(asked).to.deep.equal(['api.anthropic.com:443']);
+    });
+
+    it('goes there as well, blind, while there are too many connections; the others stay', async () => {
+      const open = new OpenConnections({ limit: 1, log: silentLog });
+      await start({ deliver, open, connect: () => connectDirectly('127.0.0.1', echo.port) });
+      const first = await openTunnel(port, 'api.anthropic.com:443');
+      const second = await openTunnel(port, 'api.anthropic.com:443', Buffer.from('hello'));
+      expect(redirector.counts()).to.deep.equal({ delivered: 1, blind: 1 });
+      second.socket.end();
+      expect((await drain(second.socket)).toString()).to.equal('hello');
+      await until(() => open.size === 1);
+      expect(await ask(first.socket)).to.match(/GET \/v1\/models$/);
+      await until(() => open.size === 0);
+      const third = await openTunnel(port, 'api.anthropic.com:443');
+      expect(redirector.counts().delivered).to.equal(1);
+      third.socket.destroy();
     });
 
     it('is reset when the forwarder is down and the API unreachable', async () => {

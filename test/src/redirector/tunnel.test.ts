@@ -1,8 +1,9 @@
+import { lookup } from 'node:dns/promises';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { type Server, type Socket } from 'node:net';
 import { expect } from 'chai';
-import { connectDirectly, connected, join } from '../../../src/redirector/tunnel.ts';
+import { allowedLookup, connectDirectly, connected, FORBIDDEN, join } from '../../../src/redirector/tunnel.ts';
 import { dial, drain, startTcp, until } from './sockets.ts';
 
 describe('tunnel', () => {
@@ -158,3 +159,24 @@ describe('connected', () => {
 function digest(bytes: Buffer): string {
   return createHash('sha1').update(bytes).digest('hex');
 }
+
+describe('a look-up that leaves addresses out', () => {
+  const look = (name: string, allows: (address: string) => boolean): Promise<{ code?: string; found: unknown }> =>
+    new Promise((resolve) => {
+      allowedLookup(allows)(name, { all: true }, (error, found) => {
+        resolve(error === null ? { found } : { code: String(error.code), found });
+      });
+    });
+
+  it('passes on what may be connected to, and nothing else', async () => {
+    expect(await look('localhost', () => true)).to.deep.include({ found: await lookup('localhost', { all: true }) });
+    const asked: string[] = [];
+    const { code } = await look('localhost', (address) => asked.push(address) < 0);
+    expect(code).to.equal(FORBIDDEN);
+    expect(asked).to.include('127.0.0.1');
+  });
+
+  it('tells of a name that is none as usual', async () => {
+    expect((await look('nobody.invalid', () => true)).code).to.match(/^(ENOTFOUND|EAI_AGAIN)$/);
+  });
+});

@@ -23,7 +23,9 @@ export const STATE: RememberedState = {
   served: false,
   crossing: 0,
   tries: 1,
-  counters: { checkpoints: 1, failures: 2, served: 3, confirmed: 4, forwarded: 5 },
+  turnsSinceReplaced: 5,
+  looping: true,
+  counters: { checkpoints: 1, failures: 2, skipped: 6, served: 3, confirmed: 4, forwarded: 5 },
 };
 
 export const conversation = (id: string, changes: Partial<ConversationRecord> = {}): ConversationRecord => ({

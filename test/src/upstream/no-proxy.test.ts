@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { bypasses, isLoopback, parseNoProxy, plainHost } from '../../../src/upstream/no-proxy.ts';
+import { isLoopback, plainHost } from '../../../src/addresses.ts';
+import { bypasses, parseNoProxy } from '../../../src/upstream/no-proxy.ts';
 
 const matches = (value: string, host: string, port = 443): boolean => bypasses(parseNoProxy(value), { host, port });
 

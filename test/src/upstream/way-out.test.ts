@@ -280,7 +280,9 @@ describe('the way out', () => {
     it('whose certificate nobody knows', async () => {
       const env = { HTTPS_PROXY: `https://${USER}127.0.0.1:${secureProxy.port}` };
       const message = await failureOf(connect(proxied(env, { ca: undefined }), api.port));
-      expect(message).to.match(/^cannot reach the proxy https:.* \(DEPTH_ZERO_SELF_SIGNED_CERT\); check HTTPS_PROXY$/);
+      expect(message).to.match(
+        /^cannot reach the proxy https:.* \(DEPTH_ZERO_SELF_SIGNED_CERT\); check NODE_EXTRA_CA_CERTS, or check HTTPS_PROXY$/,
+      );
     });
 
     it('that is this very process: ignored by its address, noticed under another name', async () => {

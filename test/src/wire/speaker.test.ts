@@ -10,11 +10,17 @@ describe('who is speaking', () => {
       ...['X-Claude-Code-Session-Id', SESSION, 'x-claude-code-agent-id', 'ad077ce8adab61bae'],
       ...['x-claude-code-request-class', 'subagent', 'x-claude-code-context-compacted', 'auto'],
     ]);
-    expect(labels).to.deep.equal({ session: SESSION, agent: 'ad077ce8adab61bae', class: 'turn', compacted: true });
+    expect(labels).to.deep.equal({
+      session: SESSION,
+      agent: 'ad077ce8adab61bae',
+      parentAgent: null,
+      class: 'turn',
+      compacted: true,
+    });
   });
 
   it('is unknown without headers, and with empty ones', () => {
-    const nobody = { session: null, agent: null, class: 'unknown', compacted: false };
+    const nobody = { session: null, agent: null, parentAgent: null, class: 'unknown', compacted: false };
     expect(requestLabels([])).to.deep.equal(nobody);
     const empty = ['x-claude-code-session-id', '', 'x-claude-code-agent-id', '', 'x-claude-code-request-class', ''];
     expect(requestLabels(empty)).to.deep.equal(nobody);

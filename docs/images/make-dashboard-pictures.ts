@@ -1,0 +1,104 @@
+/**
+ * Makes `docs/images/dashboard-*.png` and their like from a proxy that really runs: `npm run pictures`. The demo's session
+ * and a few others are played in front of the simulated API; Debian's Chromium looks at the pages in both themes.
+ */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { chromium, type Page } from 'playwright-core';
+import { dashboardUrl } from '../../src/access/access.ts';
+import { ScriptedClient } from '../../src/demo/scripted-client.ts';
+import { AFTERWARDS, LAST_BEFORE, listing, MEANWHILE, messagesOf, OPENING } from '../../src/demo/session.ts';
+import { openStage, type Stage } from '../../src/demo/stage.ts';
+
+const PACE = 12;
+const SIZE = { width: 1280, height: 800 };
+const CHROMIUM = process.env['CHROMIUM_BIN'] ?? '/usr/bin/chromium';
+
+/** Beside the demo's: folder, first words, model, tokens of context that were read. */
+const OTHERS: readonly (readonly [string, string, string, number, string?])[] = [
+  ['mobile-app', 'Make the order list scroll smoothly with five hundred rows', 'claude-sonnet-4-6', 96_000],
+  ['billing', 'Move the tax rules out of the controller and test them', 'claude-opus-5-5', 402_000],
+  ['search-index', 'Find out who still calls the old endpoint', 'claude-haiku-4-5', 41_000, 'explorer'],
+  ['web-shop', 'The date picker shows Sunday first in Germany', 'claude-sonnet-4-6', 118_000],
+  ['docs-site', 'Write the migration guide, and the way back', 'claude-sonnet-4-6', 61_000],
+  ['infra', 'Why does the build take four minutes?', 'claude-haiku-4-5', 131_000],
+];
+
+const where = (folder: string): string => `Working directory: /home/ada/work/${folder}\n`;
+
+async function playOthers(stage: Stage, ca: string): Promise<ScriptedClient[]> {
+  const proxy = `http://${stage.config.host}:${stage.proxy.ports.proxy}`;
+  const clients: ScriptedClient[] = [];
+  for (const [folder, words, model, read, agent] of OTHERS) {
+    const system = where(folder) + listing('tools', 8_000);
+    const client = new ScriptedClient({ proxy, ca, model, system, ...(agent === undefined ? {} : { agent }) });
+    clients.push(client);
+    await client.say(words);
+    for (let part = 0; part < 4; part += 1) await client.say(listing(`part ${part} of what was read`, read / 4));
+  }
+  return clients;
+}
+
+async function playDemo(stage: Stage, turns: typeof OPENING, from: number): Promise<void> {
+  for (const [index, turn] of turns.entries()) {
+    const { before, last } = messagesOf(turn, from + index);
+    stage.client.messages.push(...before);
+    await stage.client.say(last);
+  }
+}
+
+/** Waits for what is to be seen, and a moment more for charts and fonts. */
+async function picture(page: Page, name: string, seen: string): Promise<void> {
+  await page.locator(seen).first().waitFor();
+  await page.waitForTimeout(600);
+  await page.screenshot({ path: fileURLToPath(new URL(`${name}.png`, import.meta.url)) });
+}
+
+const dataDir = mkdtempSync(join(tmpdir(), 'dbproxy-pictures-'));
+const stage = await openStage({ dataDir, pace: PACE, settings: {} });
+const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
+let clients: ScriptedClient[] = [];
+try {
+  const origin = `https://localhost:${stage.proxy.ports.dashboard}`;
+  const pages = await Promise.all(
+    (['light', 'dark'] as const).map(async (theme) => {
+      const context = await browser.newContext({ viewport: SIZE, colorScheme: theme, ignoreHTTPSErrors: true });
+      const page = await context.newPage();
+      await page.goto(dashboardUrl(origin, stage.proxy.access.token));
+      return { theme, page };
+    }),
+  );
+  // A first round that ends in a swap, a second one that is in the middle of it.
+  await playDemo(stage, OPENING, 0);
+  await stage.book.wait('checkpoint.completed', 30_000, AbortSignal.timeout(30_000));
+  await playDemo(stage, [...MEANWHILE, LAST_BEFORE], 100);
+  await stage.client.compact();
+  await playDemo(stage, [...AFTERWARDS, ...OPENING.slice(0, -1)], 200);
+  clients = await playOthers(stage, readFileSync(stage.proxy.caPath, 'utf8'));
+
+  const [conversation] = stage.proxy.dashboard.book.views().filter(({ name }) => name.text.startsWith('The nightly'));
+  const hash = `#/c/${conversation?.id ?? ''}`;
+  for (const { page } of pages) {
+    await page.goto(`${origin}/dashboard/${hash}`);
+    await page.locator('.tokens-card canvas').waitFor();
+  }
+  await playDemo(stage, OPENING.slice(-1), 300);
+  for (const { page } of pages) await page.locator('.head .phase', { hasText: 'WAL active' }).waitFor();
+  await playDemo(stage, MEANWHILE.slice(0, 2), 400);
+  for (const { theme, page } of pages) {
+    await picture(page, `conversation-${theme}`, '.write-ahead .message');
+    await page.goto(`${origin}/dashboard/#/`);
+    await picture(page, `dashboard-${theme}`, '.list.wide .row');
+    await page.goto(`${origin}/dashboard/#/inspector/conversation:${conversation?.id ?? ''}`);
+    await page.locator('.state').first().waitFor();
+  }
+  await playDemo(stage, [LAST_BEFORE], 500);
+  for (const { theme, page } of pages) await picture(page, `inspector-${theme}`, '.taken');
+} finally {
+  await browser.close();
+  await Promise.all(clients.map((client) => client.close()));
+  await stage.close();
+  rmSync(dataDir, { recursive: true, force: true });
+}

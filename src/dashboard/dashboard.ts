@@ -1,0 +1,180 @@
+/**
+ * The dashboard, put together: what it is told (the log, observations), what it keeps of that (book, statistics, event
+ * log), and whom it shows it to (pages over socket.io, scripts over HTTP).
+ *
+ *   observations ─▶ book, statistics, metrics ─▶ live (socket.io), routes (HTTP)
+ *   log ─▶ event log ─▶ live
+ *   actors ─▶ inspector ─▶ live
+ */
+import type { Router } from 'express';
+import type { Server as HttpServer } from 'node:http';
+import type { AnyActorRef } from 'xstate';
+import type { CheckpointId, ConversationId } from '../../machines/units.ts';
+import type { Hello, Phase, Thresholds, Totals } from '../../web/contract.ts';
+import type { Access } from '../access/access.ts';
+import type { BreakerStatus } from '../checkpoint/gate.ts';
+import type { Checkpoint } from '../conversations/checkpoint-index.ts';
+import type { Observation } from '../conversations/observation.ts';
+import type { Log } from '../log.ts';
+import type { CompactionHistory } from '../store/history.ts';
+import { VERSION } from '../version.ts';
+import { ConversationBook } from './book.ts';
+import { EventLog } from './event-log.ts';
+import { forwardInspection } from './inspector/forward.ts';
+import { Inspector } from './inspector/inspector.ts';
+import { LivePages } from './live.ts';
+import { Metrics } from './metrics.ts';
+import { readPast } from './past.ts';
+import { addRoutes } from './routes.ts';
+import { Statistics } from './statistics.ts';
+
+/** What the dashboard asks the rest of the proxy for. */
+export interface Sources {
+  /** The root of the actors. */
+  readonly root: () => AnyActorRef;
+  readonly checkpoint: (id: CheckpointId) => Checkpoint | null;
+  readonly checkpointsHeld: () => number;
+  readonly callsRunning: () => number;
+  readonly breaker: () => BreakerStatus;
+  readonly reset: (conversation: ConversationId) => boolean;
+  readonly setup: () => Hello['setup'];
+}
+
+export interface DashboardOptions {
+  readonly log: Log;
+  readonly thresholds: Thresholds;
+  readonly passthrough: boolean;
+  /** `DBPROXY_INSPECT`: where inspection is forwarded to, or null. */
+  readonly inspectUrl: string | null;
+  readonly now: () => number;
+  readonly sources: Sources;
+}
+
+export class Dashboard {
+  /** The log that everybody writes to: this one, and from there on the pages. */
+  readonly log: Log;
+  readonly book: ConversationBook;
+  readonly statistics: Statistics;
+  readonly live: LivePages;
+  readonly metrics: Metrics;
+  readonly #options: DashboardOptions;
+  readonly #events: EventLog;
+  readonly #started: number;
+  #stopForwarding: (() => void) | null = null;
+  #remembers = false;
+
+  constructor(options: DashboardOptions) {
+    const { now, sources } = options;
+    this.#options = options;
+    this.#started = now();
+    const news = (): void => this.live.noteNews();
+    this.#events = new EventLog(now, news);
+    this.log = this.#events.tap(options.log);
+    this.statistics = new Statistics(now);
+    this.book = new ConversationBook({
+      now,
+      checkpoint: (id) => sources.checkpoint(id),
+      onChange: (id) => this.live.noteChange(id),
+    });
+    const inspector = new Inspector({
+      root: () => sources.root(),
+      now,
+      onRecords: news,
+      onError: (error) => this.log.error('inspector.failed', { message: messageOf(error) }),
+    });
+    this.metrics = new Metrics(
+      () => ({
+        phases: this.#phases(),
+        checkpointsHeld: sources.checkpointsHeld(),
+        callsRunning: sources.callsRunning(),
+        pages: this.live.size,
+      }),
+      VERSION,
+    );
+    this.live = new LivePages({
+      book: this.book,
+      statistics: this.statistics,
+      events: this.#events,
+      inspector,
+      hello: () => this.#hello(),
+      totals: () => this.#totals(),
+      reset: (id) => sources.reset(id),
+      now,
+    });
+  }
+
+  /** Takes an observation. Never throws: whoever tells of something is not to suffer from who listens. */
+  readonly observe = (observation: Observation): void => {
+    try {
+      this.book.observe(observation);
+      this.statistics.observe(observation);
+      this.metrics.observe(observation);
+      this.live.noteNews();
+    } catch (error) {
+      this.log.error('observer.failed', { message: messageOf(error) });
+    }
+  };
+
+  /** Adds to the statistics what was before this process, when the state file can be read for the first time. */
+  remember(history: CompactionHistory): void {
+    if (this.#remembers) return;
+    try {
+      const { checkpoint } = this.#options.sources;
+      this.statistics.seed(readPast(history, this.#started, (id) => checkpoint(id as CheckpointId) !== null));
+      this.#remembers = true;
+    } catch (error) {
+      this.log.warn('statistics.unread', { message: messageOf(error) });
+    }
+  }
+
+  addRoutes(guardedAt: (path: string) => Router): void {
+    const { book, metrics } = this;
+    addRoutes(guardedAt, { book, metrics, reset: (id) => this.#options.sources.reset(id) });
+  }
+
+  /** Opens for pages, and begins to forward inspection where that is wanted. */
+  open(pages: HttpServer, access: Access): void {
+    const { inspectUrl: url, sources } = this.#options;
+    this.live.attach(pages, access);
+    if (url !== null) this.#stopForwarding = forwardInspection({ url, root: sources.root(), log: this.log });
+  }
+
+  close(): void {
+    this.live.close();
+    this.#stopForwarding?.();
+    this.#stopForwarding = null;
+  }
+
+  #phases(): Record<Phase, number> {
+    const phases: Record<Phase, number> = { IDLE: 0, CHECKPOINTING: 0, WAL_ACTIVE: 0, SWAP_READY: 0 };
+    for (const phase of this.book.phases()) phases[phase] += 1;
+    return phases;
+  }
+
+  #hello(): Hello {
+    const { now, passthrough, sources, thresholds } = this.#options;
+    return {
+      contract: 1,
+      version: VERSION,
+      started: this.#started,
+      now: now(),
+      passthrough,
+      thresholds: { checkpoint: thresholds.checkpoint, swap: thresholds.swap },
+      setup: sources.setup(),
+    };
+  }
+
+  #totals(): Totals {
+    const { sources } = this.#options;
+    const counted = this.statistics.totals();
+    const { resumesAt, state } = sources.breaker();
+    const now = { running: sources.callsRunning(), held: sources.checkpointsHeld() };
+    return {
+      ...counted,
+      conversations: this.#phases(),
+      checkpoints: { ...counted.checkpoints, ...now, ...(state === 'closed' ? {} : { paused: { until: resumesAt } }) },
+    };
+  }
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

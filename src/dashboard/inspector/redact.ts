@@ -1,0 +1,51 @@
+/**
+ * What leaves of events and contexts: the fields named here, where they hold a plain value, and nothing else. Machines
+ * hold neither messages nor credentials as it is; this keeps it so for whatever is added to them.
+ */
+import type { LogValue } from '../../../web/contract.ts';
+
+type Fields = Readonly<Record<string, LogValue>>;
+
+/** Paths into events. */
+const PAYLOAD = [
+  ...['at', 'messages', 'turn', 'used', 'effectiveWindow', 'model', 'reason', 'confirmed', 'extendsCall'],
+  ...['covering.id', 'covering.anchorMessages', 'checkpoint.id', 'checkpoint.anchorMessages'],
+  ...['id', 'name', 'port', 'everBound', 'input.id', 'actorId', 'delay'],
+  // Ends of invoked actors: a checkpoint or a port; of an error its kind. Its words are in the context, shortened.
+  ...['output.id', 'output.anchorMessages', 'output.port', 'error.failure', 'error.code'],
+];
+
+/** Paths into contexts. */
+const CONTEXT = [
+  ...['used', 'effectiveWindow', 'messages', 'model', 'turn', 'tries', 'maxTries', 'checkpoints'],
+  ...['checkpoint.id', 'checkpoint.anchorMessages', 'failure.kind', 'failure.message', 'failure.retryAfter'],
+  ...['counters.checkpoints', 'counters.failures', 'counters.served', 'counters.confirmed', 'counters.forwarded'],
+  ...['name', 'port', 'failures', 'everBound', 'reason', 'crashes'],
+];
+
+const TEXT_LENGTH = 300;
+
+function at(value: unknown, path: string): unknown {
+  let found = value;
+  for (const part of path.split('.')) {
+    if (typeof found !== 'object' || found === null || !Object.hasOwn(found, part)) return undefined;
+    found = (found as Readonly<Record<string, unknown>>)[part];
+  }
+  return found;
+}
+
+function pick(value: unknown, paths: readonly string[]): Fields {
+  const picked: Record<string, LogValue> = {};
+  for (const path of paths) {
+    const found = at(value, path);
+    if (typeof found === 'string') picked[path] = found.slice(0, TEXT_LENGTH);
+    else if (typeof found === 'number' || typeof found === 'boolean' || found === null) picked[path] = found;
+  }
+  return picked;
+}
+
+/** What may be seen of an event beside its type. */
+export const payloadOf = (event: unknown): Fields => pick(event, PAYLOAD);
+
+/** What may be seen of a snapshot's context. */
+export const contextOf = (snapshot: unknown): Fields => pick(at(snapshot, 'context'), CONTEXT);

@@ -1,0 +1,72 @@
+/** Who gets nothing from the dashboard: without the token, under a foreign name, from a foreign page. */
+import { expect } from 'chai';
+import { once } from 'node:events';
+import type { Browser } from 'playwright-core';
+import { Agent, request } from 'undici';
+import WebSocket from 'ws';
+import { openBrowser, visit } from './browser.ts';
+import { openTheatre, type Theatre } from './theatre.ts';
+
+describe('the dashboard, for those who may not see it', function () {
+  let theatre: Theatre;
+  let browser: Browser;
+  let agent: Agent;
+  let cookie: string;
+
+  before(async function () {
+    this.timeout(120_000);
+    [theatre, browser] = await Promise.all([openTheatre(), openBrowser()]);
+    agent = new Agent({ connect: { ca: theatre.ca } });
+    await theatre.stage.client.say('Nobody else is to read this.');
+    const { headers, body } = await request(theatre.entrance, { dispatcher: agent });
+    await body.dump();
+    cookie = String(headers['set-cookie']).split(';')[0] ?? '';
+  });
+
+  after(async () => {
+    await browser.close();
+    await agent.close();
+    await theatre.close();
+  });
+
+  it('shows a page with a wrong token in its address nothing but why', async () => {
+    const { page, context, asked } = await visit(browser);
+    const answer = await page.goto(`${theatre.origin}/dashboard?token=wrong`);
+    expect(answer?.status()).to.equal(401);
+    expect(await page.textContent('body')).to.include('The token is missing or wrong');
+    expect(asked.filter((url) => url.includes('/assets/'))).to.deep.equal([]);
+    await context.close();
+  });
+
+  const paths = ['/dashboard/', '/dashboard/index.html', '/api/conversations', '/metrics', '/socket.io/?EIO=4'];
+  const refused: readonly (readonly [string, number, () => Record<string, string>])[] = [
+    ['no token', 401, () => ({})],
+    ['a wrong token', 401, () => ({ authorization: 'Bearer wrong' })],
+    ['a foreign Host', 403, () => ({ host: 'attacker.example', cookie })],
+    ['a foreign Origin', 403, () => ({ origin: 'https://attacker.example', cookie })],
+  ];
+  for (const [what, status, headers] of refused) {
+    it(`answers ${what} with ${status}, and shows nothing`, async () => {
+      for (const path of paths) {
+        const answer = await request(`${theatre.origin}${path}`, { dispatcher: agent, headers: headers() });
+        const text = await answer.body.text();
+        expect(answer.statusCode, path).to.equal(status);
+        expect(text).to.not.include('Nobody else').and.not.include('assets/');
+      }
+    });
+
+    it(`opens no socket for ${what}`, async () => {
+      const url = `${theatre.origin.replace('https', 'wss')}/socket.io/?EIO=4&transport=websocket`;
+      const socket = new WebSocket(url, { ca: theatre.ca, headers: headers() });
+      const [error] = (await once(socket, 'error')) as [Error];
+      expect(error.message).to.equal(`Unexpected server response: ${status}`);
+    });
+  }
+
+  it('opens a socket with the cookie, from its own page', async () => {
+    const url = `${theatre.origin.replace('https', 'wss')}/socket.io/?EIO=4&transport=websocket`;
+    const socket = new WebSocket(url, { ca: theatre.ca, headers: { cookie, origin: theatre.origin } });
+    await once(socket, 'open');
+    socket.terminate();
+  });
+});

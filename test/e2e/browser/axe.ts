@@ -1,0 +1,23 @@
+/** axe-core on a page as it stands. */
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { Page } from 'playwright-core';
+import type axe from 'axe-core';
+
+const SOURCE = readFileSync(fileURLToPath(import.meta.resolve('axe-core/axe.min.js')), 'utf8');
+
+/** What axe finds wrong, one line each; [] for a page without violations. All of its rules, best practices included. */
+export async function violations(page: Page): Promise<string[]> {
+  // Evaluated, not added as a script: the page's policy allows no foreign ones.
+  await page.evaluate(SOURCE);
+  const found = await page.evaluate(async () => {
+    const { axe: it } = globalThis as unknown as { axe: typeof axe };
+    const { violations: all } = await it.run(document);
+    return all.map(({ id, help, nodes }) => ({
+      id,
+      help,
+      where: nodes.map((node) => `${node.target.join(' ')} ${node.any[0]?.message ?? ''}`),
+    }));
+  });
+  return found.flatMap(({ id, help, where }) => where.map((it) => `${id}: ${help}: ${it}`));
+}

@@ -1,0 +1,60 @@
+/** Debian's Chromium, and pages in it that notice what they must not do: ask elsewhere, log an error. */
+import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
+
+const CHROMIUM = process.env['CHROMIUM_BIN'] ?? '/usr/bin/chromium';
+
+/** How long anything that is to be seen may take. */
+const WAIT_MS = 15_000;
+
+export async function openBrowser(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: CHROMIUM,
+    // The tests run as root in a container, where Chromium's sandbox cannot be set up.
+    args: ['--no-sandbox', '--disable-dev-shm-usage'],
+  });
+}
+
+export interface Visit {
+  readonly context: BrowserContext;
+  readonly page: Page;
+  /** URLs that were asked for. */
+  readonly asked: readonly string[];
+  /** Errors of scripts and of the console, refused by the content security policy included. */
+  readonly errors: string[];
+}
+
+export interface VisitOptions {
+  readonly theme?: 'light' | 'dark';
+  readonly width?: number;
+  readonly height?: number;
+}
+
+/** A page of its own, with no cookie. The proxy's certificate is of its own authority, which this browser does not know. */
+export async function visit(browser: Browser, options: VisitOptions = {}): Promise<Visit> {
+  const { theme = 'light', width = 1440, height = 900 } = options;
+  const context = await browser.newContext({
+    viewport: { width, height },
+    colorScheme: theme,
+    ignoreHTTPSErrors: true,
+    acceptDownloads: true,
+  });
+  context.setDefaultTimeout(WAIT_MS);
+  const page = await context.newPage();
+  const asked: string[] = [];
+  const errors: string[] = [];
+  context.on('request', (request) => asked.push(request.url()));
+  page.on('websocket', (socket) => asked.push(socket.url()));
+  page.on('pageerror', (error) => errors.push(error.message));
+  page.on('console', (message) => {
+    if (message.type() === 'error') errors.push(message.text());
+  });
+  return { context, page, asked, errors };
+}
+
+/** What was asked for beside this machine. `blob:` and `data:` never leave the browser. */
+export function elsewhere(asked: readonly string[]): string[] {
+  return asked.filter((url) => {
+    const { hostname, protocol } = new URL(url);
+    return protocol !== 'blob:' && protocol !== 'data:' && hostname !== 'localhost' && hostname !== '127.0.0.1';
+  });
+}

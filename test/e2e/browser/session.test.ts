@@ -1,0 +1,247 @@
+/** A whole demo session, as somebody sees it who has the dashboard open: real proxy, real Chromium, simulated API. */
+import { expect } from 'chai';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { AFTERWARDS, LAST_BEFORE, MEANWHILE, OPENING } from '../../../src/demo/session.ts';
+import type { Recording } from '../../../web/contract.ts';
+import { violations } from './axe.ts';
+import { elsewhere, openBrowser, visit, type Visit } from './browser.ts';
+import { serveBuilt } from './static-server.ts';
+import { openTheatre, type Theatre } from './theatre.ts';
+
+/** Notes down every phase that the first row shows, however shortly. As text: see frames.ts. */
+const WATCH_PHASES = `(() => {
+  const seen = (globalThis.seenPhases = []);
+  const look = () => {
+    const phase = document.querySelector('.row .phase')?.textContent?.trim();
+    if (phase && phase !== seen.at(-1)) seen.push(phase);
+  };
+  new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true });
+  look();
+})()`;
+
+describe('a demo session in a real browser', function () {
+  // Each step goes on where the one before it ended.
+  this.bail(true);
+  let theatre: Theatre;
+  let browser: Browser;
+  let list: Visit;
+  let inside: Visit;
+  const directory = mkdtempSync(join(tmpdir(), 'dbproxy-recordings-'));
+  const recording = join(directory, 'recording.json');
+
+  before(async function () {
+    this.timeout(120_000);
+    [theatre, browser] = await Promise.all([openTheatre(), openBrowser()]);
+    list = await visit(browser);
+    inside = await visit(browser, { theme: 'dark' });
+  });
+
+  after(async () => {
+    await browser.close();
+    await theatre.close();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  const phase = (page: Page, name: string) => page.locator('.head .phase', { hasText: name });
+  const lit = (page: Page, state: string) => page.locator(`.state.active[data-state$="${state}"]`);
+
+  it('opens with the token, forgets it at once, and says what to do next', async () => {
+    const { page } = list;
+    await page.goto(theatre.entrance);
+    await page.getByText('Nothing yet. Start Claude Code through the proxy').waitFor();
+    expect(page.url()).to.equal(theatre.dashboard);
+    expect(await page.locator('.command code').textContent())
+      .to.include(`HTTPS_PROXY=http://127.0.0.1:${theatre.stage.proxy.ports.proxy}`)
+      .and.include(theatre.stage.proxy.caPath);
+    expect(await violations(page)).to.deep.equal([]);
+  });
+
+  it('shows a conversation with its first request', async () => {
+    const { page } = list;
+    await page.evaluate(WATCH_PHASES);
+    const [first, ...more] = OPENING;
+    if (first === undefined) throw new Error('the demo has no opening');
+    await theatre.turn(first);
+    await page.locator('.row', { hasText: 'The nightly import loses orders' }).waitFor();
+    for (const turn of more.slice(0, -1)) await theatre.turn(turn);
+    await page.locator('.row [role=meter][aria-valuetext*="180,000"]').waitFor();
+  });
+
+  it('lights the statechart up while the checkpoint is computed', async () => {
+    const { page } = inside;
+    await page.goto(theatre.entrance);
+    await page.locator('.row a').first().click();
+    await page.getByRole('link', { name: 'Inspect', exact: true }).click();
+    await lit(page, 'call.idle').waitFor();
+    await lit(page, 'buffer.empty').waitFor();
+    const last = OPENING.at(-1);
+    if (last !== undefined) await theatre.turn(last);
+    await lit(page, 'call.running').waitFor();
+    await page.locator('.transition.taken').first().waitFor({ state: 'attached' });
+    await page.locator('.actor-row', { hasText: 'computeCheckpoint' }).waitFor();
+    await lit(page, 'ready.wal').waitFor();
+    await page.locator('.record-row', { hasText: 'checkpoint.completed' }).first().waitFor();
+  });
+
+  it('opens the conversation: summary, messages, curve', async () => {
+    const { page } = list;
+    await page.locator('.row a').first().click();
+    await phase(page, 'WAL active').waitFor();
+    expect(page.url()).to.match(/#\/c\/.+/);
+    await page.getByRole('region', { name: 'Summary' }).getByText('A new function splitRecords() walks').waitFor();
+    await page.getByText('They appear with the next request').waitFor();
+    for (const turn of MEANWHILE.slice(0, 3)) await theatre.turn(turn);
+    await page.locator('.write-ahead .message').first().waitFor();
+    expect(await page.locator('.boundary').textContent()).to.match(/messages above are in its summary · write-ahead/);
+    await page.getByRole('img', { name: /^Tokens in use after \d+ answers.*checkpoint ready/ }).waitFor();
+    expect(await page.locator('.lifecycle [aria-current=step]').textContent()).to.include('WAL active');
+  });
+
+  it('follows the swap, and tells what it saved', async () => {
+    const { page } = list;
+    await theatre.turn(LAST_BEFORE);
+    await phase(page, 'Swap ready').waitFor();
+    const reply = await theatre.stage.client.compact();
+    expect(reply.headers['x-double-buffer-served']).to.equal('checkpoint');
+    for (const turn of AFTERWARDS) await theatre.turn(turn);
+    await phase(page, 'Idle').waitFor();
+    await page.getByText('Claude Code took it and went on from it.').waitFor();
+    await page.locator('.saved', { hasText: 'not waited' }).waitFor();
+    const seen = await page.evaluate('globalThis.seenPhases');
+    expect(seen).to.deep.equal(['Idle', 'Checkpointing', 'WAL active', 'Swap ready', 'Idle']);
+  });
+
+  it('steps back through the history, and sees the chart as it was', async () => {
+    const { page } = inside;
+    await lit(page, 'buffer.empty').waitFor();
+    await page.getByRole('checkbox', { name: 'this actor' }).check();
+    const row = page.locator('.record-row', { hasText: 'ready.wal → ready.swapReady' });
+    await page.getByPlaceholder('Search events').fill('swapready');
+    await row.first().locator('button').click();
+    await lit(page, 'ready.swapReady').waitFor();
+    expect(await lit(page, 'buffer.empty').count()).to.equal(0);
+    await page.getByPlaceholder('Search events').fill('');
+    await page.getByRole('button', { name: 'One event back' }).click();
+    await lit(page, 'ready.wal').waitFor();
+    await page.getByRole('button', { name: 'Follow' }).click();
+    await lit(page, 'buffer.empty').waitFor();
+  });
+
+  it('exports a recording, which opens in another browser without a proxy', async () => {
+    const { page } = inside;
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('button', { name: 'Export' }).click(),
+    ]);
+    await download.saveAs(recording);
+    const exported = JSON.parse(readFileSync(recording, 'utf8')) as Recording;
+    expect(exported.records).to.have.length.above(30);
+    // What was said has no place in a bug report, and what opens doors less so.
+    expect(readFileSync(recording, 'utf8')).to.not.match(/splitRecords|nightly import|sk-ant/);
+
+    const built = await serveBuilt();
+    const other = await visit(browser);
+    try {
+      await other.page.goto(`${built.url}#/inspector`);
+      await other.page.getByText('No proxy, and no recording yet').waitFor();
+      await other.page.getByLabel('Recording', { exact: true }).setInputFiles(recording);
+      await other.page.locator('.recording-name', { hasText: 'recording.json' }).waitFor();
+      await other.page
+        .locator('.actor-row', { hasText: 'conversation' })
+        .or(other.page.locator('.actor-row'))
+        .nth(2)
+        .waitFor();
+      await other.page.locator('.record-row', { hasText: 'history.replaced' }).first().locator('button').click();
+      await lit(other.page, 'buffer.empty').waitFor();
+      expect(elsewhere(other.asked)).to.deep.equal([]);
+    } finally {
+      await other.context.close();
+      await built.close();
+    }
+  });
+
+  it('refuses a file that is no recording, and says why', async () => {
+    const { page } = inside;
+    const file = { name: 'x.json', mimeType: 'application/json', buffer: Buffer.from('{"format":"har"}') };
+    await page.getByLabel('Recording', { exact: true }).setInputFiles(file);
+    await page.getByRole('alert').getByText('not a recording of claude-db-proxy').waitFor();
+  });
+
+  it('resets a conversation, and asks before', async function () {
+    this.timeout(120_000);
+    const { page } = list;
+    const client = theatre.client();
+    await client.say(`Read this. ${'word '.repeat(105_000)}`);
+    await page.goto(`${theatre.dashboard}#/`);
+    await page.locator('.row', { hasText: 'Read this.' }).locator('a').click();
+    await phase(page, 'WAL active').waitFor({ timeout: 30_000 });
+    await page.getByRole('button', { name: 'Reset' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByText('The checkpoint is dropped').waitFor();
+    expect(await violations(page)).to.deep.equal([]);
+    await dialog.getByRole('button', { name: 'Cancel' }).click();
+    await phase(page, 'WAL active').waitFor();
+    await page.getByRole('button', { name: 'Reset' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Reset' }).click();
+    await phase(page, 'Idle').waitFor();
+    await dialog.waitFor({ state: 'detached' });
+    await page.getByText('None yet. It is computed when the context is').waitFor();
+  });
+
+  for (const theme of ['light', 'dark'] as const) {
+    for (const width of [1440, 360]) {
+      it(`has no violations for axe: ${theme}, ${width} px`, async () => {
+        const { page, context, errors, asked } = await visit(browser, { theme, width });
+        try {
+          await page.goto(theatre.entrance);
+          await page.locator('.row a').first().waitFor();
+          const hash = await page.locator('.row a').last().getAttribute('href');
+          for (const at of ['#/', hash ?? '', '#/figures', '#/log', '#/inspector']) {
+            await page.goto(`${theatre.dashboard}${at}`);
+            const there = { '#/': '.row', '#/figures': '.tile', '#/log': '.log-line', '#/inspector': '.state' }[at];
+            await page
+              .locator(there ?? '.conversation .card')
+              .first()
+              .waitFor();
+            expect(await violations(page), at).to.deep.equal([]);
+            expect(
+              await page.evaluate('document.documentElement.scrollWidth - innerWidth'),
+              `${at} overflows`,
+            ).to.equal(0);
+          }
+          expect(errors).to.deep.equal([]);
+          expect(elsewhere(asked)).to.deep.equal([]);
+        } finally {
+          await context.close();
+        }
+      });
+    }
+  }
+
+  it('survives a restart of the proxy', async function () {
+    this.timeout(120_000);
+    const { page, errors } = list;
+    await page.goto(`${theatre.dashboard}#/`);
+    await page.locator('.row').first().waitFor();
+    expect([...errors, ...inside.errors]).to.deep.equal([]);
+    await theatre.stop();
+    await page.getByText('The proxy is gone.').waitFor();
+    await page.getByText(/Reconnecting by itself since \d\d:\d\d:\d\d/).waitFor();
+    expect(await page.locator('[data-stale]').count()).to.equal(1);
+    expect(await violations(page)).to.deep.equal([]);
+    await theatre.start();
+    await page.getByText('The proxy was restarted').waitFor();
+    expect(await page.locator('[data-stale]').count()).to.equal(0);
+    await theatre.client().say('Here I am again.');
+    await page.locator('.row', { hasText: 'Here I am again.' }).waitFor();
+  });
+
+  it('has asked nobody but this machine', () => {
+    expect(list.asked.length).to.be.above(5);
+    expect(list.asked.some((url) => url.startsWith('wss://localhost'))).to.equal(true);
+    expect(elsewhere([...list.asked, ...inside.asked])).to.deep.equal([]);
+  });
+});

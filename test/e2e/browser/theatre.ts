@@ -1,0 +1,90 @@
+/** The demo's stage on ports that stay, so that a proxy can be stopped and another started in its place. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { dashboardUrl } from '../../../src/access/access.ts';
+import { parseConfig } from '../../../src/config.ts';
+import { ScriptedClient } from '../../../src/demo/scripted-client.ts';
+import { messagesOf, type ScriptedTurn } from '../../../src/demo/session.ts';
+import { openStage, type Stage } from '../../../src/demo/stage.ts';
+import { startProxy, type Proxy } from '../../../src/proxy.ts';
+
+/** How many times faster than life: a checkpoint takes about three seconds. */
+const PACE = 3;
+
+export interface Theatre {
+  readonly stage: Stage;
+  readonly origin: string;
+  readonly token: string;
+  readonly ca: string;
+  /** The way in, with the token. */
+  readonly entrance: string;
+  /** Where one is afterwards. */
+  readonly dashboard: string;
+  /** One turn of the demo's session. */
+  turn(turn: ScriptedTurn): Promise<void>;
+  /** Another client, whose answers are nonsense of the wanted size. */
+  client(): ScriptedClient;
+  stop(): Promise<void>;
+  /** A new proxy with the same settings, ports and directory. */
+  start(): Promise<void>;
+  close(): Promise<void>;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+export async function openTheatre(): Promise<Theatre> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'dbproxy-browser-'));
+  const [proxyPort, dashboardPort] = [await freePort(), await freePort()];
+  const ports = { DBPROXY_PROXY_PORT: String(proxyPort), DBPROXY_DASHBOARD_PORT: String(dashboardPort) };
+  const stage = await openStage({ dataDir, pace: PACE, settings: ports });
+  const ca = readFileSync(stage.proxy.caPath, 'utf8');
+  const origin = `https://localhost:${dashboardPort}`;
+  const { token } = stage.proxy.access;
+  let turns = 0;
+  let proxy: Proxy | null = stage.proxy;
+  const clients: ScriptedClient[] = [];
+  const stop = async (): Promise<void> => {
+    await proxy?.stop();
+    proxy = null;
+  };
+  return {
+    stage,
+    origin,
+    token,
+    ca,
+    entrance: dashboardUrl(origin, token),
+    dashboard: `${origin}/dashboard/`,
+    async turn(turn) {
+      turns += 1;
+      const { before, last } = messagesOf(turn, turns);
+      stage.client.messages.push(...before);
+      const reply = await stage.client.say(last);
+      if (reply.status !== 200 || reply.error !== null)
+        throw new Error(`a turn failed: ${reply.error ?? reply.status}`);
+    },
+    client() {
+      const client = new ScriptedClient({ proxy: `http://127.0.0.1:${proxyPort}`, ca });
+      clients.push(client);
+      return client;
+    },
+    stop,
+    async start() {
+      const env = { HOME: dataDir, DBPROXY_DATA_DIR: dataDir, DBPROXY_UPSTREAM_URL: stage.api.url, ...ports };
+      proxy = await startProxy({ config: parseConfig(env), log: stage.book });
+    },
+    async close() {
+      await Promise.all(clients.map((client) => client.close()));
+      await stop();
+      await stage.close();
+      rmSync(dataDir, { recursive: true, force: true });
+    },
+  };
+}

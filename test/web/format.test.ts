@@ -1,0 +1,59 @@
+import { expect } from 'chai';
+import { count, duration, percent, plural, short, span } from '../../web/format.ts';
+
+describe('web/format', () => {
+  it('shortens numbers to three digits', () => {
+    expect([0, 950, 1_000, 14_230, 99_940, 99_960, 144_000, 999_499, 999_500, 1_234_567].map(short)).to.deep.equal([
+      '0',
+      '950',
+      '1k',
+      '14.2k',
+      '99.9k',
+      '100k',
+      '144k',
+      '999k',
+      '1M',
+      '1.2M',
+    ]);
+  });
+
+  it('never says 100 % before it is', () => {
+    expect(percent(0.996)).to.equal('99 %');
+    expect(percent(1)).to.equal('100 %');
+    expect(percent(1.04)).to.equal('104 %');
+  });
+
+  it('tells durations in two units at most', () => {
+    expect([18, 999, 4_200, 59_960, 60_000, 192_000, 3_600_000, 7_500_000].map(duration)).to.deep.equal([
+      '18 ms',
+      '999 ms',
+      '4.2 s',
+      '1 min',
+      '1 min',
+      '3 min 12 s',
+      '1 h',
+      '2 h 5 min',
+    ]);
+  });
+
+  it('tells ages in one unit, and the future as now', () => {
+    expect([-5_000, 1_900, 2_000, 59_999, 60_000, 3_599_999, 86_400_000].map(span)).to.deep.equal([
+      'now',
+      'now',
+      '2 s',
+      '59 s',
+      '1 min',
+      '59 min',
+      '1 d',
+    ]);
+  });
+
+  it('counts things', () => {
+    expect(count(144_000)).to.equal('144,000');
+    expect([plural(1, 'message'), plural(0, 'message'), plural(2, 'try', 'tries')]).to.deep.equal([
+      '1 message',
+      '0 messages',
+      '2 tries',
+    ]);
+  });
+});

@@ -1,0 +1,265 @@
+/**
+ * A proxy that is none: it speaks the contract and serves the built pages under the real content security policy, and
+ * its conversations never took place. For developing the pages, and for measuring them.
+ */
+import { createReadStream, existsSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { extname, join, normalize } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Server } from 'socket.io';
+import { conversationMachine } from '../../../machines/conversation.ts';
+import { supervisorMachine } from '../../../machines/supervisor.ts';
+import { SECURITY_HEADERS } from '../../../src/access/guard.ts';
+import { readGraph } from '../../../src/dashboard/inspector/graph.ts';
+import type {
+  ActorView,
+  ClientToServerEvents,
+  HistoryBucket,
+  InspectionRecord,
+  LogEntry,
+  ServerToClientEvents,
+  Totals,
+} from '../../../web/contract.ts';
+import { Story } from './story.ts';
+
+const WEB = fileURLToPath(new URL('../../../dist/web/', import.meta.url));
+const TYPES: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+  '.md': 'text/markdown',
+};
+/** Patches a second, as the contract has it. */
+const PATCH_MS = 100;
+const BUCKET_MS = 60_000;
+
+export interface FakeOptions {
+  readonly conversations: number;
+  /** How often each conversation changes, a second. */
+  readonly rate: number;
+  readonly port?: number;
+  readonly checkpointMs?: number;
+  /** Every conversation of such a number has checkpoints that fail. */
+  readonly failing?: (number: number) => boolean;
+  readonly passthrough?: boolean;
+  /** Minutes of history that are made up. */
+  readonly past?: number;
+}
+
+export interface FakeProxy {
+  readonly url: string;
+  readonly port: number;
+  /** Sends patches while true. */
+  running: boolean;
+  close(): Promise<void>;
+}
+
+export async function startFakeProxy(options: FakeOptions): Promise<FakeProxy> {
+  const { conversations, rate, port = 0, checkpointMs = 4_000, failing = () => false, passthrough = false } = options;
+  const now = (): number => Date.now();
+  const started = now();
+  const records: InspectionRecord[] = [];
+  const entries: LogEntry[] = [];
+  let seq = 0;
+  let logSeq = 0;
+
+  const http = createServer((request, response) => {
+    const path = normalize(new URL(request.url ?? '/', 'http://x').pathname);
+    const file = join(WEB, path.endsWith('/') ? `${path}index.html` : path);
+    for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.setHeader(name, value);
+    if (!file.startsWith(WEB) || !existsSync(file)) {
+      response.writeHead(404).end();
+      return;
+    }
+    response.setHeader('content-type', TYPES[extname(file)] ?? 'application/octet-stream');
+    createReadStream(file).pipe(response);
+  });
+  const io = new Server<ClientToServerEvents, ServerToClientEvents>(http, { transports: ['websocket'] });
+
+  const stories = Array.from({ length: conversations }, (_, number) => {
+    const story: Story = new Story({
+      number,
+      now,
+      checkpointMs,
+      failing: failing(number),
+      passthrough,
+      record: (record) => {
+        seq += 1;
+        records.push({ ...record, seq } as InspectionRecord);
+        if (records.length > 4_000) records.splice(0, 2_000);
+      },
+      said: (event, level, fields) => {
+        logSeq += 1;
+        entries.push({ seq: logSeq, at: now(), level, event, conversation: story.id, fields });
+      },
+    });
+    return story;
+  });
+  const byId = new Map(stories.map((story) => [story.id, story]));
+  const supervisor: ActorView = {
+    session: 'root',
+    id: 'supervisor',
+    parent: null,
+    machine: 'supervisor',
+    kind: 'machine',
+    status: 'active',
+    states: ['supervisor', 'supervisor.running'],
+  };
+
+  const history: HistoryBucket[] = Array.from({ length: options.past ?? 0 }, (_, index) =>
+    madeUp(index, started, options),
+  );
+  const totals = (): Totals => ({
+    since: started - (options.past ?? 0) * BUCKET_MS,
+    conversations: { IDLE: 0, CHECKPOINTING: 0, WAL_ACTIVE: 0, SWAP_READY: 0 },
+    requests: history.reduce((sum, { requests }) => sum + requests, 0),
+    savedMs: history.reduce((sum, { savedMs }) => sum + savedMs, 0),
+    checkpoints: {
+      made: history.reduce((sum, { made }) => sum + made, 0),
+      used: history.reduce((sum, { used }) => sum + used, 0),
+      wasted: history.reduce((sum, { wasted }) => sum + wasted, 0),
+      failed: history.reduce((sum, { failed }) => sum + failed, 0),
+      running: stories.filter((story) => story.view().call.state === 'running').length,
+      held: stories.filter((story) => story.view().covered !== null).length,
+    },
+    compactions: {
+      served: history.reduce((sum, { served }) => sum + served, 0),
+      confirmed: history.reduce((sum, { served }) => sum + served, 0),
+      forwarded: history.length > 0 ? { instructions: 3, stale: 1 } : {},
+    },
+    tokens: {
+      fresh: history.reduce((sum, { tokens }) => sum + tokens.fresh, 0),
+      cacheWrite: history.reduce((sum, { tokens }) => sum + tokens.cacheWrite, 0),
+      cacheRead: history.reduce((sum, { tokens }) => sum + tokens.cacheRead, 0),
+      output: history.reduce((sum, { tokens }) => sum + tokens.output, 0),
+    },
+    apiErrors:
+      history.length > 0
+        ? [
+            { status: 529, count: 7, last: started - 240_000 },
+            { status: 429, count: 2, last: started - 3_400_000 },
+          ]
+        : [],
+  });
+
+  io.on('connection', (socket) => {
+    let open: string | null = null;
+    let inspecting = false;
+    let sent = 0;
+    socket.emit('hello', {
+      contract: 1,
+      version: '0.1.0',
+      started,
+      now: now(),
+      passthrough,
+      thresholds: { checkpoint: 0.7, swap: 0.8 },
+      setup: { proxyUrl: 'http://127.0.0.1:8080', caPath: '/home/ada/.local/share/claude-db-proxy/certs/ca.pem' },
+    });
+    socket.emit('conversations', { full: true, conversations: stories.map((story) => story.view()) });
+    socket.emit('totals', totals());
+    socket.emit('history', { full: true, bucketMs: BUCKET_MS, from: 0, buckets: history });
+    socket.emit('log', { full: true, entries: entries.slice(-1_000) });
+    let logged = logSeq;
+    socket.on('detail.open', (id, answer) => {
+      const story = byId.get(id);
+      open = story === undefined ? null : id;
+      answer(
+        story === undefined
+          ? { ok: false, error: { type: 'not_found', message: 'there is no such conversation' } }
+          : { ok: true, value: story.detail() },
+      );
+    });
+    socket.on('detail.close', () => (open = null));
+    socket.on('conversation.reset', (id, answer) => {
+      byId.get(id)?.reset();
+      answer({ ok: true, value: null });
+    });
+    socket.on('inspector.open', (answer) => {
+      inspecting = true;
+      sent = seq;
+      answer({
+        ok: true,
+        value: {
+          machines: {
+            conversation: readGraph(conversationMachine).graph,
+            supervisor: readGraph(supervisorMachine).graph,
+          },
+          actors: [supervisor, ...stories.map((story) => story.actorView())],
+          records: records.slice(-2_000),
+        },
+      });
+    });
+    socket.on('inspector.close', () => (inspecting = false));
+    const patches = setInterval(() => {
+      if (!fake.running) return;
+      const changed = stories.filter((story) => touched.has(story)).map((story) => story.view());
+      if (changed.length > 0) socket.emit('conversations', { full: false, changed, removed: [] });
+      const fresh = entries.filter((entry) => entry.seq > logged);
+      logged = logSeq;
+      if (fresh.length > 0) socket.emit('log', { full: false, entries: fresh });
+      const story = open === null ? undefined : byId.get(open);
+      if (story !== undefined && touched.has(story)) socket.emit('detail', story.detail());
+      if (inspecting) {
+        const more = records.filter((record) => record.seq > sent);
+        sent = seq;
+        if (more.length > 0) socket.emit('inspector', { records: more });
+      }
+      queueMicrotask(() => touched.clear());
+    }, PATCH_MS);
+    const slow = setInterval(() => socket.emit('totals', totals()), 1_000);
+    socket.on('disconnect', () => {
+      clearInterval(patches);
+      clearInterval(slow);
+    });
+  });
+
+  const touched = new Set<Story>();
+  let owed = 0;
+  let next = 0;
+  const life = setInterval(() => {
+    if (!fake.running) return;
+    owed += (conversations * rate * PATCH_MS) / 1_000;
+    for (; owed >= 1; owed -= 1) {
+      const story = stories[next % stories.length];
+      next += 1;
+      if (story === undefined) break;
+      story.advance();
+      touched.add(story);
+    }
+  }, PATCH_MS);
+
+  await new Promise<void>((resolve) => http.listen(port, '127.0.0.1', resolve));
+  const { port: at } = http.address() as AddressInfo;
+  const fake: FakeProxy = {
+    url: `http://127.0.0.1:${at}/`,
+    port: at,
+    running: true,
+    async close() {
+      clearInterval(life);
+      for (const story of stories) story.stop();
+      await io.close();
+    },
+  };
+  return fake;
+}
+
+/** A minute that never was. */
+function madeUp(index: number, started: number, { past = 0 }: FakeOptions): HistoryBucket {
+  const wave = Math.max(0, Math.round(4 * Math.sin(index / 9) + 3 * Math.sin(index / 3.1)));
+  const used = Math.floor(wave / 2);
+  return {
+    at: Math.floor(started / BUCKET_MS) * BUCKET_MS - (past - index) * BUCKET_MS,
+    requests: 12 + wave * 9,
+    savedMs: used * 31_400,
+    made: wave,
+    used,
+    wasted: wave > 5 ? 1 : 0,
+    failed: index % 23 === 0 ? 1 : 0,
+    served: used,
+    forwarded: index % 31 === 0 ? 1 : 0,
+    tokens: { fresh: wave * 1_400, cacheWrite: wave * 2_100, cacheRead: wave * 118_000, output: wave * 4_600 },
+    apiErrors: index % 23 === 0 ? { '529': 1 } : {},
+  };
+}

@@ -1,0 +1,127 @@
+/** The frame around every page: where one is, how the connection is, what everyone has to know. */
+import type { JSX } from 'preact';
+import { useEffect, useRef } from 'preact/hooks';
+import { Banners } from './banners.tsx';
+import { ConversationsPage } from './conversations/page.tsx';
+import { FiguresPage } from './figures/page.tsx';
+import { InspectorPage } from './inspector/page.tsx';
+import { LogPage } from './log/page.tsx';
+import { Icon, Logo } from './parts/icons.tsx';
+import { link } from './state/link.ts';
+import { address, route, type Route } from './state/route.ts';
+import { hello, nameOf } from './state/store.ts';
+import { theme, toggleTheme } from './state/theme.ts';
+
+const PAGES: readonly { readonly name: string; readonly to: Route }[] = [
+  { name: 'Conversations', to: { page: 'conversations', id: null } },
+  { name: 'Figures', to: { page: 'figures' } },
+  { name: 'Log', to: { page: 'log', conversation: null } },
+  { name: 'Inspector', to: { page: 'inspector', actor: null } },
+];
+
+export function App(): JSX.Element {
+  const { value: here } = route;
+  const main = useRef<HTMLElement>(null);
+  useTitle();
+  useNewPage(here.page, main);
+  return (
+    <div class="frame" data-stale={link.value.state === 'gone' && here.page !== 'inspector' ? '' : undefined}>
+      <header class="top">
+        <a
+          class="skip"
+          href={address(here)}
+          onClick={(event) => {
+            event.preventDefault();
+            main.current?.focus();
+          }}
+        >
+          Skip to content
+        </a>
+        <a class="brand" href="#/" aria-label="claude-db-proxy, all conversations">
+          <Logo />
+          <span>claude-db-proxy</span>
+        </a>
+        <nav aria-label="Pages">
+          {PAGES.map(({ name, to }) => (
+            <a key={name} href={address(to)} aria-current={to.page === here.page ? 'page' : undefined}>
+              {name}
+            </a>
+          ))}
+        </nav>
+        <div class="status">
+          <LinkStatus />
+          <ThemeButton />
+        </div>
+      </header>
+      <Banners />
+      <main ref={main} tabIndex={-1} class={`page ${here.page}`}>
+        <Page />
+      </main>
+    </div>
+  );
+}
+
+function Page(): JSX.Element {
+  const { value: here } = route;
+  switch (here.page) {
+    case 'conversations':
+      return <ConversationsPage id={here.id} />;
+    case 'figures':
+      return <FiguresPage />;
+    case 'log':
+      return <LogPage conversation={here.conversation} />;
+    case 'inspector':
+      return <InspectorPage actor={here.actor} />;
+  }
+}
+
+function LinkStatus(): JSX.Element {
+  const { state } = link.value;
+  const [tone, text] = state === 'live' ? ['good', 'Live'] : ['warn', state === 'gone' ? 'Reconnecting' : 'Connecting'];
+  const version = hello.value?.version;
+  return (
+    <span class={`link ${tone}`} title={version === undefined ? undefined : `claude-db-proxy ${version}`}>
+      <i />
+      {text}
+    </span>
+  );
+}
+
+function ThemeButton(): JSX.Element {
+  const dark = theme.value === 'dark';
+  return (
+    <button
+      type="button"
+      class="button icon quiet"
+      aria-label={dark ? 'Use the light theme' : 'Use the dark theme'}
+      onClick={toggleTheme}
+    >
+      <Icon name={dark ? 'sun' : 'moon'} />
+    </button>
+  );
+}
+
+/** The window's title says where one is. */
+function useTitle(): void {
+  const { value: here } = route;
+  const place =
+    here.page === 'conversations'
+      ? here.id === null
+        ? 'Conversations'
+        : nameOf(here.id)
+      : (PAGES.find(({ to }) => to.page === here.page)?.name ?? '');
+  useEffect(() => {
+    document.title = `${place} · claude-db-proxy`;
+  }, [place]);
+}
+
+/** A new page begins at its top, for the eye and for the keyboard; not on the very first one. */
+function useNewPage(page: Route['page'], main: { readonly current: HTMLElement | null }): void {
+  const before = useRef(page);
+  useEffect(() => {
+    if (before.current === page) return;
+    before.current = page;
+    window.scrollTo(0, 0);
+    main.current?.focus({ preventScroll: true });
+  }, [page]);
+}

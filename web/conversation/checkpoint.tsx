@@ -1,0 +1,77 @@
+/** The checkpoint that a compaction would be answered from: its summary, and what it cost. */
+import { useSignal } from '@preact/signals';
+import type { JSX } from 'preact';
+import type { CheckpointView, ConversationView } from '../contract.ts';
+import { count, duration, percent, plural } from '../format.ts';
+import { Ago } from '../parts/ago.tsx';
+import { CopyButton } from '../parts/copy.tsx';
+import { address } from '../state/route.ts';
+import { hello, nameOf } from '../state/store.ts';
+import { Markdown } from './markdown.tsx';
+import { TokenBar } from './token-bar.tsx';
+
+interface CheckpointProps {
+  readonly view: ConversationView;
+  readonly checkpoint: CheckpointView | null;
+  readonly loading: boolean;
+}
+
+export function CheckpointCard({ view, checkpoint, loading }: CheckpointProps): JSX.Element {
+  return (
+    <section class="card checkpoint-card">
+      <header>
+        <h2>Checkpoint</h2>
+        {checkpoint !== null && (
+          <span class="end">
+            <CopyButton text={checkpoint.summary} what="the summary" />
+          </span>
+        )}
+      </header>
+      {checkpoint === null ? (
+        <p class="body muted">{loading ? 'Fetching …' : whyNone(view)}</p>
+      ) : (
+        <Held checkpoint={checkpoint} />
+      )}
+    </section>
+  );
+}
+
+function whyNone(view: ConversationView): string {
+  if (view.call.state === 'running')
+    return 'The summary is being computed in the background. It appears here when it is ready.';
+  const { value } = hello;
+  if (value?.passthrough === true) return 'Passthrough is on: none is computed.';
+  const from = value === null ? 'the threshold' : percent(value.thresholds.checkpoint);
+  return view.call.failure === null
+    ? `None yet. It is computed when the context is ${from} full.`
+    : 'None: the last call failed.';
+}
+
+function Held({ checkpoint }: { readonly checkpoint: CheckpointView }): JSX.Element {
+  const whole = useSignal(false);
+  const { summary, covered, tokens, durationMs, computedFor } = checkpoint;
+  return (
+    <div class="body">
+      <p class="muted facts">
+        <span>
+          <Ago at={checkpoint.created} /> old
+        </span>
+        <span>{plural(covered, 'message')}</span>
+        <span>took {duration(durationMs)} in the background</span>
+        <span>{checkpoint.model}</span>
+        {computedFor !== null && (
+          <span>
+            computed for <a href={address({ page: 'conversations', id: computedFor })}>{nameOf(computedFor)}</a>
+          </span>
+        )}
+      </p>
+      <TokenBar tokens={tokens} />
+      <div class={whole.value ? 'summary whole' : 'summary'} tabIndex={0} role="region" aria-label="Summary">
+        <Markdown text={summary} />
+      </div>
+      <button type="button" class="more" aria-expanded={whole.value} onClick={() => (whole.value = !whole.value)}>
+        {whole.value ? 'Show less' : `Show all ${count(summary.length)} characters`}
+      </button>
+    </div>
+  );
+}

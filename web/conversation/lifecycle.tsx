@@ -1,0 +1,56 @@
+/** The life of a conversation: four phases in a ring, the current one lit, and what leads from each to the next. */
+import type { JSX } from 'preact';
+import type { ConversationView, Phase } from '../contract.ts';
+import { percent } from '../format.ts';
+import { Ago } from '../parts/ago.tsx';
+import { PhaseIcon } from '../parts/icons.tsx';
+import { PHASE_CLASS } from '../parts/phase.tsx';
+import { hello } from '../state/store.ts';
+import { PHASE_EXIT, PHASE_MEANING, PHASE_NAME, PHASES } from '../words.ts';
+
+export function Lifecycle({ view }: { readonly view: ConversationView }): JSX.Element {
+  const at = PHASES.indexOf(view.phase);
+  return (
+    <div class="lifecycle">
+      <ol>
+        {PHASES.map((phase, index) => (
+          <li
+            key={phase}
+            class={`${PHASE_CLASS[phase]} ${index === at ? 'lit' : index < at ? 'past' : 'ahead'}`}
+            aria-current={index === at ? 'step' : undefined}
+          >
+            <span class="step">
+              <PhaseIcon phase={phase} />
+              <span class="step-name">{PHASE_NAME[phase]}</span>
+              {index === at && (
+                <span class="step-since muted">
+                  for <Ago at={view.phaseSince} />
+                </span>
+              )}
+            </span>
+            <span class="exit muted">
+              <span>{exitOf(phase)}</span>
+            </span>
+          </li>
+        ))}
+      </ol>
+      <p class="meaning muted">{meaningOf(view)}</p>
+    </div>
+  );
+}
+
+function exitOf(phase: Phase): string {
+  const { value } = hello;
+  if (value === null) return PHASE_EXIT[phase];
+  if (phase === 'IDLE') return `at ${percent(value.thresholds.checkpoint)}`;
+  if (phase === 'WAL_ACTIVE') return `at ${percent(value.thresholds.swap)}`;
+  return PHASE_EXIT[phase];
+}
+
+function meaningOf(view: ConversationView): string {
+  if (view.phase === 'IDLE' && view.call.state === 'given_up') return 'No checkpoint: it was tried and given up.';
+  if (view.phase === 'IDLE' && view.call.state === 'waiting')
+    return 'A checkpoint is wanted; the next try is waited for.';
+  if (view.phase === 'IDLE' && view.effectiveWindow === 0) return 'The first answer has not ended yet.';
+  return PHASE_MEANING[view.phase];
+}

@@ -1,0 +1,86 @@
+/** The last swap: what was replaced by what, and the wait that it saved. */
+import type { JSX } from 'preact';
+import type { ConversationView, SwapView } from '../contract.ts';
+import { clockTime, count, duration, plural, short } from '../format.ts';
+import { Ago } from '../parts/ago.tsx';
+
+interface SwapProps {
+  readonly swap: SwapView | null;
+  readonly counters: ConversationView['counters'];
+}
+
+export function SwapCard({ swap, counters }: SwapProps): JSX.Element {
+  return (
+    <section class="card swap-card">
+      <header>
+        <h2>Last swap</h2>
+        {swap !== null && (
+          <span class="muted end">
+            {clockTime(swap.at)} · <Ago at={swap.at} /> ago
+          </span>
+        )}
+      </header>
+      <div class="body">
+        {swap === null ? (
+          <p class="muted">None yet: no compaction was answered from a checkpoint.</p>
+        ) : (
+          <Swap swap={swap} />
+        )}
+        <dl class="counters">
+          <Counter name="made" value={counters.checkpoints} />
+          <Counter name="failed" value={counters.failures} />
+          <Counter name="served" value={counters.served} />
+          <Counter name="taken" value={counters.confirmed} />
+          <Counter name="to the API" value={counters.forwarded} />
+        </dl>
+      </div>
+    </section>
+  );
+}
+
+const Counter = ({ name, value }: { readonly name: string; readonly value: number }): JSX.Element => (
+  <div>
+    <dt>{name}</dt>
+    <dd class="number">{count(value)}</dd>
+  </div>
+);
+
+function Swap({ swap }: { readonly swap: SwapView }): JSX.Element {
+  return (
+    <>
+      <p class="saved">
+        <strong>{duration(swap.savedMs)}</strong> not waited
+        <span class="muted"> · answered in {duration(swap.waitedMs)}</span>
+      </p>
+      <div class="swapped">
+        <p>
+          <span class="muted">before</span>
+          <strong class="number">{short(swap.usedBefore)} tokens</strong>
+          <span class="muted">{plural(swap.messagesBefore, 'message')}</span>
+        </p>
+        <span class="arrow" aria-hidden="true">
+          →
+        </span>
+        <p>
+          <span class="muted">after</span>
+          <strong class="number">
+            {swap.usedAfter === null ? 'not known yet' : `${short(swap.usedAfter)} tokens`}
+          </strong>
+          <span class="muted">
+            summary of {short(swap.summaryChars)} characters,{' '}
+            {swap.recentMessages === 0
+              ? 'no recent message'
+              : `${plural(swap.recentMessages, 'recent message')} (${short(swap.recentChars)} characters)`}
+          </span>
+        </p>
+      </div>
+      <p class="muted">
+        {swap.taken === null
+          ? 'The next request shows whether Claude Code took it.'
+          : swap.taken
+            ? 'Claude Code took it and went on from it.'
+            : 'Claude Code did not take it; the old history went on.'}
+      </p>
+    </>
+  );
+}

@@ -1,0 +1,174 @@
+/** Tokens over time: the context as it filled, the thresholds it met, and what happened at them. */
+import type { JSX } from 'preact';
+import { useMemo, useRef } from 'preact/hooks';
+import type uPlot from 'uplot';
+import type { ConversationDetail, ConversationView, SeriesMark } from '../contract.ts';
+import { clockTime, count, plural, short } from '../format.ts';
+import { Chart } from '../parts/chart.tsx';
+import { colour } from '../state/theme.ts';
+import { MARK_NAME, MARK_TONE } from '../words.ts';
+
+const HEIGHT = 240;
+
+interface TokensProps {
+  readonly view: ConversationView;
+  readonly detail: ConversationDetail | null;
+}
+
+export function TokensCard({ view, detail }: TokensProps): JSX.Element {
+  const samples = detail?.samples ?? [];
+  const kinds = [...new Set((detail?.marks ?? []).map(({ kind }) => kind))];
+  return (
+    <section class="card tokens-card">
+      <header>
+        <h2>Tokens over time</h2>
+        <ul class="legend end">
+          {kinds.map((kind) => (
+            <li key={kind} class={`tone-${MARK_TONE[kind]}`}>
+              <MarkSign kind={kind} /> {MARK_NAME[kind]}
+            </li>
+          ))}
+        </ul>
+      </header>
+      <div class="body">
+        {samples.length === 0 ? (
+          <p class="nothing muted">{detail === null ? 'Fetching …' : 'The curve begins with the first answer.'}</p>
+        ) : (
+          <TokensChart view={view} samples={samples} marks={detail?.marks ?? []} />
+        )}
+      </div>
+    </section>
+  );
+}
+
+/** What a kind of mark is drawn as, beside its colour. */
+const SIGN: Readonly<Record<SeriesMark['kind'], string>> = {
+  checkpoint: '◆',
+  failed: '✕',
+  swap: '⇄',
+  compaction: '▼',
+  replaced: '↩',
+  reset: '○',
+};
+
+const MarkSign = ({ kind }: { readonly kind: SeriesMark['kind'] }): JSX.Element => (
+  <span aria-hidden="true">{SIGN[kind]}</span>
+);
+
+interface TokensChartProps {
+  readonly view: ConversationView;
+  readonly samples: ConversationDetail['samples'];
+  readonly marks: readonly SeriesMark[];
+}
+
+function TokensChart({ view, samples, marks }: TokensChartProps): JSX.Element {
+  // The plot's hooks outlive a drawing: they look here for what is current.
+  const latest = useRef({ view, marks });
+  latest.current = { view, marks };
+  const data = useMemo<uPlot.AlignedData>(
+    () => [samples.map(({ at }) => at / 1_000), samples.map(({ used }) => used)],
+    [samples, marks, view.marks],
+  );
+  const last = samples.at(-1);
+  const events = marks.map(({ kind, at }) => `${MARK_NAME[kind]} at ${clockTime(at)}`).slice(-8);
+  const label = `Tokens in use after ${plural(samples.length, 'answer')}, now ${count(last?.used ?? 0)}. ${events.join('; ')}`;
+  return <Chart label={label} height={HEIGHT} data={data} shape="tokens" options={() => plotOptions(latest)} />;
+}
+
+interface Latest {
+  readonly current: { readonly view: ConversationView; readonly marks: readonly SeriesMark[] };
+}
+
+function plotOptions(latest: Latest): Omit<uPlot.Options, 'width' | 'height'> {
+  const grid = { stroke: colour('line'), width: 1 };
+  const axis = { stroke: colour('muted'), grid, ticks: { show: false }, font: '11px system-ui' };
+  return {
+    cursor: { y: false, points: { size: 7 } },
+    legend: { live: true },
+    scales: {
+      x: { time: true, range: (_, min, max) => timeRange(min, max, latest.current.marks) },
+      y: { range: (_, _min, max) => [0, topOf(max, latest.current.view)] },
+    },
+    axes: [
+      { ...axis, size: 30, values: (_, splits) => splits.map((at) => clockTime(at * 1_000)), space: 90 },
+      { ...axis, size: 48, values: (_, splits) => splits.map((value) => short(value)) },
+    ],
+    series: [
+      { label: 'Time', value: (_, at: number | null) => (at === null ? '—' : clockTime(at * 1_000)) },
+      {
+        label: 'Tokens in use',
+        stroke: colour('wal'),
+        fill: translucent(colour('wal')),
+        width: 2,
+        points: { show: true, size: 5, fill: colour('wal') },
+        value: (_, value: number | null) => (value === null ? '—' : count(value)),
+      },
+    ],
+    hooks: { draw: [(plot) => drawMarks(plot, latest.current)] },
+  };
+}
+
+/** All samples and marks, and at least a minute. */
+function timeRange(min: number, max: number, marks: readonly SeriesMark[]): [number, number] {
+  const times = marks.map(({ at }) => at / 1_000);
+  const [from, to] = [Math.min(min, ...times), Math.max(max, ...times)];
+  const pad = Math.max((60 - (to - from)) / 2, (to - from) * 0.02);
+  return [from - pad, to + pad];
+}
+
+/** Up to a little above the highest mark, so that the thresholds can be seen before they are reached. */
+function topOf(max: number, view: ConversationView): number {
+  const highest = view.marks === null ? 0 : Math.max(view.marks.swap, view.marks.client);
+  return Math.max(max, highest, 1) * 1.12;
+}
+
+const translucent = (rgb: string): string => rgb.replace('rgb(', 'rgba(').replace(')', ', 0.1)');
+
+function drawMarks(plot: uPlot, { view, marks }: Latest['current']): void {
+  const { ctx, bbox } = plot;
+  const ratio = devicePixelRatio;
+  ctx.save();
+  ctx.font = `${11 * ratio}px system-ui`;
+  ctx.lineWidth = ratio;
+  if (view.marks !== null) {
+    const lines = [
+      ['checkpoint', view.marks.checkpoint, colour('wal')],
+      ['swap', view.marks.swap, colour('swap')],
+    ] as const;
+    for (const [name, at, ink] of lines) {
+      const y = plot.valToPos(at, 'y', true);
+      ctx.strokeStyle = ink;
+      ctx.fillStyle = ink;
+      ctx.setLineDash([5 * ratio, 4 * ratio]);
+      line(ctx, bbox.left, y, bbox.left + bbox.width, y);
+      ctx.textAlign = 'left';
+      ctx.fillText(name, bbox.left + 4 * ratio, y - 4 * ratio);
+    }
+    if (view.marks.client !== view.marks.swap) {
+      const y = plot.valToPos(view.marks.client, 'y', true);
+      ctx.strokeStyle = colour('muted');
+      ctx.fillStyle = colour('muted');
+      ctx.setLineDash([2 * ratio, 3 * ratio]);
+      line(ctx, bbox.left, y, bbox.left + bbox.width, y);
+      ctx.textAlign = 'right';
+      ctx.fillText('Claude Code compacts', bbox.left + bbox.width - 4 * ratio, y - 4 * ratio);
+    }
+  }
+  ctx.textAlign = 'center';
+  for (const { at, kind } of marks) {
+    const x = plot.valToPos(at / 1_000, 'x', true);
+    ctx.strokeStyle = colour(MARK_TONE[kind]);
+    ctx.fillStyle = colour(MARK_TONE[kind]);
+    ctx.setLineDash([]);
+    line(ctx, x, bbox.top + 14 * ratio, x, bbox.top + bbox.height);
+    ctx.fillText(SIGN[kind], x, bbox.top + 10 * ratio);
+  }
+  ctx.restore();
+}
+
+function line(ctx: CanvasRenderingContext2D, x1: number, y1: number, x2: number, y2: number): void {
+  ctx.beginPath();
+  ctx.moveTo(x1, y1);
+  ctx.lineTo(x2, y2);
+  ctx.stroke();
+}

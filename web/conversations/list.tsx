@@ -1,0 +1,60 @@
+/** The list of conversations, in one line each where there is room and in three where not. */
+import { useSignal } from '@preact/signals';
+import type { JSX } from 'preact';
+import { useLayoutEffect, useRef } from 'preact/hooks';
+import { Rows } from '../parts/rows.tsx';
+import { members } from '../state/store.ts';
+import { held, shown } from './order.ts';
+import { Row } from './row.tsx';
+
+/** Heights of a row, as in the style sheet. */
+const HEIGHT = { wide: 46, narrow: 92 } as const;
+const WIDE_FROM = 940;
+
+export function ConversationList({ selected }: { readonly selected: string | null }): JSX.Element {
+  const place = useRef<HTMLDivElement>(null);
+  const form = useSignal<'wide' | 'narrow'>(window.innerWidth >= WIDE_FROM && selected === null ? 'wide' : 'narrow');
+  useLayoutEffect(() => {
+    const { current } = place;
+    if (current === null) return;
+    const measure = (): void => {
+      if (current.clientWidth > 0) form.value = current.clientWidth >= WIDE_FROM ? 'wide' : 'narrow';
+    };
+    measure();
+    const observer = new ResizeObserver(measure);
+    observer.observe(current);
+    return () => observer.disconnect();
+  }, []);
+  const { value: ids } = shown;
+  const { value: known } = members;
+  return (
+    <div ref={place} class={`list ${form.value}`}>
+      {form.value === 'wide' && <Heading />}
+      <Rows
+        label="Conversations, the most recently active first"
+        count={ids.length}
+        height={HEIGHT[form.value]}
+        onHold={(hold) => (held.value = hold)}
+        row={(index) => {
+          const id = ids[index] ?? '';
+          const view = known.get(id);
+          if (view === undefined) return null;
+          return <Row key={id} view={view} selected={id === selected} place={index + 1} of={ids.length} />;
+        }}
+      />
+    </div>
+  );
+}
+
+/** Over the columns, for the eye: what is read out names its figures itself. */
+const Heading = (): JSX.Element => (
+  <div class="list-head" aria-hidden="true">
+    <span>Conversation</span>
+    <span>Phase</span>
+    <span>Model</span>
+    <span>Context</span>
+    <span>Messages</span>
+    <span>Age</span>
+    <span>Active</span>
+  </div>
+);

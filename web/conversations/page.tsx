@@ -1,0 +1,129 @@
+/** All conversations and, beside them, the one that is open. On a narrow screen one of the two. */
+import type { JSX } from 'preact';
+import { useEffect, useRef } from 'preact/hooks';
+import { ConversationPage } from '../conversation/page.tsx';
+import type { Phase } from '../contract.ts';
+import { Headline } from '../figures/headline.tsx';
+import { count, plural } from '../format.ts';
+import { Icon } from '../parts/icons.tsx';
+import { PHASE_CLASS } from '../parts/phase.tsx';
+import { link } from '../state/link.ts';
+import { listed, phaseCounts, totalConversations } from '../state/store.ts';
+import { PHASE_NAME, PHASES } from '../words.ts';
+import { ConversationList } from './list.tsx';
+import { NothingYet } from './nothing-yet.tsx';
+import { filtered, held, phases, search, shown } from './order.ts';
+
+export function ConversationsPage({ id }: { readonly id: string | null }): JSX.Element {
+  return (
+    <div class={id === null ? 'split' : 'split open'}>
+      <section class="split-list" aria-label="Conversations">
+        <h1 class="visually-hidden">Conversations</h1>
+        <ListPane selected={id} />
+      </section>
+      {id !== null && (
+        <section class="split-detail" aria-label="Conversation">
+          <ConversationPage key={id} id={id} />
+        </section>
+      )}
+    </div>
+  );
+}
+
+function ListPane({ selected }: { readonly selected: string | null }): JSX.Element {
+  if (!listed.value) return link.value.state === 'live' ? <p class="empty muted">Fetching …</p> : <Unconnected />;
+  if (totalConversations.value === 0) return <NothingYet />;
+  return (
+    <>
+      <Headline />
+      <Tools />
+      {shown.value.length === 0 ? <NothingFound /> : <ConversationList selected={selected} />}
+    </>
+  );
+}
+
+function Tools(): JSX.Element {
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => {
+    const jump = (event: KeyboardEvent): void => {
+      const typing = event.target instanceof HTMLElement && event.target.matches('input, textarea, select');
+      if (event.key !== '/' || typing || event.ctrlKey || event.metaKey || event.altKey) return;
+      event.preventDefault();
+      field.current?.select();
+    };
+    document.addEventListener('keydown', jump);
+    return () => document.removeEventListener('keydown', jump);
+  }, []);
+  return (
+    <div class="toolbar list-tools">
+      <label class="search">
+        <Icon name="search" />
+        <span class="visually-hidden">Search conversations by name, model, phase or id</span>
+        <input
+          ref={field}
+          class="field"
+          type="search"
+          placeholder="Search"
+          value={search.value}
+          onInput={(event) => (search.value = event.currentTarget.value)}
+        />
+        <kbd aria-hidden="true">/</kbd>
+      </label>
+      <div class="phase-filter" role="group" aria-label="Show phases">
+        {PHASES.map((phase) => (
+          <button
+            key={phase}
+            type="button"
+            class={`chip ${PHASE_CLASS[phase]}`}
+            aria-pressed={phases.value.has(phase)}
+            onClick={() => toggle(phase)}
+          >
+            {PHASE_NAME[phase]} <span class="number">{count(phaseCounts.value[phase])}</span>
+          </button>
+        ))}
+      </div>
+      <p class="muted list-count" role="status">
+        {filtered.value
+          ? `${count(shown.value.length)} of ${plural(totalConversations.value, 'conversation')}`
+          : plural(totalConversations.value, 'conversation')}
+        <span aria-hidden="true">{held.value ? ' · order held' : ''}</span>
+      </p>
+    </div>
+  );
+}
+
+function toggle(phase: Phase): void {
+  const next = new Set(phases.value);
+  if (!next.delete(phase)) next.add(phase);
+  phases.value = next;
+}
+
+function NothingFound(): JSX.Element {
+  return (
+    <div class="empty">
+      <h2>No conversation matches</h2>
+      <p>Names, first words, folders, models, phases and ids are searched.</p>
+      <p>
+        <button
+          type="button"
+          class="button"
+          onClick={() => {
+            search.value = '';
+            phases.value = new Set();
+          }}
+        >
+          Show all
+        </button>
+      </p>
+    </div>
+  );
+}
+
+function Unconnected(): JSX.Element {
+  return (
+    <div class="empty">
+      <h2>{link.value.state === 'connecting' && link.value.failed ? 'No proxy here yet' : 'Connecting …'}</h2>
+      <p>As soon as the proxy answers, its conversations appear here. There is nothing to reload.</p>
+    </div>
+  );
+}

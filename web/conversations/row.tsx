@@ -1,0 +1,63 @@
+/** One conversation in the list. It follows its own signal: a change of it redraws this row only. */
+import type { Signal } from '@preact/signals';
+import type { JSX } from 'preact';
+import { memo } from 'preact/compat';
+import type { ConversationView } from '../contract.ts';
+import { count, percent, short } from '../format.ts';
+import { Ago } from '../parts/ago.tsx';
+import { ContextBar, share } from '../parts/context-bar.tsx';
+import { PhaseBadge } from '../parts/phase.tsx';
+import { address } from '../state/route.ts';
+
+interface RowProps {
+  readonly view: Signal<ConversationView>;
+  readonly selected: boolean;
+  /** Place in the whole list, which is larger than what is drawn. */
+  readonly place: number;
+  readonly of: number;
+}
+
+export const Row = memo(function Row({ view, selected, place, of }: RowProps): JSX.Element {
+  const { value: it } = view;
+  return (
+    <li class="row" aria-setsize={of} aria-posinset={place}>
+      <a
+        href={address({ page: 'conversations', id: it.id })}
+        aria-current={selected ? 'true' : undefined}
+        data-row={place - 1}
+      >
+        <span class="row-name">
+          <strong>{it.name.text}</strong>
+          {it.kind === 'subagent' && <span class="tag">subagent</span>}
+          {it.name.words !== null && it.name.from !== 'words' && <span class="muted words">{it.name.words}</span>}
+        </span>
+        <span class="row-phase">
+          <PhaseBadge phase={it.phase} />
+          {it.call.failure !== null && <span class="failing">failing</span>}
+        </span>
+        <span class="row-model muted">{it.model?.replace(/^claude-/, '') ?? '—'}</span>
+        <span class="row-context">
+          <ContextBar of={it} />
+          <span class="number row-share" aria-hidden="true">
+            {it.effectiveWindow === 0 ? '—' : percent(share(it))}
+          </span>
+          <span class="number muted row-used" aria-hidden="true">
+            {it.effectiveWindow === 0 ? '' : short(it.used)}
+          </span>
+        </span>
+        <span class="row-messages number">
+          {count(it.messages)}
+          <span class="unit"> {it.messages === 1 ? 'message' : 'messages'}</span>
+        </span>
+        <span class="row-age number muted">
+          <span class="visually-hidden">begun </span>
+          <Ago at={it.created} />
+        </span>
+        <span class="row-activity number">
+          <span class="visually-hidden">last active </span>
+          <Ago at={it.lastActivity} />
+        </span>
+      </a>
+    </li>
+  );
+});

@@ -1,0 +1,78 @@
+/**
+ * Actors as they were at any moment: the ones there were before the first record, and what the records did to them.
+ * Pure, and the same for what comes in live and for a recording from a file.
+ */
+import type { ActorView, InspectionRecord } from '../contract.ts';
+
+export type Actors = ReadonlyMap<string, ActorView>;
+
+/** The actors after `records`. */
+export function replay(base: Actors, records: readonly InspectionRecord[]): Actors {
+  const actors = new Map(base);
+  for (const record of records) apply(actors, record);
+  return actors;
+}
+
+function apply(actors: Map<string, ActorView>, record: InspectionRecord): void {
+  switch (record.kind) {
+    case 'started':
+      actors.set(record.actor.session, record.actor);
+      return;
+    case 'ended': {
+      const actor = actors.get(record.session);
+      if (actor !== undefined) actors.set(record.session, { ...actor, status: record.status });
+      return;
+    }
+    case 'event': {
+      const actor = actors.get(record.receiver);
+      if (actor?.machine != null) actors.set(record.receiver, { ...actor, states: record.after });
+    }
+  }
+}
+
+/** The actors before `records`, from those after them. Who ended meanwhile and is not known any more stays unknown. */
+export function rewind(now: readonly ActorView[], records: readonly InspectionRecord[]): Actors {
+  const actors = new Map(now.map((actor) => [actor.session, actor]));
+  for (const record of records.toReversed()) {
+    switch (record.kind) {
+      case 'started':
+        actors.delete(record.actor.session);
+        break;
+      case 'ended': {
+        const actor = actors.get(record.session);
+        if (actor !== undefined) actors.set(record.session, { ...actor, status: 'active' });
+        break;
+      }
+      case 'event': {
+        const actor = actors.get(record.receiver);
+        if (actor?.machine != null) actors.set(record.receiver, { ...actor, states: record.before });
+      }
+    }
+  }
+  return actors;
+}
+
+/** The last record up to `end` (exclusive) in which `session` took a transition or an event. */
+export function lastEvent(
+  records: readonly InspectionRecord[],
+  end: number,
+  session: string,
+): Extract<InspectionRecord, { kind: 'event' }> | null {
+  for (let index = end - 1; index >= 0; index -= 1) {
+    const record = records[index];
+    if (record?.kind === 'event' && record.receiver === session && record.edges.length > 0) return record;
+  }
+  return null;
+}
+
+/** What actor a record is about, and what is written for it. */
+export const sessionOf = (record: InspectionRecord): string => {
+  switch (record.kind) {
+    case 'started':
+      return record.actor.session;
+    case 'ended':
+      return record.session;
+    case 'event':
+      return record.receiver;
+  }
+};

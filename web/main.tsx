@@ -1,0 +1,19 @@
+/** The page begins here: styles, the connection, and the app. */
+import { render } from 'preact';
+import './styles/tokens.css';
+import './styles/base.css';
+import './styles/frame.css';
+import './styles/conversations.css';
+import './styles/conversation.css';
+import './styles/figures.css';
+import './styles/log.css';
+import './styles/inspector.css';
+import { App } from './app.tsx';
+import { connect } from './state/link.ts';
+import { followAddress } from './state/route.ts';
+
+const place = document.getElementById('app');
+if (place === null) throw new Error('the page has no #app');
+followAddress();
+connect();
+render(<App />, place);

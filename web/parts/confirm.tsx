@@ -1,0 +1,49 @@
+/** Asks before something is done that cannot be undone. The browser's own dialog: it keeps the focus, Escape leaves. */
+import type { ComponentChildren, JSX } from 'preact';
+import { useEffect, useId, useRef } from 'preact/hooks';
+
+interface ConfirmProps {
+  readonly title: string;
+  readonly action: string;
+  readonly busy: boolean;
+  /** It is done: the dialog closes, and the focus goes back to where it was. */
+  readonly finished: boolean;
+  readonly children: ComponentChildren;
+  readonly onConfirm: () => void;
+  readonly onClose: () => void;
+}
+
+export function Confirm({ title, action, busy, finished, children, onConfirm, onClose }: ConfirmProps): JSX.Element {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const id = useId();
+  useEffect(() => {
+    const { current } = dialog;
+    if (current?.open === false) current.showModal();
+  }, []);
+  useEffect(() => {
+    if (finished) dialog.current?.close();
+  }, [finished]);
+  return (
+    <dialog
+      ref={dialog}
+      aria-labelledby={`${id}-title`}
+      aria-describedby={`${id}-text`}
+      onClose={onClose}
+      onClick={(event) => {
+        // Beside the dialog, on what it covers.
+        if (event.target === event.currentTarget) event.currentTarget.close();
+      }}
+    >
+      <h2 id={`${id}-title`}>{title}</h2>
+      <div id={`${id}-text`}>{children}</div>
+      <div class="actions">
+        <button type="button" class="button" autofocus onClick={() => dialog.current?.close()}>
+          Cancel
+        </button>
+        <button type="button" class="button danger primary" disabled={busy} onClick={onConfirm}>
+          {action}
+        </button>
+      </div>
+    </dialog>
+  );
+}

@@ -1,0 +1,41 @@
+/** How full the context is: one bar, with the two thresholds and the client's own compaction point marked on it. */
+import type { JSX } from 'preact';
+import type { ConversationView } from '../contract.ts';
+import { count, percent } from '../format.ts';
+import { PHASE_CLASS } from './phase.tsx';
+
+export type ContextOf = Pick<ConversationView, 'used' | 'effectiveWindow' | 'marks' | 'phase'>;
+
+/** Share of the effective window in use; 0 while nothing is known. */
+export const share = ({ used, effectiveWindow }: Pick<ConversationView, 'used' | 'effectiveWindow'>): number =>
+  effectiveWindow > 0 ? used / effectiveWindow : 0;
+
+const place = (at: number, window: number): { left: string } => ({ left: `${Math.min(100, (100 * at) / window)}%` });
+
+export function ContextBar({ of }: { readonly of: ContextOf }): JSX.Element {
+  const { used, effectiveWindow: window, marks, phase } = of;
+  const text = window === 0 ? 'not known yet' : `${count(used)} of ${count(window)} tokens, ${percent(share(of))}`;
+  return (
+    <div
+      class={`context ${PHASE_CLASS[phase]}`}
+      role="meter"
+      aria-label="Context in use"
+      aria-valuemin={0}
+      aria-valuemax={window === 0 ? 1 : window}
+      aria-valuenow={Math.min(used, window === 0 ? 1 : window)}
+      aria-valuetext={text}
+      title={text}
+    >
+      <div class="context-track">
+        <div class="context-fill" style={{ transform: `scaleX(${Math.min(1, share(of))})` }} />
+      </div>
+      {marks !== null && window > 0 && (
+        <>
+          <i class="mark checkpoint-mark" style={place(marks.checkpoint, window)} />
+          <i class="mark swap-mark" style={place(marks.swap, window)} />
+          <i class="mark client-mark" style={place(marks.client, window)} />
+        </>
+      )}
+    </div>
+  );
+}

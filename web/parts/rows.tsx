@@ -1,0 +1,120 @@
+/**
+ * A long list of rows of one height, of which only those in sight are drawn, so that thousands cost what twenty do.
+ * Arrow keys walk through it, Home and End jump; what a row does on Enter is its own affair (a link, a button).
+ */
+import { useSignal } from '@preact/signals';
+import type { JSX } from 'preact';
+import { useLayoutEffect, useRef } from 'preact/hooks';
+
+/** Rows drawn above and below what can be seen. */
+const BEYOND = 6;
+/** As near to the end as this is at the end. */
+const END_PX = 24;
+
+export interface RowsProps {
+  readonly label: string;
+  readonly count: number;
+  readonly height: number;
+  /** Draws `<li>` with one focusable element that carries `data-row={index}`. Gives its key along. */
+  readonly row: (index: number) => JSX.Element | null;
+  /** Stay at the end while the list grows, as long as nobody has scrolled away from it. */
+  readonly followEnd?: boolean;
+  /** Bring this row into sight whenever it changes. */
+  readonly reveal?: number | null;
+  /** Somebody points at rows or walks through them, or does so no longer. */
+  readonly onHold?: (held: boolean) => void;
+}
+
+export function Rows({ label, count, height, row, followEnd = false, reveal = null, onHold }: RowsProps): JSX.Element {
+  const scroller = useRef<HTMLDivElement>(null);
+  const atEnd = useRef(true);
+  const top = useSignal(0);
+  const visible = useSignal(0);
+
+  useLayoutEffect(() => {
+    const { current } = scroller;
+    if (current === null) return;
+    const observer = new ResizeObserver(() => (visible.value = current.clientHeight));
+    observer.observe(current);
+    visible.value = current.clientHeight;
+    return () => {
+      observer.disconnect();
+      onHold?.(false);
+    };
+  }, []);
+  useLayoutEffect(() => {
+    const { current } = scroller;
+    if (current !== null && followEnd && atEnd.current) current.scrollTop = current.scrollHeight;
+  }, [count, followEnd]);
+  useLayoutEffect(() => {
+    if (reveal !== null && scroller.current !== null) bringIntoSight(scroller.current, reveal, height);
+  }, [reveal, height]);
+
+  const first = Math.max(0, Math.min(count, Math.floor(top.value / height)) - BEYOND);
+  const last = Math.min(count, Math.ceil((top.value + visible.value) / height) + BEYOND);
+  const rows: (JSX.Element | null)[] = [];
+  for (let index = first; index < last; index += 1) rows.push(row(index));
+
+  const walk = (event: KeyboardEvent): void => {
+    const at = rowOf(event.target);
+    const { current } = scroller;
+    if (at === null || current === null || event.ctrlKey || event.metaKey || event.altKey) return;
+    const page = Math.max(1, Math.floor(visible.value / height) - 1);
+    const to = destination(event.key, at, page, count - 1);
+    if (to === null) return;
+    event.preventDefault();
+    bringIntoSight(current, to, height);
+    requestAnimationFrame(() => {
+      current.querySelector<HTMLElement>(`[data-row="${to}"]`)?.focus({ preventScroll: true });
+    });
+  };
+
+  return (
+    <div
+      ref={scroller}
+      class="rows"
+      onScroll={({ currentTarget: it }) => {
+        top.value = it.scrollTop;
+        atEnd.current = it.scrollHeight - it.scrollTop - it.clientHeight < END_PX;
+      }}
+      onMouseMove={() => onHold?.(true)}
+      onMouseLeave={() => onHold?.(false)}
+      onFocusIn={() => onHold?.(true)}
+      onFocusOut={() => onHold?.(false)}
+      onKeyDown={walk}
+    >
+      <ol aria-label={label} style={{ paddingTop: `${first * height}px`, height: `${count * height}px` }}>
+        {rows}
+      </ol>
+    </div>
+  );
+}
+
+function rowOf(target: EventTarget | null): number | null {
+  const row = target instanceof Element ? target.closest<HTMLElement>('[data-row]') : null;
+  return row === null ? null : Number(row.dataset['row']);
+}
+
+/** Where a key leads from row `at`, or null when it leads nowhere. Pure. */
+export function destination(key: string, at: number, page: number, last: number): number | null {
+  const to: Readonly<Record<string, number>> = {
+    ArrowDown: at + 1,
+    ArrowUp: at - 1,
+    j: at + 1,
+    k: at - 1,
+    PageDown: at + page,
+    PageUp: at - page,
+    Home: 0,
+    End: last,
+  };
+  const wanted = to[key];
+  return wanted === undefined ? null : Math.max(0, Math.min(last, wanted));
+}
+
+function bringIntoSight(scroller: HTMLElement, at: number, height: number): void {
+  const above = at * height;
+  if (above < scroller.scrollTop) scroller.scrollTop = above;
+  else if (above + height > scroller.scrollTop + scroller.clientHeight) {
+    scroller.scrollTop = above + height - scroller.clientHeight;
+  }
+}

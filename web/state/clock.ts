@@ -1,0 +1,22 @@
+/** The time, by the proxy's clock, as signals: what shows an age follows one of them and nothing else is drawn anew. */
+import { signal } from '@preact/signals';
+
+let offset = 0;
+
+/** Now, by the proxy's clock. */
+export const proxyNow = (): number => Date.now() + offset;
+
+/** Rises once a second while the page can be seen. */
+export const seconds = signal(Date.now());
+
+/** Takes over the proxy's clock. */
+export function setClock(now: number): void {
+  offset = now - Date.now();
+  seconds.value = proxyNow();
+}
+
+const tick = (): void => {
+  if (!document.hidden) seconds.value = proxyNow();
+};
+setInterval(tick, 1_000);
+document.addEventListener('visibilitychange', tick);

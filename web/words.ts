@@ -1,0 +1,90 @@
+/** The words that the pages use for what the contract names. */
+import type { ConversationView, ForwardReason, Phase, SeriesMark } from './contract.ts';
+
+export const PHASES: readonly Phase[] = ['IDLE', 'CHECKPOINTING', 'WAL_ACTIVE', 'SWAP_READY'];
+
+export const PHASE_NAME: Readonly<Record<Phase, string>> = {
+  IDLE: 'Idle',
+  CHECKPOINTING: 'Checkpointing',
+  WAL_ACTIVE: 'WAL active',
+  SWAP_READY: 'Swap ready',
+};
+
+/** What goes on in a phase, in one sentence. */
+export const PHASE_MEANING: Readonly<Record<Phase, string>> = {
+  IDLE: 'The conversation grows; nothing has to be done yet.',
+  CHECKPOINTING: 'The summary is being computed in the background while the work goes on.',
+  WAL_ACTIVE: 'The summary is ready; what is said now is kept behind it, as in a write-ahead log.',
+  SWAP_READY: 'The client may compact at any moment and will be answered at once.',
+};
+
+/** What leads into the phase after this one. */
+export const PHASE_EXIT: Readonly<Record<Phase, string>> = {
+  IDLE: 'checkpoint threshold',
+  CHECKPOINTING: 'summary ready',
+  WAL_ACTIVE: 'swap threshold',
+  SWAP_READY: 'swapped',
+};
+
+const REASONS: Readonly<Record<string, string>> = {
+  passthrough: 'passthrough is on',
+  no_checkpoint: 'no checkpoint covered it',
+  instructions: 'it had instructions of its own',
+  stale: 'too much was said since the checkpoint',
+  wait_timeout: 'the checkpoint took too long',
+  checkpoint_failed: 'the checkpoint had failed',
+  loop: 'it had just been compacted',
+  unreadable: 'it could not be read',
+};
+
+/** Why a compaction went to the API. A reason that is not known here is shown as it is. */
+export const reasonText = (reason: ForwardReason): string => REASONS[reason] ?? reason.replaceAll('_', ' ');
+
+export const MARK_NAME: Readonly<Record<SeriesMark['kind'], string>> = {
+  checkpoint: 'checkpoint ready',
+  failed: 'checkpoint failed',
+  swap: 'compaction served here',
+  compaction: 'compaction by the API',
+  replaced: 'went on from the summary',
+  reset: 'reset by hand',
+};
+
+/** Marks that share a look: what is good, what went wrong, and what only happened. */
+export const MARK_TONE: Readonly<Record<SeriesMark['kind'], 'wal' | 'bad' | 'swap' | 'warn' | 'muted'>> = {
+  checkpoint: 'wal',
+  failed: 'bad',
+  swap: 'swap',
+  compaction: 'warn',
+  replaced: 'muted',
+  reset: 'muted',
+};
+
+/** Everything about a conversation that a search may hit, in lower case. */
+export function searchText(view: ConversationView): string {
+  const { name } = view;
+  const kind = view.kind === 'subagent' ? 'subagent' : 'agent main';
+  const parts = [name.text, name.folder, name.words, view.model, view.id, kind, view.phase, PHASE_NAME[view.phase]];
+  if (view.call.failure !== null) parts.push('failing failed');
+  return parts
+    .filter((part) => part !== null)
+    .join(' ')
+    .toLowerCase();
+}
+
+/** A status of the API as people know it. */
+export function statusText(status: number): string {
+  const known: Readonly<Record<number, string>> = {
+    0: 'not reached, or broken off',
+    400: 'invalid request',
+    401: 'not authenticated',
+    402: 'billing',
+    403: 'not permitted',
+    404: 'not found',
+    413: 'request too large',
+    429: 'rate limit',
+    500: 'API error',
+    504: 'timeout',
+    529: 'overloaded',
+  };
+  return known[status] ?? (status >= 500 ? 'server error' : 'refused');
+}
