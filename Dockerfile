@@ -9,10 +9,13 @@ WORKDIR /build
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --no-audit --no-fund
 COPY . .
-# What runs is JavaScript: no development packages, types or source maps. Licences stay.
+# The program is one bundle; of the packages it needs those that have native code (esbuild.config.mjs, external), for the C
+# library of this image only.
 RUN npm run build \
- && npm prune --omit=dev --no-audit --no-fund \
- && find node_modules dist -type f \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.cts' -o -name '*.d.mts' \) -delete
+ && find dist -name '*.map' -delete \
+ && mkdir packages \
+ && (cd node_modules && cp -R --parents libsql @libsql @neon-rs/load detect-libc ../packages) \
+ && if ls /lib/ld-musl-* >/dev/null 2>&1; then rm -rf packages/@libsql/*-gnu; else rm -rf packages/@libsql/*-musl; fi
 
 FROM ${NODE_IMAGE}
 ARG VERSION=0.0.0
@@ -23,7 +26,7 @@ LABEL org.opencontainers.image.title="claude-db-proxy" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /build/package.json /build/LICENSE /app/
-COPY --from=build /build/node_modules /app/node_modules
+COPY --from=build /build/packages /app/node_modules
 COPY --from=build /build/dist /app/dist
 RUN ln -s /app/dist/cli/main.js /usr/local/bin/claude-db-proxy \
  && install -d -o 1000 -g 1000 -m 700 /data

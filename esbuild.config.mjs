@@ -24,6 +24,8 @@ await build({
   minifySyntax: true,
   keepNames: false,
   legalComments: 'linked',
+  // Its CommonJS looks for its own files in a way that no bundler follows.
+  alias: { 'jsonc-parser': 'jsonc-parser/lib/esm/main.js' },
   // Native code, and what packages look for without needing it.
   external: ['libsql', 'bufferutil', 'utf-8-validate'],
   // Packages that are CommonJS ask for Node's own modules by `require`.

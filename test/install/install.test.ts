@@ -274,7 +274,7 @@ describe('the installer', function () {
     it('go again when they do not become healthy', async () => {
       const before = kept();
       own.makeVersion('9.0.0', (tree) => {
-        writeFileSync(join(tree, 'dist/cli/serve.js'), 'export const serve = () => process.exit(1);\n');
+        writeFileSync(join(tree, 'dist/cli/main.js'), 'process.exit(1);\n');
       });
       const updated = await machine.proxy(['proxy-update']);
       expect(updated.code).to.equal(1);

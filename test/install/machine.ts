@@ -57,6 +57,8 @@ export class Machine {
 
   /** @param tools beside those that every machine has */
   constructor(tools: readonly string[] = ['node', 'npm']) {
+    // Where a test never came to its end.
+    process.once('exit', () => rmSync(this.#directory, { recursive: true, force: true }));
     for (const directory of [this.home, this.bin, join(this.#directory, 'tmp')]) mkdirSync(directory);
     for (const tool of [...TOOLS, ...tools]) {
       const path = which(tool);

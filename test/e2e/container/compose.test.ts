@@ -10,11 +10,10 @@ import { BASE_IMAGE, ContainerMachine, exists, podman } from './podman.ts';
 
 describe('compose.yaml', function () {
   this.timeout(420_000);
-  let machine: ContainerMachine;
+  const machine = new ContainerMachine();
   after(() => machine.remove());
 
   it('builds and runs the proxy with podman-compose', async () => {
-    machine = new ContainerMachine();
     mkdirSync(machine.dataDir, { recursive: true, mode: 0o700 });
     const ports = await freePorts('127.0.0.1', { proxy: 0, dashboard: 0 }, null, new Set());
     const env = {
@@ -28,7 +27,7 @@ describe('compose.yaml', function () {
       DBPROXY_DASHBOARD_PORT: String(ports.dashboard),
     };
     const compose = (...args: string[]) =>
-      spawnSync('podman-compose', ['--file', join(ROOT, 'compose.yaml'), ...args], {
+      spawnSync('podman-compose', ['--project-name', 'dbproxytest', '--file', join(ROOT, 'compose.yaml'), ...args], {
         env,
         encoding: 'utf8',
         cwd: ROOT,
@@ -55,6 +54,8 @@ describe('compose.yaml', function () {
       expect(podman('inspect', '--format', '{{.HostConfig.ReadonlyRootfs}}', 'dbproxy-compose-test')).to.equal('true');
     } finally {
       compose('down');
+      // Debian's podman-compose leaves its network behind.
+      spawnSync('podman', ['network', 'rm', '--force', 'dbproxytest_default']);
       podman('image', 'rm', '--force', 'localhost/claude-db-proxy:compose');
     }
     expect(exists('container', 'dbproxy-compose-test')).to.equal(false);

@@ -19,14 +19,13 @@ const MAX_IMAGE_BYTES = 60_000_000;
 /** A machine without Node, installed from the checkout once; the tests follow one another on it. */
 describe('the container', function () {
   this.timeout(420_000);
-  let machine: ContainerMachine;
+  const machine = new ContainerMachine();
   let api: SimulatedApi;
   let homeBefore: readonly string[];
   const clients: ScriptedClient[] = [];
 
   before(async () => {
     api = await startSimulatedApi();
-    machine = new ContainerMachine();
     machine.env['DBPROXY_UPSTREAM_URL'] = api.url;
     machine.file('.bashrc', '# mine\n');
     homeBefore = machine.picture();

@@ -10,18 +10,7 @@ import { json } from '../../launcher/host.ts';
 export const BASE_IMAGE = process.env['DBPROXY_NODE_IMAGE'] ?? 'localhost/node-lab:24';
 
 /** What Podman itself needs in PATH. */
-const PODMAN = [
-  'podman',
-  'runc',
-  'conmon',
-  'catatonit',
-  'iptables',
-  'nsenter',
-  'mount',
-  'umount',
-  'fuse-overlayfs',
-  'cmp',
-];
+const PODMAN = ['podman', 'runc', 'conmon', 'catatonit', 'iptables', 'nsenter', 'mount', 'umount', 'fuse-overlayfs'];
 
 /** Runs podman; the trimmed output. Throws where it fails. */
 export function podman(...args: readonly string[]): string {
