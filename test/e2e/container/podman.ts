@@ -9,9 +9,6 @@ import { json } from '../../launcher/host.ts';
 
 export const BASE_IMAGE = process.env['DBPROXY_NODE_IMAGE'] ?? 'localhost/node-lab:24';
 
-/** What Podman itself needs in PATH. */
-const PODMAN = ['podman', 'runc', 'conmon', 'catatonit', 'iptables', 'nsenter', 'mount', 'umount', 'fuse-overlayfs'];
-
 /** Runs podman; the trimmed output. Throws where it fails. */
 export function podman(...args: readonly string[]): string {
   const { status, stdout, stderr } = spawnSync('podman', [...args], { encoding: 'utf8' });
@@ -30,7 +27,9 @@ export interface Ports {
 
 export class ContainerMachine extends Machine {
   constructor(tools: readonly string[] = []) {
-    super([...PODMAN, ...tools]);
+    super([...tools]);
+    // It needs much that a machine has and the launcher must not need.
+    this.program('podman', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin exec podman "$@"');
     Object.assign(this.env, {
       DBPROXY_NODE_IMAGE: BASE_IMAGE,
       // The API is simulated on this machine's loopback.
