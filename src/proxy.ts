@@ -7,6 +7,7 @@
  *
  * Beside it stands the dashboard, which is told what happens and shows it.
  */
+import type { Router } from 'express';
 import { createActor, fromCallback, fromPromise, toPromise } from 'xstate';
 import { join } from 'node:path';
 import { conversationMachine, retryPause } from '../machines/conversation.ts';
@@ -42,6 +43,7 @@ import { ModelWindows } from './upstream/model-windows.ts';
 import { UpstreamConnections } from './upstream/connections.ts';
 import { openUpstream } from './upstream/upstream.ts';
 import { WayOut } from './upstream/way-out.ts';
+import { addStatusPages } from './status-pages.ts';
 import { VERSION } from './version.ts';
 
 /** The API's name, for which the proxy has a certificate. */
@@ -196,7 +198,16 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     store: store.isOpen ? 'open' : 'closed',
     connections: open.size,
     buffered_bytes: budget.used,
+    checkpoint_threshold: config.thresholds.checkpoint,
+    swap_threshold: config.thresholds.swap,
+    open_connections: forwarder.openConnections + redirector.counts().blind,
+    checkpoint_calls: calls.size,
+    pid: process.pid,
   });
+  const routes = (guardedAt: (path: string) => Router): void => {
+    dashboard.addRoutes(guardedAt);
+    addStatusPages(guardedAt, { conversations, passthrough: config.passthrough, totals: () => history.totals() });
+  };
 
   const forwarder = createForwarder({
     apiHost: API_HOST,
@@ -213,7 +224,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     observe,
     drainMs: DRAIN_MS,
     isOwnHost: (host) => access.isOwnHost(host),
-    local: createLocalPages({ health, access, log, routes: (guardedAt) => dashboard.addRoutes(guardedAt) }),
+    local: createLocalPages({ health, access, log, routes }),
   });
   const redirector = createRedirector({
     apiHost: API_HOST,

@@ -77,8 +77,9 @@ export function openUpstream(options: ConnectorOptions): Upstream {
   const connector = new UpstreamConnector(options);
   let agent: Promise<Agent> | undefined;
   const openAgent = async (): Promise<Agent> => {
-    const { Agent: UndiciAgent } = await import('undici');
-    return new UndiciAgent({
+    // A CommonJS package: in the bundle its names are below `default` only.
+    const { default: undici } = await import('undici');
+    return new undici.Agent({
       allowH2: false,
       headersTimeout: 0,
       bodyTimeout: 0,

@@ -4,6 +4,7 @@ import type { SeenRequest } from '../../src/conversations/seen-request.ts';
 import { silentLog } from '../../src/log.ts';
 import { startProxy } from '../../src/proxy.ts';
 import { NO_USAGE } from '../../src/wire/answer.ts';
+import { readLaunchSettings } from '../../src/wire/launch-settings.ts';
 import { readMessageRequest } from '../../src/wire/message-request.ts';
 import { requestLabels } from '../../src/wire/speaker.ts';
 import { tokens } from '../../machines/units.ts';
@@ -22,7 +23,9 @@ function seen(number: number): SeenRequest {
   const request = readMessageRequest(body);
   if (request === null) throw new Error('this is no message request');
   const headers = ['x-claude-code-session-id', `session-${number}`, 'x-claude-code-request-class', 'main'];
-  return { labels: requestLabels(headers), request, history: request, path: '/v1/messages', headers, body };
+  const launch = readLaunchSettings(headers);
+  const labels = requestLabels(headers);
+  return { labels, launch, request, history: request, path: '/v1/messages', headers, body };
 }
 
 const turns = Array.from({ length: CONVERSATIONS }, (_, number) => proxy.conversations.beginTurn(seen(number)));

@@ -22,6 +22,7 @@ import type { Log, LogFields } from '../../../src/log.ts';
 import type { Upstream, UpstreamEvents, UpstreamRequest } from '../../../src/upstream/upstream.ts';
 import { AnswerReader, NO_USAGE, type Usage } from '../../../src/wire/answer.ts';
 import { readCompaction, type Compaction } from '../../../src/wire/compaction.ts';
+import { readLaunchSettings } from '../../../src/wire/launch-settings.ts';
 import { readMessageRequest, type Message } from '../../../src/wire/message-request.ts';
 import { requestLabels } from '../../../src/wire/speaker.ts';
 import { SseReader } from '../../../src/wire/sse.ts';
@@ -118,6 +119,8 @@ export interface Asking {
   readonly model?: string;
   readonly maxTokens?: number;
   readonly stream?: boolean;
+  /** Headers of the launch. */
+  readonly launch?: readonly string[];
 }
 
 export function seenOf(asking: Asking): { readonly seen: SeenRequest; readonly compaction: Compaction | null } {
@@ -136,7 +139,8 @@ export function seenOf(asking: Asking): { readonly seen: SeenRequest; readonly c
   const labels = requestLabels(headers);
   const compaction = readCompaction(request, labels.class);
   const history = compaction?.history ?? request;
-  return { seen: { labels, request, history, path: '/v1/messages?beta=true', headers, body }, compaction };
+  const seen = { labels, request, history, path: '/v1/messages?beta=true', headers, body };
+  return { seen: { ...seen, launch: readLaunchSettings(asking.launch ?? []) }, compaction };
 }
 
 /** A compaction of a history: the instruction as a message of its own, or as the last block of the last message. */
