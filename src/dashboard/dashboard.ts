@@ -58,10 +58,12 @@ export class Dashboard {
   readonly metrics: Metrics;
   readonly #options: DashboardOptions;
   readonly #events: EventLog;
+  readonly #failed = new Set<(error: Error) => void>();
   readonly #started: number;
   #stopForwarding: (() => void) | null = null;
   #remembers = false;
-  #closed = false;
+  /** Rises with each opening and closing. */
+  #opening = 0;
 
   constructor(options: DashboardOptions) {
     const { now, sources } = options;
@@ -100,7 +102,20 @@ export class Dashboard {
       totals: () => this.#totals(),
       reset: (id) => sources.reset(id),
       now,
+      onError: (error) => this.#fail(error),
     });
+  }
+
+  /** Called when it can no longer show anything. Returns how to stop being called. */
+  onFailure(told: (error: Error) => void): () => void {
+    this.#failed.add(told);
+    return () => this.#failed.delete(told);
+  }
+
+  #fail(error: Error): void {
+    this.#options.log.error('dashboard.failed', { message: error.message });
+    this.close();
+    for (const told of this.#failed) told(error);
   }
 
   /** Takes an observation. Never throws: whoever tells of something is not to suffer from who listens. */
@@ -134,20 +149,22 @@ export class Dashboard {
 
   /** What few want is not loaded for all. */
   async #forward(url: string): Promise<void> {
+    const opening = this.#opening;
     const { forwardInspection } = await import('./inspector/forward.ts');
-    if (this.#closed) return;
+    if (opening !== this.#opening) return;
     this.#stopForwarding = forwardInspection({ url, root: this.#options.sources.root(), log: this.log });
   }
 
-  /** Opens for pages, and begins to forward inspection where that is wanted. */
+  /** Opens for pages, and begins to forward inspection where that is wanted. May be called again after a failure. */
   open(pages: HttpServer, access: Access): void {
+    this.close();
     const { inspectUrl: url } = this.#options;
     this.live.attach(pages, access);
     if (url !== null) void this.#forward(url);
   }
 
   close(): void {
-    this.#closed = true;
+    this.#opening += 1;
     this.live.close();
     this.#stopForwarding?.();
     this.#stopForwarding = null;

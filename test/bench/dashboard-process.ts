@@ -1,6 +1,6 @@
 /** A proxy whose conversations change all the time, told to it as the forwarder would tell; says how much CPU it took. */
 import { parseConfig } from '../../src/config.ts';
-import type { SeenRequest } from '../../src/conversations/conversations.ts';
+import type { SeenRequest } from '../../src/conversations/seen-request.ts';
 import { silentLog } from '../../src/log.ts';
 import { startProxy } from '../../src/proxy.ts';
 import { NO_USAGE } from '../../src/wire/answer.ts';

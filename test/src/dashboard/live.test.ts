@@ -135,7 +135,7 @@ describe('the pages that are open', () => {
     stage.api.fault({ kind: 'status', status: 529, message: 'too much' });
     await stage.client().say('Anybody there?');
     await until(() => page.totals?.apiErrors.some(({ status }) => status === 529) === true);
-    expect(page.log.some(({ event, fields }) => event === 'api.error' && fields['status'] === 529)).to.equal(true);
+    await until(() => page.log.some(({ event, fields }) => event === 'api.error' && fields['status'] === 529));
   });
 
   it('are told at most ten times a second, however much happens', async () => {
