@@ -120,6 +120,7 @@ describe('a demo session in a real browser', function () {
     await page.getByRole('checkbox', { name: 'this actor' }).check();
     const row = page.locator('.record-row', { hasText: 'ready.wal → ready.swapReady' });
     await page.getByPlaceholder('Search events').fill('swapready');
+    await page.getByRole('button', { name: 'To the beginning' }).click();
     await row.first().locator('button').click();
     await lit(page, 'ready.swapReady').waitFor();
     expect(await lit(page, 'buffer.empty').count()).to.equal(0);
