@@ -118,7 +118,7 @@ describe('a demo session in a real browser', function () {
     const { page } = inside;
     await lit(page, 'buffer.empty').waitFor();
     await page.getByRole('checkbox', { name: 'this actor' }).check();
-    const row = page.locator('.record-row', { hasText: 'ready.wal → ready.swapReady' });
+    const row = page.locator('.record-row', { hasText: /ready\.wal.*→.*ready\.swapReady/ });
     await page.getByPlaceholder('Search events').fill('swapready');
     await page.getByRole('button', { name: 'To the beginning' }).click();
     await row.first().locator('button').click();
