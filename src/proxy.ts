@@ -113,6 +113,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       checkpointsHeld: () => index.size,
       callsRunning: () => calls.size,
       breaker: () => gate.breaker,
+      history: () => history,
       reset: (id) => conversations.reset(id),
       setup: () => ({ proxyUrl: proxyUrl(config, ports.redirector), caPath: certificates.caPath }),
     },

@@ -35,6 +35,7 @@ export interface Sources {
   readonly checkpointsHeld: () => number;
   readonly callsRunning: () => number;
   readonly breaker: () => BreakerStatus;
+  readonly history: () => CompactionHistory;
   readonly reset: (conversation: ConversationId) => boolean;
   readonly setup: () => Hello['setup'];
 }
@@ -144,7 +145,12 @@ export class Dashboard {
 
   addRoutes(guardedAt: (path: string) => Router): void {
     const { book, metrics } = this;
-    addRoutes(guardedAt, { book, metrics, reset: (id) => this.#options.sources.reset(id) });
+    addRoutes(guardedAt, {
+      book,
+      metrics,
+      history: this.#options.sources.history(),
+      reset: (id) => this.#options.sources.reset(id),
+    });
   }
 
   /** What few want is not loaded for all. */
