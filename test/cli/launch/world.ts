@@ -253,7 +253,7 @@ export function lives(pid: number): boolean {
     return false;
   }
   try {
-    return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+    return !readFileSync(`/proc/${pid}/stat`, 'latin1').includes(') Z ');
   } catch {
     return process.platform !== 'linux';
   }
