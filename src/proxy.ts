@@ -115,6 +115,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       checkpointsHeld: () => index.size,
       callsRunning: () => calls.size,
       breaker: () => gate.breaker,
+      history: () => history,
       reset: (id) => conversations.reset(id),
       setup: () => ({ proxyUrl: proxyUrl(config, ports.redirector), caPath: certificates.caPath }),
     },
@@ -263,6 +264,17 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
         return Promise.resolve();
       },
     },
+    dashboard: {
+      start() {
+        dashboard.open(forwarder.pages, access);
+        return Promise.resolve(null);
+      },
+      onFailure: (told) => dashboard.onFailure(told),
+      close() {
+        dashboard.close();
+        return Promise.resolve();
+      },
+    },
   };
   const supervisor = createActor(
     supervisorMachine.provide({
@@ -312,7 +324,6 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const release = async (): Promise<void> => {
     clearInterval(renewal);
     clearInterval(sweep);
-    dashboard.close();
     gate.close();
     connections.close();
     await upstream.close();
@@ -320,7 +331,6 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
 
   const stopped = toPromise(supervisor);
   stopped.catch(() => undefined); // told to the log above, and to whoever calls stop()
-  dashboard.open(forwarder.pages, access);
   supervisor.start();
   const running = new Promise<void>((resolve) => {
     const subscription = supervisor.subscribe((snapshot) => {
@@ -348,7 +358,6 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     dashboard,
     history,
     async stop() {
-      dashboard.close();
       supervisor.send({ type: 'shutdown.requested' });
       await stopped;
       await release();

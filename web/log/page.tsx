@@ -6,7 +6,8 @@ import type { LogEntry } from '../contract.ts';
 import { count, dateTime, plural, preciseTime } from '../format.ts';
 import { Icon } from '../parts/icons.tsx';
 import { follow } from '../state/follow.ts';
-import { address, go } from '../state/route.ts';
+import { address } from '../state/address.ts';
+import { go } from '../state/route.ts';
 import { conversation, log, members, nameOf } from '../state/store.ts';
 import { filterLog, kindOf, type Level } from './filter.ts';
 

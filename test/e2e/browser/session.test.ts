@@ -83,7 +83,7 @@ describe('a demo session in a real browser', function () {
     await page.locator('.transition.taken').first().waitFor({ state: 'attached' });
     await page.locator('.actor-row', { hasText: 'computeCheckpoint' }).waitFor();
     await lit(page, 'ready.wal').waitFor();
-    await page.locator('.record-row', { hasText: 'checkpoint.completed' }).first().waitFor();
+    await page.locator('.record-row', { hasText: 'xstate.done.actor' }).first().waitFor();
   });
 
   it('opens the conversation: summary, messages, curve', async () => {

@@ -16,7 +16,7 @@ import { Conversations, type ConversationActors, type Turn } from '../../../src/
 import type { SeenRequest } from '../../../src/conversations/seen-request.ts';
 import { ConversationDirectory } from '../../../src/conversations/directory.ts';
 import { NOT_DURABLE } from '../../../src/conversations/durable.ts';
-import { observedKeeper, type Observation } from '../../../src/conversations/observation.ts';
+import { observedKeeper, type Observation, type Observe } from '../../../src/conversations/observation.ts';
 import { UpstreamUnreachableError } from '../../../src/errors.ts';
 import type { Log, LogFields } from '../../../src/log.ts';
 import type { Upstream, UpstreamEvents, UpstreamRequest } from '../../../src/upstream/upstream.ts';
@@ -241,6 +241,7 @@ export class Desk {
   readonly sent: PendingCall[] = [];
   /** What was observed, oldest first. */
   readonly observed: Observation[] = [];
+  readonly listeners: Observe[] = [];
   readonly index = new CheckpointIndex(observedKeeper(NOT_DURABLE, (told) => this.observe(told)));
   readonly directory = new ConversationDirectory();
   readonly gate: CheckpointGate;
@@ -279,7 +280,10 @@ export class Desk {
     this.compactions = new Compactions({ config: settings, conversations, calls, log, now, observe });
   }
 
-  readonly observe = (observation: Observation): void => void this.observed.push(observation);
+  readonly observe = (observation: Observation): void => {
+    this.observed.push(observation);
+    for (const listener of this.listeners) listener(observation);
+  };
 
   now(): Timestamp {
     return timestamp(this.clock.now());
