@@ -23,8 +23,8 @@ function seen(number: number): SeenRequest {
   const request = readMessageRequest(body);
   if (request === null) throw new Error('this is no message request');
   const headers = ['x-claude-code-session-id', `session-${number}`, 'x-claude-code-request-class', 'main'];
-  const launch = readLaunchSettings(headers);
   const labels = requestLabels(headers);
+  const launch = readLaunchSettings(headers);
   return { labels, launch, request, history: request, path: '/v1/messages', headers, body };
 }
 

@@ -92,8 +92,8 @@ describe('the commands', function () {
     expect([off.code, off.stdout]).to.deep.equal([1, '']);
     expect(off.stderr).to.match(/not running.*claude-db-proxy start/);
     await world.ended(['start']);
-    const token = 'abcdefghijklmnopqrstuvwxyz_0123456789-ABCDE';
-    writeFileSync(world.layout.token, `${token}\n`);
+    const token = readFileSync(world.layout.token, 'utf8').trim();
+    expect(token).to.match(/^[\w-]{43}$/);
     const { code, stdout } = await world.ended(['dashboard']);
     const port = world.record?.ports.dashboard ?? 0;
     expect([code, stdout]).to.deep.equal([0, `https://localhost:${port}/dashboard?token=${token}\n`]);
@@ -102,7 +102,6 @@ describe('the commands', function () {
   it('open it where there is a browser, and say so where there is none', async () => {
     const world = await open();
     await world.ended(['start']);
-    writeFileSync(world.layout.token, 'abcdefghijklmnopqrstuvwxyz_0123456789-ABCDE');
     const opened = join(world.home, 'opened');
     const opener = join(world.bin, process.platform === 'darwin' ? 'open' : 'xdg-open');
     writeFileSync(opener, `#!/bin/sh\nprintf %s "$1" >'${opened}'\n`);
