@@ -8,7 +8,8 @@ import { build } from 'esbuild';
 
 await Promise.all(['dist/cli', 'dist/chunks'].map((directory) => rm(directory, { recursive: true, force: true })));
 await build({
-  entryPoints: ['cli/main.ts'],
+  // The last two are the container's and the installer's.
+  entryPoints: ['cli/main.ts', 'cli/health.ts', 'cli/status-line/settings-filter.ts'],
   outbase: '.',
   outdir: 'dist',
   entryNames: '[dir]/[name]',
@@ -23,6 +24,8 @@ await build({
   minifySyntax: true,
   keepNames: false,
   legalComments: 'linked',
+  // Its CommonJS looks for its own files in a way that no bundler follows.
+  alias: { 'jsonc-parser': 'jsonc-parser/lib/esm/main.js' },
   // Native code, and what packages look for without needing it.
   external: ['libsql', 'bufferutil', 'utf-8-validate'],
   // Packages that are CommonJS ask for Node's own modules by `require`.

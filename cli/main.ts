@@ -1,28 +1,19 @@
 #!/usr/bin/env node
-/** `claude-db-proxy`: arguments and environment in, one command out. */
-import { Command } from 'commander';
-import { VERSION } from '../src/version.ts';
+/**
+ * `claude-db-proxy`: one of our own commands, or else `claude` with every argument as it came. Our commands also answer to
+ * their `proxy-` form; those for which `claude` has a word of its own answer to that form only.
+ * Loads what the one command needs: a launch must not wait for the others.
+ */
+import { isOurCommand, isStatusLine } from './command-names.ts';
 
-const program = new Command('claude-db-proxy')
-  .description('Double buffering for Claude Code: compaction summaries are computed in the background.')
-  .version(VERSION);
-
-program
-  .command('serve')
-  .description('run the proxy in the foreground (settings: DBPROXY_* variables)')
-  .action(async () => {
-    const { serve } = await import('./serve.ts');
-    await serve(process.env);
-  });
-
-program
-  .command('demo')
-  .alias('proxy-demo')
-  .description('watch a conversation grow, be checkpointed and compact, against a simulated API')
-  .option('--keep', 'leave the proxy and the simulated API running afterwards')
-  .action(async (options: { readonly keep?: boolean }) => {
-    const { demo } = await import('./demo.ts');
-    await demo({ keep: options.keep === true });
-  });
-
-await program.parseAsync();
+const args = process.argv.slice(2);
+if (isStatusLine(args[0])) {
+  const { statusline } = await import('./status-line/status-line.ts');
+  await statusline(process.env);
+} else if (isOurCommand(args[0])) {
+  const { runCommand } = await import('./commands.ts');
+  await runCommand(args);
+} else {
+  const { launch } = await import('./launch/launch.ts');
+  await launch(args, process.env);
+}

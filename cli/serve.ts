@@ -6,6 +6,7 @@ import { ConfigError } from '../src/errors.ts';
 import { createLog, openLogFile, type LogFile } from '../src/log.ts';
 import { startProxy } from '../src/proxy.ts';
 import { VERSION } from '../src/version.ts';
+import { layoutOf, readRuntimeRecord, writeRuntimeRecord, type Ports } from './installation.ts';
 
 /** Exit code for a start that was refused, as for wrong usage. */
 const REFUSED = 2;
@@ -36,9 +37,30 @@ function prepareDataDir({ dataDir }: Config): boolean {
   }
 }
 
-/** Runs until SIGINT or SIGTERM; a second signal ends it at once. Sets the exit code. */
-export async function serve(env: Environment): Promise<void> {
+export interface ServeOptions {
+  /** Writes down that it runs, so that launches and commands find it. False where the starter does, or in a container. */
+  readonly record: boolean;
+  /** Resolves when it is to end, also while it is still starting. */
+  readonly stopping: Promise<NodeJS.Signals>;
+}
+
+/** Writes `runtime.json` for a proxy in the foreground; returns how to write down that it has ended. */
+function writeRecord(config: Config, ports: Ports): () => void {
+  const layout = layoutOf(config);
+  const since = new Date().toISOString();
+  const wanted = { proxy: config.proxyPort, dashboard: config.dashboardPort };
+  const what = { runtime: 'node', version: VERSION, since, ports, wanted, pid: process.pid, container: null } as const;
+  writeRuntimeRecord(layout, { running: true, ...what });
+  return () => {
+    // Somebody else's by now, maybe.
+    if (readRuntimeRecord(layout)?.pid === process.pid) writeRuntimeRecord(layout, { running: false, ...what });
+  };
+}
+
+/** Runs until SIGINT or SIGTERM. Sets the exit code. */
+export async function serve(env: Environment, options: ServeOptions): Promise<void> {
   let logFile: LogFile | undefined;
+  let unrecord: (() => void) | undefined;
   try {
     const config = parseConfig(env);
     if (prepareDataDir(config)) {
@@ -57,11 +79,6 @@ export async function serve(env: Environment): Promise<void> {
     );
     const proxy = await startProxy({ config, log });
     if (proxy.exposed !== null) process.stderr.write(`claude-db-proxy: ${proxy.exposed}\n`);
-    // Before anybody is told that it runs, and ends it at once.
-    const signalled = new Promise<NodeJS.Signals>((resolve) => {
-      process.once('SIGINT', resolve);
-      process.once('SIGTERM', resolve);
-    });
     log.info('proxy.started', {
       version: VERSION,
       node: process.version,
@@ -73,9 +90,11 @@ export async function serve(env: Environment): Promise<void> {
       dashboard: `https://localhost:${proxy.ports.dashboard}`,
       ca: proxy.caPath,
     });
-    const signal = await signalled;
+    if (options.record) unrecord = writeRecord(config, proxy.ports);
+    const signal = await options.stopping;
     log.info('proxy.stopping', { signal });
-    for (const again of ['SIGINT', 'SIGTERM'] as const) process.once(again, () => process.exit(1));
+    // Before it has ended: whoever is connected must know that nobody is to start it again.
+    unrecord?.();
     await proxy.stop();
     log.info('proxy.stopped');
   } catch (error) {

@@ -76,6 +76,8 @@ export type ConversationEvent =
       /** Context window − min(max_tokens, 20,000). */
       readonly effectiveWindow: Tokens;
       readonly model: string;
+      /** Those of the launch that this turn belongs to: another launch may go on with the same conversation. */
+      readonly thresholds: Thresholds;
     }
   /** The client asked for a summary of this conversation. */
   | { readonly type: 'compaction.requested'; readonly at: Timestamp; readonly covering: CheckpointRef | null }

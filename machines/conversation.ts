@@ -149,8 +149,7 @@ export const conversationMachine = setup({
     wasSkipped: (_, params: { failure: CallFailure }) => params.failure.kind === 'skipped',
     failedForGood: (_, params: { failure: CallFailure }) => params.failure.kind === 'too_long',
     failedForThisTurn: (_, params: { failure: CallFailure }) => params.failure.kind === 'rejected',
-    endsBelow: ({ context, event }) =>
-      event.type === 'turn.completed' && utilisation(event) < context.thresholds.checkpoint,
+    endsBelow: ({ event }) => event.type === 'turn.completed' && utilisation(event) < event.thresholds.checkpoint,
     hasTriesLeft: ({ context }) => context.tries < context.maxTries,
     crossesAgain: ({ context, event }) =>
       event.type === 'turn.completed' &&
@@ -167,10 +166,11 @@ export const conversationMachine = setup({
       const next = { used: event.used, effectiveWindow: event.effectiveWindow };
       const crossing = outgrown({ ...context, ...next });
       // Below the threshold again, or past one more share: the next call has its own tries.
-      const below = utilisation(next) < context.thresholds.checkpoint;
+      const below = utilisation(next) < event.thresholds.checkpoint;
       const turns = context.turnsSinceReplaced === null ? null : context.turnsSinceReplaced + 1;
       return {
         ...next,
+        thresholds: event.thresholds,
         crossing,
         turnsSinceReplaced: turns === null || turns >= LOOP_TURNS ? null : turns,
         looping: context.checkpoints && !below && (context.looping || turns !== null),

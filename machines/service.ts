@@ -1,12 +1,15 @@
 /**
- * One part of the proxy that can fail by itself (a listening socket, the store), as a statechart: started, watched,
+ * One part of the proxy that can fail by itself (a listening socket, the store, the dashboard), as a statechart: started, watched,
  * started again with growing pauses when it fails, closed in order. Sockets and files belong to whoever provides `start`,
  * `watch` and `close`; the machine knows only the service's name.
  */
 import { assign, enqueueActions, fromCallback, fromPromise, setup, type ActorRefFrom } from 'xstate';
 
-/** `forwarder` and `redirector` listen; nothing works without them. `store` keeps state; all works without it. */
-export type ServiceName = 'forwarder' | 'redirector' | 'store';
+/**
+ * `forwarder` and `redirector` listen; nothing works without them. `store` keeps state and `dashboard` shows it; all else
+ * works without them.
+ */
+export type ServiceName = 'forwarder' | 'redirector' | 'store' | 'dashboard';
 
 export interface ServiceInput {
   readonly name: ServiceName;

@@ -1,9 +1,9 @@
 /**
- * The supervisor: owns the services (two listeners, the store) and every conversation, and survives all of them.
+ * The supervisor: owns the services (two listeners, store, dashboard) and every conversation, and survives all of them.
  *
  * Start: the store; the forwarder; the redirector once the forwarder listens, so that no tunnel leads nowhere. A listener
- * that cannot be bound during the start stops the start; whatever fails later, and the store at any time, is started
- * again with backoff, alone.
+ * that cannot be bound during the start stops the start. Then the dashboard, for which nobody waits. Whatever fails later,
+ * store and dashboard at any time, is started again with backoff, alone.
  * Stop: both listeners stop accepting and drain, at once, because the tunnels that the redirector waits for end when the
  * forwarder lets go of them. Then the store writes the last state of the conversations, and they end.
  */
@@ -45,7 +45,7 @@ export const conversationChild = (id: ConversationId): string => `conversation:$
 const DOWN: ServiceStatus = { up: false, port: null, reason: null };
 /** The services that the start depends on, and that drain first when all stops. */
 const LISTENERS: readonly ServiceName[] = ['forwarder', 'redirector'];
-const SERVICES: ReadonlySet<string> = new Set<ServiceName>([...LISTENERS, 'store']);
+const SERVICES: ReadonlySet<string> = new Set<ServiceName>([...LISTENERS, 'store', 'dashboard']);
 
 interface ChildEnded {
   readonly event: { readonly type: string; readonly actorId?: unknown };
@@ -70,7 +70,7 @@ export const supervisorMachine = setup({
     isEssential: (_, params: { name: ServiceName; everUp: boolean }) =>
       LISTENERS.includes(params.name) && !params.everUp,
     listenersClosed: ({ context }) => LISTENERS.every((name) => context.closed.includes(name)),
-    storeClosed: ({ context }) => context.closed.includes('store'),
+    allClosed: ({ context }) => context.closed.length === SERVICES.size,
   },
   actions: {
     startService: enqueueActions(({ enqueue, self }, params: { name: ServiceName }) => {
@@ -117,7 +117,7 @@ export const supervisorMachine = setup({
   },
 }).createMachine({
   id: 'supervisor',
-  context: { services: { forwarder: DOWN, redirector: DOWN, store: DOWN }, closed: [], crashes: 0 },
+  context: { services: { forwarder: DOWN, redirector: DOWN, store: DOWN, dashboard: DOWN }, closed: [], crashes: 0 },
   initial: 'starting',
   output: ({ context }) => {
     const refused = LISTENERS.map((name) => context.services[name]).find(
@@ -180,7 +180,10 @@ export const supervisorMachine = setup({
         },
       },
     },
-    running: { description: 'Both listeners have listened; each service is started again when it fails.' },
+    running: {
+      entry: { type: 'startService', params: { name: 'dashboard' } },
+      description: 'Both listeners have listened; each service is started again when it fails.',
+    },
     stopping: {
       description: 'Nothing new is accepted; what is under way is finished, and what is known is written.',
       on: { 'shutdown.requested': {} },
@@ -190,12 +193,13 @@ export const supervisorMachine = setup({
           entry: [
             { type: 'stopService', params: { name: 'redirector' } },
             { type: 'stopService', params: { name: 'forwarder' } },
+            { type: 'stopService', params: { name: 'dashboard' } },
           ],
           always: { guard: 'listenersClosed', target: 'saving' },
         },
         saving: {
           entry: { type: 'stopService', params: { name: 'store' } },
-          always: { guard: 'storeClosed', target: '#supervisor.stopped' },
+          always: { guard: 'allClosed', target: '#supervisor.stopped' },
         },
       },
     },

@@ -6,12 +6,15 @@
 import { homedir } from 'node:os';
 import { isIPv6 } from 'node:net';
 import { isAbsolute, join, resolve } from 'node:path';
-import * as z from 'zod';
 import type { Thresholds } from '../machines/conversation-events.ts';
 import { milliseconds, tokens, type Milliseconds, type Tokens } from '../machines/units.ts';
 import { ConfigError } from './errors.ts';
 import type { LogLevel } from './log.ts';
 import { parseOutboundProxy, type OutboundProxy } from './upstream/outbound-proxy.ts';
+import { isObject } from './wire/message-request.ts';
+
+/** What the proxy runs in; `auto`: what the installer found to work, else Node. */
+export type RuntimeChoice = 'auto' | 'docker' | 'podman' | 'node';
 
 export interface Config {
   readonly thresholds: Thresholds;
@@ -47,6 +50,8 @@ export interface Config {
   readonly maxBufferedBytes: number;
   /** How long a compaction waits for a checkpoint call that is still running. */
   readonly compactionWait: Milliseconds;
+  /** For the launcher and the commands; `serve` runs where it is. */
+  readonly runtime: RuntimeChoice;
   /** Where what the actors do is sent in the protocol of `@statelyai/inspect`; null for nowhere. */
   readonly inspectUrl: URL | null;
 }
@@ -59,6 +64,12 @@ const LEVELS: Readonly<Record<string, LogLevel>> = {
   WARN: 'WARNING',
   WARNING: 'WARNING',
   ERROR: 'ERROR',
+};
+const RUNTIMES: Readonly<Record<string, RuntimeChoice>> = {
+  auto: 'auto',
+  docker: 'docker',
+  podman: 'podman',
+  node: 'node',
 };
 const SWITCH: Readonly<Record<string, boolean>> = {
   true: true,
@@ -153,12 +164,16 @@ function webSocketUrl(value: string): URL | undefined {
   return url?.protocol === 'ws:' || url?.protocol === 'wss:' ? url : undefined;
 }
 
-const windowsSchema = z.record(z.string().min(1), z.number().int().positive());
-
+// By hand: a schema library takes longer to load than all of the launcher, which reads the settings too.
 function modelWindows(value: string): Record<string, Tokens> | undefined {
   try {
-    const windows = windowsSchema.parse(JSON.parse(value));
-    return Object.fromEntries(Object.entries(windows).map(([model, window]) => [model, tokens(window)]));
+    const windows: unknown = JSON.parse(value);
+    if (!isObject(windows)) return undefined;
+    const entries = Object.entries(windows).map(([model, window]) => {
+      if (model === '' || typeof window !== 'number' || !Number.isSafeInteger(window) || window <= 0) throw new Error();
+      return [model, tokens(window)] as const;
+    });
+    return Object.fromEntries(entries);
   } catch {
     return undefined;
   }
@@ -261,6 +276,9 @@ export function parseConfig(env: Environment): Config {
       milliseconds(20_000),
       'a time such as 20 (seconds) or 500ms',
       duration,
+    ),
+    runtime: setting<RuntimeChoice>(env, 'DBPROXY_RUNTIME', 'auto', 'auto, docker, podman or node', (value) =>
+      lookUp(RUNTIMES, value.toLowerCase()),
     ),
   });
 }

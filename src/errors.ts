@@ -42,6 +42,11 @@ export class ListenError extends ProxyError {
   }
 }
 
+/** The proxy could not be started, stopped or reached in the runtime that was asked for. */
+export class RuntimeError extends ProxyError {
+  readonly code = 'DBPROXY_ERR_RUNTIME';
+}
+
 /** No connection to the upstream, or it broke before a response began. Nothing was answered yet. */
 export class UpstreamUnreachableError extends ProxyError {
   readonly code = 'DBPROXY_ERR_UPSTREAM_UNREACHABLE';

@@ -7,6 +7,7 @@
  *
  * Beside it stands the dashboard, which is told what happens and shows it.
  */
+import type { Router } from 'express';
 import { createActor, fromCallback, fromPromise, toPromise } from 'xstate';
 import { join } from 'node:path';
 import { conversationMachine, retryPause } from '../machines/conversation.ts';
@@ -42,6 +43,7 @@ import { ModelWindows } from './upstream/model-windows.ts';
 import { UpstreamConnections } from './upstream/connections.ts';
 import { openUpstream } from './upstream/upstream.ts';
 import { WayOut } from './upstream/way-out.ts';
+import { addStatusPages } from './status-pages.ts';
 import { VERSION } from './version.ts';
 
 /** The API's name, for which the proxy has a certificate. */
@@ -113,6 +115,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       checkpointsHeld: () => index.size,
       callsRunning: () => calls.size,
       breaker: () => gate.breaker,
+      history: () => history,
       reset: (id) => conversations.reset(id),
       setup: () => ({ proxyUrl: proxyUrl(config, ports.redirector), caPath: certificates.caPath }),
     },
@@ -195,7 +198,16 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     store: store.isOpen ? 'open' : 'closed',
     connections: open.size,
     buffered_bytes: budget.used,
+    checkpoint_threshold: config.thresholds.checkpoint,
+    swap_threshold: config.thresholds.swap,
+    open_connections: forwarder.openConnections + redirector.counts().blind,
+    checkpoint_calls: calls.size,
+    pid: process.pid,
   });
+  const routes = (guardedAt: (path: string) => Router): void => {
+    dashboard.addRoutes(guardedAt);
+    addStatusPages(guardedAt, { conversations, passthrough: config.passthrough, totals: () => history.totals() });
+  };
 
   const forwarder = createForwarder({
     apiHost: API_HOST,
@@ -212,7 +224,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     observe,
     drainMs: DRAIN_MS,
     isOwnHost: (host) => access.isOwnHost(host),
-    local: createLocalPages({ health, access, log, routes: (guardedAt) => dashboard.addRoutes(guardedAt) }),
+    local: createLocalPages({ health, access, log, routes }),
   });
   const redirector = createRedirector({
     apiHost: API_HOST,
@@ -249,6 +261,17 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       onFailure: (told) => store.onFailure(told),
       close() {
         store.close();
+        return Promise.resolve();
+      },
+    },
+    dashboard: {
+      start() {
+        dashboard.open(forwarder.pages, access);
+        return Promise.resolve(null);
+      },
+      onFailure: (told) => dashboard.onFailure(told),
+      close() {
+        dashboard.close();
         return Promise.resolve();
       },
     },
@@ -301,7 +324,6 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const release = async (): Promise<void> => {
     clearInterval(renewal);
     clearInterval(sweep);
-    dashboard.close();
     gate.close();
     connections.close();
     await upstream.close();
@@ -309,7 +331,6 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
 
   const stopped = toPromise(supervisor);
   stopped.catch(() => undefined); // told to the log above, and to whoever calls stop()
-  dashboard.open(forwarder.pages, access);
   supervisor.start();
   const running = new Promise<void>((resolve) => {
     const subscription = supervisor.subscribe((snapshot) => {
@@ -337,7 +358,6 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     dashboard,
     history,
     async stop() {
-      dashboard.close();
       supervisor.send({ type: 'shutdown.requested' });
       await stopped;
       await release();

@@ -8,7 +8,8 @@ import { InspectorPage } from './inspector/page.tsx';
 import { LogPage } from './log/page.tsx';
 import { Icon, Logo } from './parts/icons.tsx';
 import { link } from './state/link.ts';
-import { address, route, type Route } from './state/route.ts';
+import { address, type Route } from './state/address.ts';
+import { route } from './state/route.ts';
 import { hello, nameOf } from './state/store.ts';
 import { theme, toggleTheme } from './state/theme.ts';
 

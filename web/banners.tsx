@@ -3,7 +3,8 @@ import type { JSX } from 'preact';
 import { clockTime, plural } from './format.ts';
 import { Until } from './parts/ago.tsx';
 import { link, restarted } from './state/link.ts';
-import { address, route } from './state/route.ts';
+import { address } from './state/address.ts';
+import { route } from './state/route.ts';
 import { failing, hello, totals } from './state/store.ts';
 
 /** How long a restart is mentioned. */

@@ -1,5 +1,5 @@
 /** The words that the pages use for what the contract names. */
-import type { ConversationView, ForwardReason, Phase, SeriesMark } from './contract.ts';
+import type { ForwardReason, Phase, SeriesMark } from './contract.ts';
 
 export const PHASES: readonly Phase[] = ['IDLE', 'CHECKPOINTING', 'WAL_ACTIVE', 'SWAP_READY'];
 
@@ -21,7 +21,7 @@ export const PHASE_MEANING: Readonly<Record<Phase, string>> = {
 /** What leads into the phase after this one. */
 export const PHASE_EXIT: Readonly<Record<Phase, string>> = {
   IDLE: 'checkpoint threshold',
-  CHECKPOINTING: 'summary ready',
+  CHECKPOINTING: 'ready',
   WAL_ACTIVE: 'swap threshold',
   SWAP_READY: 'swapped',
 };
@@ -58,18 +58,6 @@ export const MARK_TONE: Readonly<Record<SeriesMark['kind'], 'wal' | 'bad' | 'swa
   replaced: 'muted',
   reset: 'muted',
 };
-
-/** Everything about a conversation that a search may hit, in lower case. */
-export function searchText(view: ConversationView): string {
-  const { name } = view;
-  const kind = view.kind === 'subagent' ? 'subagent' : 'agent main';
-  const parts = [name.text, name.folder, name.words, view.model, view.id, kind, view.phase, PHASE_NAME[view.phase]];
-  if (view.call.failure !== null) parts.push('failing failed');
-  return parts
-    .filter((part) => part !== null)
-    .join(' ')
-    .toLowerCase();
-}
 
 /** A status of the API as people know it. */
 export function statusText(status: number): string {

@@ -95,7 +95,8 @@ try {
     await page.locator('.state').first().waitFor();
   }
   await playDemo(stage, [LAST_BEFORE], 500);
-  for (const { theme, page } of pages) await picture(page, `inspector-${theme}`, '.taken');
+  for (const { theme, page } of pages)
+    await picture(page, `inspector-${theme}`, '.transition.taken .label, .line.taken');
 } finally {
   await browser.close();
   await Promise.all(clients.map((client) => client.close()));

@@ -9,6 +9,7 @@ import type {
   ConversationInput,
   ForwardReason,
   RememberedState,
+  Thresholds,
 } from '../../machines/conversation-events.ts';
 import { toRemember, utilisation } from '../../machines/conversation.ts';
 import { phaseOf, type Phase } from '../../machines/phases.ts';
@@ -29,6 +30,7 @@ import { escapeTags } from '../serving/summary-text.ts';
 import { usedTokens, type Usage } from '../wire/answer.ts';
 import { continuationText } from '../wire/compaction.ts';
 import { headerValue } from '../wire/headers.ts';
+import { launchThresholds, launchWindow } from '../wire/launch-settings.ts';
 import { rootOf, wholeOf, type Lineage } from '../wire/lineage.ts';
 import { sessionOfUserId, type Speaker } from '../wire/speaker.ts';
 import { contextWindow, effectiveWindow } from '../wire/windows.ts';
@@ -111,6 +113,11 @@ export class Conversations {
     this.#observe = options.observe ?? unobserved;
   }
 
+  /** The conversations that are tracked. */
+  get ids(): readonly ConversationId[] {
+    return [...this.#phases.keys()];
+  }
+
   /** Number of conversations that are tracked. */
   get size(): number {
     return this.#phases.size;
@@ -174,7 +181,8 @@ export class Conversations {
     const used = usedTokens(usage);
     const window = this.#window(seen, used);
     const effective = effectiveWindow(window, seen.request.maxTokens);
-    const crossed = used >= effective * config.thresholds.checkpoint && !config.passthrough;
+    const { checkpoint } = this.#thresholds(seen, effective);
+    const crossed = used >= effective * checkpoint && !config.passthrough;
     if (!crossed) this.#tellCompleted(turn, used, effective);
     else this.#settle(conversation, this.#completeCrossed(turn, used, window, effective));
   }
@@ -239,6 +247,7 @@ export class Conversations {
       used,
       effectiveWindow: effective,
       model: request.model,
+      thresholds: this.#thresholds(turn.seen, effective),
     });
   }
 
@@ -362,7 +371,11 @@ export class Conversations {
       learned: learnedWindows,
     });
     // More in use than there is room for: this user has the long window of a model that has two.
-    return used > window ? tokens(Math.max(1_000_000, used)) : window;
+    return launchWindow(used > window ? tokens(Math.max(1_000_000, used)) : window, seen.launch);
+  }
+
+  #thresholds(seen: SeenRequest, effective: Tokens): Thresholds {
+    return launchThresholds(this.#options.config.thresholds, seen.launch, effective);
   }
 
   /** What follows a conversation's checkpoint, as far as it was seen; null when it has none. */

@@ -1,11 +1,14 @@
 /** A message request as the conversations take it: who asks, what for, and the bytes it came as. */
 import type { RawHeaders } from '../wire/headers.ts';
+import type { LaunchSettings } from '../wire/launch-settings.ts';
 import type { History, MessageRequest } from '../wire/message-request.ts';
 import type { RequestLabels } from '../wire/speaker.ts';
 
 /** A message request whose outline has been read. */
 export interface SeenRequest {
   readonly labels: RequestLabels;
+  /** What the client's launch was given. */
+  readonly launch: LaunchSettings;
   readonly request: MessageRequest;
   /** The messages that are history: a compaction's without its instruction. */
   readonly history: History;

@@ -25,7 +25,7 @@ import type { Observation } from '../conversations/observation.ts';
 import { readNaming } from '../wire/naming.ts';
 import { readMessagesView } from './messages-view.ts';
 import { Recent, Thinned } from './series.ts';
-import { checkpointView, conversationName, conversationView } from './view.ts';
+import { callState, checkpointView, conversationName, conversationView } from './view.ts';
 
 const PHASES_KEPT = 200;
 const MARKS_KEPT = 200;
@@ -257,13 +257,14 @@ export class ConversationBook {
       entry.phaseSince = now;
       entry.phases.push({ at: now, phase });
     }
-    if (snapshot.matches({ alive: { call: 'running' } })) {
-      const goesOn = before?.matches({ alive: { call: 'running' } }) === true;
+    if (callState(snapshot) === 'running') {
+      const goesOn = before !== null && callState(before) === 'running';
       if (!goesOn || before.context.tries !== context.tries) entry.callSince = now;
     }
     if (context.turn !== null && context.turn !== before?.context.turn) this.#sample(entry, now);
     // The old history goes on after a summary was served: the client did not take it.
-    if (before?.matches({ alive: { buffer: 'served' } }) === true && snapshot.matches({ alive: { buffer: 'ready' } })) {
+    if (entry.lastSwap?.taken !== null || before === null) return;
+    if (before.matches({ alive: { buffer: 'served' } }) && snapshot.matches({ alive: { buffer: 'ready' } })) {
       this.#noteTaken(entry, false);
     }
   }

@@ -5,9 +5,10 @@ import type { ConversationChange, ConversationDetail, ConversationView, DetailPa
 function same(one: unknown, other: unknown): boolean {
   if (one === other) return true;
   if (typeof one !== 'object' || typeof other !== 'object' || one === null || other === null) return false;
-  const fields = Object.entries(one);
-  if (fields.length !== Object.keys(other).length) return false;
-  return fields.every(([name, value]) => same(value, (other as Readonly<Record<string, unknown>>)[name]));
+  const names = Object.keys(one);
+  if (names.length !== Object.keys(other).length) return false;
+  const [left, right] = [one, other] as [Readonly<Record<string, unknown>>, Readonly<Record<string, unknown>>];
+  return names.every((name) => same(left[name], right[name]));
 }
 
 /** The fields of `now` that are not as they were; all of them for a conversation that is new; null for no change. */
@@ -15,9 +16,10 @@ export function changesOf(now: ConversationView, before: ConversationView | unde
   if (before === undefined) return now;
   const changed: Record<string, unknown> = { id: now.id };
   let any = false;
-  for (const name of Object.keys(now) as (keyof ConversationView)[]) {
-    if (same(now[name], before[name])) continue;
-    changed[name] = now[name];
+  for (const name in now) {
+    const field = name as keyof ConversationView;
+    if (now[field] === before[field] || same(now[field], before[field])) continue;
+    changed[name] = now[field];
     any = true;
   }
   return any ? (changed as unknown as ConversationChange) : null;

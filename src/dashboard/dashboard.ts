@@ -20,7 +20,6 @@ import type { CompactionHistory } from '../store/history.ts';
 import { VERSION } from '../version.ts';
 import { ConversationBook } from './book.ts';
 import { EventLog } from './event-log.ts';
-import { forwardInspection } from './inspector/forward.ts';
 import { Inspector } from './inspector/inspector.ts';
 import { LivePages } from './live.ts';
 import { Metrics } from './metrics.ts';
@@ -36,6 +35,7 @@ export interface Sources {
   readonly checkpointsHeld: () => number;
   readonly callsRunning: () => number;
   readonly breaker: () => BreakerStatus;
+  readonly history: () => CompactionHistory;
   readonly reset: (conversation: ConversationId) => boolean;
   readonly setup: () => Hello['setup'];
 }
@@ -59,9 +59,12 @@ export class Dashboard {
   readonly metrics: Metrics;
   readonly #options: DashboardOptions;
   readonly #events: EventLog;
+  readonly #failed = new Set<(error: Error) => void>();
   readonly #started: number;
   #stopForwarding: (() => void) | null = null;
   #remembers = false;
+  /** Rises with each opening and closing. */
+  #opening = 0;
 
   constructor(options: DashboardOptions) {
     const { now, sources } = options;
@@ -100,7 +103,20 @@ export class Dashboard {
       totals: () => this.#totals(),
       reset: (id) => sources.reset(id),
       now,
+      onError: (error) => this.#fail(error),
     });
+  }
+
+  /** Called when it can no longer show anything. Returns how to stop being called. */
+  onFailure(told: (error: Error) => void): () => void {
+    this.#failed.add(told);
+    return () => this.#failed.delete(told);
+  }
+
+  #fail(error: Error): void {
+    this.#options.log.error('dashboard.failed', { message: error.message });
+    this.close();
+    for (const told of this.#failed) told(error);
   }
 
   /** Takes an observation. Never throws: whoever tells of something is not to suffer from who listens. */
@@ -129,17 +145,32 @@ export class Dashboard {
 
   addRoutes(guardedAt: (path: string) => Router): void {
     const { book, metrics } = this;
-    addRoutes(guardedAt, { book, metrics, reset: (id) => this.#options.sources.reset(id) });
+    addRoutes(guardedAt, {
+      book,
+      metrics,
+      history: this.#options.sources.history(),
+      reset: (id) => this.#options.sources.reset(id),
+    });
   }
 
-  /** Opens for pages, and begins to forward inspection where that is wanted. */
+  /** What few want is not loaded for all. */
+  async #forward(url: string): Promise<void> {
+    const opening = this.#opening;
+    const { forwardInspection } = await import('./inspector/forward.ts');
+    if (opening !== this.#opening) return;
+    this.#stopForwarding = forwardInspection({ url, root: this.#options.sources.root(), log: this.log });
+  }
+
+  /** Opens for pages, and begins to forward inspection where that is wanted. May be called again after a failure. */
   open(pages: HttpServer, access: Access): void {
-    const { inspectUrl: url, sources } = this.#options;
+    this.close();
+    const { inspectUrl: url } = this.#options;
     this.live.attach(pages, access);
-    if (url !== null) this.#stopForwarding = forwardInspection({ url, root: sources.root(), log: this.log });
+    if (url !== null) void this.#forward(url);
   }
 
   close(): void {
+    this.#opening += 1;
     this.live.close();
     this.#stopForwarding?.();
     this.#stopForwarding = null;

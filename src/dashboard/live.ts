@@ -56,6 +56,8 @@ export interface LiveOptions {
   readonly totals: () => Totals;
   readonly reset: (conversation: ConversationId) => boolean;
   readonly now: () => number;
+  /** Something of this broke while it served the pages: it is to be closed, and can be attached again. */
+  readonly onError: (error: Error) => void;
 }
 
 /** A page that is open. */
@@ -91,6 +93,7 @@ export class LivePages {
   readonly #options: LiveOptions;
   readonly #pages = new Set<Page>();
   #server: PageServer | null = null;
+  #detach: (() => void) | null = null;
   #timer: NodeJS.Timeout | null = null;
   #due = 0;
   #lastRound = 0;
@@ -111,6 +114,11 @@ export class LivePages {
     return this.#pages.size;
   }
 
+  /** Pages that have not read yet what they were sent. */
+  get behind(): number {
+    return [...this.#pages].filter(({ behind }) => behind).length;
+  }
+
   /** True while there is something that the pages will be told. */
   get isPlanned(): boolean {
     return this.#timer !== null;
@@ -118,6 +126,7 @@ export class LivePages {
 
   /** Takes up pages on the server of our own pages; who may come in, `access` decides. */
   attach(pages: HttpServer, access: Access): void {
+    const before = ['request', 'upgrade', 'close'].map((event) => [event, pages.listeners(event)] as const);
     const server: PageServer = new Server(pages, {
       transports: ['websocket'],
       serveClient: false,
@@ -126,8 +135,29 @@ export class LivePages {
       maxHttpBufferSize: MAX_MESSAGE_BYTES,
     });
     server.engine.use(guardedSocket(access));
-    server.on('connection', (socket) => this.#join(socket));
+    server.on(
+      'connection',
+      this.#contained((socket: PageSocket) => this.#join(socket)),
+    );
     this.#server = server;
+    // socket.io never takes back what it has put onto the server: a second one would be asked beside the first.
+    this.#detach = () => {
+      for (const [event, listeners] of before) {
+        pages.removeAllListeners(event);
+        for (const listener of listeners) pages.on(event, listener as (...args: unknown[]) => void);
+      }
+    };
+  }
+
+  /** A throw in `work` reaches whoever restarts this, and nobody else. */
+  #contained<Arguments extends unknown[]>(work: (...given: Arguments) => void): (...given: Arguments) => void {
+    return (...given) => {
+      try {
+        work(...given);
+      } catch (error) {
+        this.#options.onError(error instanceof Error ? error : new Error(String(error)));
+      }
+    };
   }
 
   /** There is something else to see of a conversation. */
@@ -146,6 +176,9 @@ export class LivePages {
     for (const page of this.#pages) this.#leave(page);
     this.#server?.disconnectSockets(true);
     this.#server?.engine.close();
+    this.#server = null;
+    this.#detach?.();
+    this.#detach = null;
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
   }
@@ -154,30 +187,51 @@ export class LivePages {
     if (this.#pages.size === 0) this.#beginAnew();
     const page = new Page(socket);
     this.#pages.add(page);
-    socket.on('disconnect', () => this.#leave(page));
-    socket.on('detail.open', (id, answer) => {
-      if (typeof id === 'string' && typeof answer === 'function') answer(this.#openDetail(page, id));
-    });
-    socket.on('detail.close', () => this.#closeDetail(page));
-    socket.on('conversation.reset', (id, answer) => {
-      if (typeof id !== 'string' || typeof answer !== 'function') return;
-      const conversation = this.#options.book.find(id);
-      answer(conversation !== null && this.#options.reset(conversation) ? ok(null) : NO_CONVERSATION);
-    });
-    socket.on('inspector.open', (answer) => {
-      if (typeof answer !== 'function') return;
-      page.inspecting ??= this.#options.inspector.watch();
-      page.sessions = null;
-      this.#place(page);
-      answer(ok(this.#options.inspector.view()));
-    });
-    socket.on('inspector.watch', (sessions) => {
-      const named: unknown = sessions;
-      if (named !== null && !Array.isArray(named)) return;
-      page.sessions = named === null ? null : new Set(named.slice(0, MAX_SESSIONS).map(String));
-      this.#place(page);
-    });
-    socket.on('inspector.close', () => this.#closeInspector(page));
+    socket.on(
+      'disconnect',
+      this.#contained(() => this.#leave(page)),
+    );
+    socket.on(
+      'detail.open',
+      this.#contained((id, answer) => {
+        if (typeof id === 'string' && typeof answer === 'function') answer(this.#openDetail(page, id));
+      }),
+    );
+    socket.on(
+      'detail.close',
+      this.#contained(() => this.#closeDetail(page)),
+    );
+    socket.on(
+      'conversation.reset',
+      this.#contained((id, answer) => {
+        if (typeof id !== 'string' || typeof answer !== 'function') return;
+        const conversation = this.#options.book.find(id);
+        answer(conversation !== null && this.#options.reset(conversation) ? ok(null) : NO_CONVERSATION);
+      }),
+    );
+    socket.on(
+      'inspector.open',
+      this.#contained((answer) => {
+        if (typeof answer !== 'function') return;
+        page.inspecting ??= this.#options.inspector.watch();
+        page.sessions = null;
+        this.#place(page);
+        answer(ok(this.#options.inspector.view()));
+      }),
+    );
+    socket.on(
+      'inspector.watch',
+      this.#contained((sessions) => {
+        const named: unknown = sessions;
+        if (named !== null && !Array.isArray(named)) return;
+        page.sessions = named === null ? null : new Set(named.slice(0, MAX_SESSIONS).map(String));
+        this.#place(page);
+      }),
+    );
+    socket.on(
+      'inspector.close',
+      this.#contained(() => this.#closeInspector(page)),
+    );
     this.#tellAll(page);
   }
 
@@ -265,9 +319,10 @@ export class LivePages {
       clearTimeout(this.#timer);
     }
     this.#due = due;
+    const round = this.#contained(() => this.#round());
     this.#timer = setTimeout(() => {
       this.#timer = null;
-      this.#round();
+      round();
     }, due - now);
   }
 

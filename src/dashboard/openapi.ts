@@ -23,6 +23,8 @@ const ID = {
   schema: { type: 'string' },
 };
 
+const query = (name: string, description: string) => ({ name, in: 'query', description, schema: { type: 'string' } });
+
 /** Without the mark that JSON Schema puts on a document of its own. */
 function schemaOf(name: SchemaName): object {
   return Object.fromEntries(Object.entries(z.toJSONSchema(SCHEMAS[name])).filter(([key]) => key !== '$schema'));
@@ -77,6 +79,22 @@ export function openApiDocument(): object {
         post: {
           summary: 'Drops its checkpoint, ends a running call, forgets tries and failure. Usage stays known.',
           responses: { 200: answer('The conversation afterwards.', 'Reset'), ...REFUSED, ...MISSING },
+        },
+      },
+      '/api/history': {
+        get: {
+          summary: 'Compactions and checkpoints of the last 90 days, newest first, and what they add up to.',
+          parameters: [
+            query('since', 'From this time on: milliseconds since the Unix epoch, or an ISO date.'),
+            query('until', 'Up to this time.'),
+            query('conversation', 'Of this conversation only.'),
+            query('limit', 'At most so many entries of each kind, 100 when left out, 1,000 at most.'),
+          ],
+          responses: {
+            200: answer('The history.', 'History'),
+            400: answer('The query cannot be read.', 'Error'),
+            ...REFUSED,
+          },
         },
       },
       '/api/openapi.json': {

@@ -9,13 +9,16 @@ import { fileURLToPath } from 'node:url';
 import type { ConversationId } from '../../machines/units.ts';
 import type { ConversationAnswer, ConversationsAnswer, ResetAnswer } from '../../web/contract.ts';
 import { errorAnswer } from '../answers.ts';
+import type { CompactionHistory } from '../store/history.ts';
 import type { ConversationBook } from './book.ts';
+import { addHistory } from './history-routes.ts';
 import type { Metrics } from './metrics.ts';
 import { openApiDocument } from './openapi.ts';
 
 export interface RoutesOptions {
   readonly book: ConversationBook;
   readonly metrics: Metrics;
+  readonly history: CompactionHistory;
   readonly reset: (conversation: ConversationId) => boolean;
   /** Where the built page is. */
   readonly page?: string;
@@ -86,6 +89,7 @@ export function addRoutes(guardedAt: (path: string) => Router, options: RoutesOp
   const { metrics } = options;
   addPage(guardedAt('/dashboard'), options.page ?? BUILT);
   addConversations(guardedAt('/api/conversations'), options);
+  addHistory(guardedAt('/api/history'), options.history);
   guardedAt('/api/openapi.json').get('/', (_request, response) => {
     response.json(openApiDocument());
   });

@@ -11,6 +11,7 @@ import type {
   ResetAnswer,
 } from '../../web/contract.ts';
 import type { Health } from '../forwarder/local-pages.ts';
+import type { HistoryAnswer } from './history-routes.ts';
 
 const count = z.int().min(0);
 const time = z.number().describe('Milliseconds since the Unix epoch.');
@@ -98,6 +99,33 @@ const detail = z.strictObject({
     .nullable(),
 });
 
+const tokensByKind = z.strictObject({ input: count, cacheCreation: count, cacheRead: count, output: count });
+
+const compactionEntry = z.strictObject({
+  at: time,
+  conversation: z.string(),
+  model: z.string(),
+  outcome: z.enum(['served', 'forwarded']),
+  reason: z.string().nullable().describe('Why it went to the API.'),
+  tokensBefore: count,
+  tokensAfter: count.nullable(),
+  confirmed: z.boolean().nullable().describe('Whether the client went on from the summary.'),
+  waitedMs: duration,
+  savedMs: duration,
+  checkpoint: z.strictObject({ id: z.string(), durationMs: duration, tokens: tokensByKind }).nullable(),
+});
+
+const checkpointEntry = z.strictObject({
+  id: z.string(),
+  conversation: z.string(),
+  at: time,
+  model: z.string(),
+  anchorTokens: count,
+  durationMs: duration,
+  tokens: tokensByKind,
+  fate: z.enum(['used', 'ready', 'wasted']),
+});
+
 export const SCHEMAS = {
   Health: z.strictObject({
     status: z.literal('ok'),
@@ -111,11 +139,29 @@ export const SCHEMAS = {
     store: z.enum(['open', 'closed']),
     connections: count,
     buffered_bytes: count,
+    checkpoint_threshold: z.number(),
+    swap_threshold: z.number(),
+    open_connections: count,
+    checkpoint_calls: count,
+    pid: count,
   }) satisfies z.ZodType<Health>,
   Conversation: conversation,
   Conversations: z.strictObject({ conversations: z.array(conversation) }) satisfies z.ZodType<ConversationsAnswer>,
   ConversationDetail: z.strictObject({ conversation, detail }) satisfies z.ZodType<ConversationAnswer>,
   Reset: z.strictObject({ conversation }) satisfies z.ZodType<ResetAnswer>,
+  History: z.strictObject({
+    complete: z.boolean().describe('False while the state file cannot be read.'),
+    totals: z.strictObject({
+      served: count,
+      forwarded: count,
+      forwardedBy: z.record(z.string(), count),
+      savedMs: duration,
+      checkpoints: z.strictObject({ made: count, used: count, ready: count, wasted: count }),
+      tokens: tokensByKind,
+    }),
+    compactions: z.array(compactionEntry),
+    checkpoints: z.array(checkpointEntry),
+  }) satisfies z.ZodType<HistoryAnswer>,
   Error: z.strictObject({
     type: z.literal('error'),
     error: z.strictObject({ type: z.string(), message: z.string() }),

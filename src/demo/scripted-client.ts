@@ -25,6 +25,8 @@ export interface ScriptedClientOptions {
   readonly system?: string;
   /** False: without class headers, as older clients. */
   readonly classHeaders?: boolean;
+  /** More headers, as the client takes them from `ANTHROPIC_CUSTOM_HEADERS`. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** What came back. */
@@ -171,6 +173,7 @@ export class ScriptedClient {
       'x-app': 'cli',
       'x-api-key': 'sk-ant-scripted-client',
       'accept-encoding': 'gzip, deflate, br, zstd',
+      ...this.#options.headers,
     };
     if (!classHeaders) return headers;
     headers['x-claude-code-session-id'] = this.session;

@@ -141,6 +141,8 @@ export class ClientConnection {
   readonly socket: Socket;
   /** No further request is read once the present one is answered. */
   lastRequest = false;
+  /** It is for our own pages, and theirs by now. */
+  takenOver = false;
   readonly #options: ClientConnectionOptions;
   readonly #out: BatchWriter;
   #unread: Buffer = Buffer.alloc(0);
@@ -275,7 +277,10 @@ export class ClientConnection {
   }
 
   #begin(head: RequestHead, bytes: Buffer, end: number): void {
-    if (this.#first && this.#options.takeOver(head, this.socket.off('data', this.#onData), bytes)) return;
+    if (this.#first && this.#options.takeOver(head, this.socket.off('data', this.#onData), bytes)) {
+      this.takenOver = true;
+      return;
+    }
     if (this.#first) this.socket.on('data', this.#onData);
     this.#first = false;
     const framing = requestFraming(head);

@@ -43,6 +43,8 @@ export interface Forwarder {
   onFailure(told: (error: Error) => void): () => void;
   /** Takes up renewed certificates for clients that name no server; those that do get them anyway. */
   takeUpCertificates(): void;
+  /** Connections of clients that are open, but for those of our own pages. */
+  readonly openConnections: number;
   /** Accepts no more, lets requests under way end, then closes every connection. */
   close(): Promise<void>;
 }
@@ -136,6 +138,11 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       return server.emit('connection', socket);
     },
     onFailure: (told) => listener.onFailure(told),
+    get openConnections() {
+      let open = 0;
+      for (const { takenOver } of connections) if (!takenOver) open += 1;
+      return open;
+    },
     takeUpCertificates: () => server.setSecureContext(certificates.serverOptions()),
     async close() {
       listener.stop();

@@ -17,6 +17,12 @@ export interface Health {
   readonly conversations: number;
   readonly checkpoints: number;
   readonly passthrough: boolean;
+  readonly checkpoint_threshold: number;
+  readonly swap_threshold: number;
+  /** Of clients, blind tunnels included. With no checkpoint call under way either, the proxy can be replaced. */
+  readonly open_connections: number;
+  readonly checkpoint_calls: number;
+  readonly pid: number;
   /** `open`: many checkpoint calls failed just now, and none is made for a while. */
   readonly checkpoint_breaker: BreakerStatus['state'];
   /** ISO time from which they are made again; null unless the breaker is open. */

@@ -14,6 +14,7 @@ import type { ModelWindows } from '../upstream/model-windows.ts';
 import type { AnswerReader } from '../wire/answer.ts';
 import { isSideRequest, readCompaction, type Compaction } from '../wire/compaction.ts';
 import { headerValue, withoutHeaders, type RawHeaders } from '../wire/headers.ts';
+import { readLaunchSettings } from '../wire/launch-settings.ts';
 import { readMessageRequest } from '../wire/message-request.ts';
 import { requestLabels, type RequestLabels } from '../wire/speaker.ts';
 import { readPassingAnswer, withReadableEncodings, type PassingAnswer } from './answer-observer.ts';
@@ -213,7 +214,9 @@ function see(
   options.modelWindows.learn(request.model, headers);
   const compaction = readCompaction(request, labels.class);
   const history = compaction?.history ?? request;
-  return { seen: { labels, request, history, path: exchange.head.target, headers, body: plain }, compaction };
+  // They are taken off the headers that go on.
+  const launch = readLaunchSettings(exchange.head.headers);
+  return { seen: { labels, launch, request, history, path: exchange.head.target, headers, body: plain }, compaction };
 }
 
 /**

@@ -33,6 +33,7 @@ import type { Log } from '../log.ts';
 import { join } from '../redirector/tunnel.ts';
 import type { Lease, UpstreamConnections } from '../upstream/connections.ts';
 import { endToEnd, headerValue, withoutHeaders, type RawHeaders } from '../wire/headers.ts';
+import { isLaunchHeader } from '../wire/launch-settings.ts';
 import type { BodySink, Exchange } from './client-connection.ts';
 
 /** Looks on while an exchange passes. A throw in it is logged and changes nothing. */
@@ -71,8 +72,11 @@ export interface RelayRequest {
   readonly complete?: boolean;
 }
 
-/** The request's headers as they go to the upstream: end-to-end, `Host` in its place with the upstream's name. */
-export const requestHeaders = (raw: RawHeaders): string[] => endToEnd(raw);
+/**
+ * The request's headers as they go to the upstream, on every road: end-to-end, `Host` in its place with the upstream's
+ * name, without what the launcher told us by the way.
+ */
+export const requestHeaders = (raw: RawHeaders): string[] => withoutHeaders(endToEnd(raw), isLaunchHeader);
 
 const isUpgrade = (headers: RawHeaders): boolean =>
   headerValue(headers, 'upgrade') !== undefined && hasConnectionOption(headers, 'upgrade');

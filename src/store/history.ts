@@ -145,6 +145,11 @@ export class CompactionHistory {
     this.#store = store;
   }
 
+  /** False while there is no state file to read. */
+  get isReadable(): boolean {
+    return this.#store.isOpen;
+  }
+
   compactions(query: HistoryQuery = {}): readonly CompactionEntry[] {
     const { sql, values } = where(query);
     const rows = this.#store.query(

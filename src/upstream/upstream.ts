@@ -77,7 +77,7 @@ export function openUpstream(options: ConnectorOptions): Upstream {
   const connector = new UpstreamConnector(options);
   let agent: Promise<Agent> | undefined;
   const openAgent = async (): Promise<Agent> => {
-    // By its default export: in the bundle, that is all that a CommonJS package has when it is loaded late.
+    // A CommonJS package: in the bundle its names are below `default` only.
     const { default: undici } = await import('undici');
     return new undici.Agent({
       allowH2: false,

@@ -4,6 +4,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
+import { benchDashboard } from './dashboard.ts';
 import { benchDataPath } from './data-path.ts';
 import { printComparisons, printTable } from './figures.ts';
 import { benchMemory } from './memory.ts';
@@ -13,7 +14,13 @@ import { benchStart } from './start.ts';
 const { comparisons, figures: lag, nginx } = await benchDataPath();
 printComparisons(comparisons);
 if (nginx === null) console.log('nginx is not installed: nothing to compare with (apt-get install nginx-light)');
-const figures = [...lag, ...(await benchServing()), ...(await benchMemory()), ...(await benchStart())];
+const figures = [
+  ...lag,
+  ...(await benchServing()),
+  ...(await benchMemory()),
+  ...(await benchDashboard()),
+  ...(await benchStart()),
+];
 printTable(figures);
 
 const machine = { node: process.version, cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, nginx };

@@ -17,7 +17,7 @@ describe('claude-db-proxy', function () {
   after(() => rmSync(dataDir, { recursive: true, force: true }));
 
   it('tells its version and its commands', async () => {
-    const [version, help] = await Promise.all([run(['--version']), run(['--help'])]);
+    const [version, help] = await Promise.all([run(['proxy-version']), run(['proxy-help'])]);
     expect([version.code, version.stdout.trim(), version.stderr]).to.deep.equal([0, VERSION, '']);
     expect([help.code, help.stderr]).to.deep.equal([0, '']);
     expect(help.stdout).to.include('serve').and.to.include('demo').and.to.include('DBPROXY_');

@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { expect } from 'chai';
@@ -119,6 +119,22 @@ describe('claude-db-proxy serve', function () {
     const ended = await child.ended;
     expect([ended.code, ended.stderr]).to.deep.equal([0, '']);
     await client.close();
+  });
+
+  it('ends well when told to while it is still starting', async () => {
+    const ports = { DBPROXY_PROXY_PORT: '0', DBPROXY_DASHBOARD_PORT: '0' };
+    const child = new Child(['serve'], { ...ports, DBPROXY_DATA_DIR: dataDir, DBPROXY_UPSTREAM_URL: api.url });
+    children.push(child);
+    // The log comes first, before certificates and listeners.
+    while (!existsSync(join(dataDir, 'logs'))) await new Promise((resolve) => setTimeout(resolve, 1));
+    child.kill('SIGTERM');
+    const ended = await child.ended;
+    expect([ended.code, ended.signal, ended.stderr]).to.deep.equal([0, null, '']);
+    expect(child.lines.map(({ event }) => event)).to.include.members([
+      'proxy.started',
+      'proxy.stopping',
+      'proxy.stopped',
+    ]);
   });
 
   it('ends at once when asked a second time, and at DEBUG logs neither credentials nor secrets', async () => {

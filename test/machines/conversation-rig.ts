@@ -50,7 +50,7 @@ export const said = {
     covering,
     extendsCall,
   }),
-  completed: (used: number, turn = 7, messages = 11): ConversationEvent => ({
+  completed: (used: number, turn = 7, messages = 11, thresholds = INPUT.thresholds): ConversationEvent => ({
     type: 'turn.completed',
     at: at(),
     turn: turnId(turn),
@@ -58,6 +58,7 @@ export const said = {
     used: tokens(used),
     effectiveWindow: tokens(1_000),
     model: 'claude-sonnet-4-6',
+    thresholds,
   }),
   requested: (covering: CheckpointRef | null): ConversationEvent => ({
     type: 'compaction.requested',

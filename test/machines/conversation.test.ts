@@ -557,6 +557,18 @@ describe('the conversation machine', () => {
       expect(conversation.tell(said.completed(800)).where).to.equal('swapReady/idle');
     });
 
+    it('goes by the thresholds of the launch that the last turn belonged to', async () => {
+      const conversation = rig().tell(said.completed(500));
+      expect(conversation.where).to.equal('empty/idle');
+      conversation.tell(said.completed(500, 8, 11, { checkpoint: 0.4, swap: 0.6 }));
+      expect(conversation.where).to.equal('empty/running');
+      await conversation.call.complete();
+      expect(conversation.tell(said.completed(650, 9, 11, { checkpoint: 0.4, swap: 0.6 })).where).to.equal(
+        'swapReady/idle',
+      );
+      expect(conversation.tell(said.completed(650, 10)).where).to.equal('wal/idle');
+    });
+
     it('is SWAP_READY at once when one turn jumped past both thresholds', async () => {
       expect((await ready(950)).where).to.equal('swapReady/idle');
     });

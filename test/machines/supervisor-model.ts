@@ -1,13 +1,13 @@
 /**
  * What a supervisor is expected to do, said a second time and differently: a plain function over a small state.
- * The tests walk this model's graph and do each step to a real supervisor, which must agree after every step. The store is
- * always up here; what becomes of it when it fails has tests of its own.
+ * The tests walk this model's graph and do each step to a real supervisor, which must agree after every step. Store
+ * and dashboard are always well here; what becomes of them when they fail has tests of its own.
  */
 import { fromTransition } from 'xstate';
 import type { ServiceName } from '../../machines/service.ts';
 
 /** The services that listen. */
-export type ListenerName = Exclude<ServiceName, 'store'>;
+export type ListenerName = Exclude<ServiceName, 'store' | 'dashboard'>;
 
 interface ServiceModel {
   readonly at: 'absent' | 'starting' | 'up' | 'down' | 'closing' | 'closed';

@@ -21,13 +21,17 @@ export class FakeService {
   #closing: Deferred<undefined> | undefined;
   #fail: ((event: { type: 'service.failed'; readonly reason: string }) => void) | undefined;
   readonly #port: number | null;
+  /** A willing one starts and closes by itself. */
+  willing: boolean;
 
-  constructor(port: number | null) {
+  constructor(port: number | null, manner: 'held' | 'willing' = 'held') {
     this.#port = port;
+    this.willing = manner === 'willing';
   }
 
   bind(): Promise<{ port: number | null }> {
     this.binds += 1;
+    if (this.willing) return Promise.resolve({ port: this.#port });
     return new Promise((resolve, reject) => (this.#binding = { resolve, reject }));
   }
 
@@ -37,6 +41,7 @@ export class FakeService {
 
   close(): Promise<undefined> {
     this.closes += 1;
+    if (this.willing) return Promise.resolve(undefined);
     return new Promise((resolve, reject) => (this.#closing = { resolve, reject }));
   }
 
@@ -86,6 +91,7 @@ export class SupervisorRig {
   readonly forwarder = new FakeService(8443);
   readonly redirector = new FakeService(8080);
   readonly store = new FakeService(null);
+  readonly dashboard = new FakeService(null, 'willing');
   readonly actor: SupervisorActor;
   /** Errors that reached the root: there must never be one. */
   readonly errors: unknown[] = [];
@@ -94,7 +100,12 @@ export class SupervisorRig {
   readonly calls: Deferred<CheckpointRef>[] = [];
 
   constructor(recorder: TransitionRecorder) {
-    const fakes = { forwarder: this.forwarder, redirector: this.redirector, store: this.store };
+    const fakes = {
+      forwarder: this.forwarder,
+      redirector: this.redirector,
+      store: this.store,
+      dashboard: this.dashboard,
+    };
     const service = serviceMachine.provide({
       actors: {
         start: fromPromise(({ input }) => fakes[input.name].bind()),
@@ -128,10 +139,10 @@ export class SupervisorRig {
     return this.snapshot.value;
   }
 
-  /** Names of what runs below the supervisor beside the store. */
+  /** Names of what runs below the supervisor beside store and dashboard. */
   get children(): string[] {
     return Object.keys(this.snapshot.children)
-      .filter((name) => name !== 'store')
+      .filter((name) => name !== 'store' && name !== 'dashboard')
       .sort();
   }
 

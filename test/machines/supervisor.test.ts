@@ -72,6 +72,7 @@ describe('the supervisor machine', () => {
         forwarder: { up: true, port: 8443, reason: null },
         redirector: { up: true, port: 8080, reason: null },
         store: { up: true, port: null, reason: null },
+        dashboard: { up: true, port: null, reason: null },
       });
     });
 
@@ -166,6 +167,52 @@ describe('the supervisor machine', () => {
       expect([rig.store.closes, rig.conversation('a')?.getSnapshot().status]).to.deep.equal([1, 'active']);
       await rig.store.closed();
       expect([rig.value, rig.children]).to.deep.equal(['stopped', []]);
+    });
+  });
+
+  describe('with a dashboard that fails', () => {
+    const dashboard = () => rig.snapshot.context.services.dashboard;
+
+    it('is not begun before the listeners, and the start does not wait for it', async () => {
+      rig.dashboard.willing = false;
+      await rig.forwarder.bound();
+      expect(rig.dashboard.binds).to.equal(0);
+      await rig.redirector.bound();
+      expect([rig.value, rig.dashboard.binds, dashboard().up]).to.deep.equal(['running', 1, false]);
+      await rig.dashboard.refused(new Error('no page was built'));
+      expect([rig.value, dashboard().reason]).to.deep.equal(['running', 'no page was built']);
+      rig.clock.increment(100);
+      await rig.dashboard.bound();
+      expect([rig.dashboard.binds, dashboard().up]).to.deep.equal([2, true]);
+    });
+
+    it('is started again alone when it fails or its machine breaks', async () => {
+      await rig.run();
+      rig.open('a');
+      const conversation = rig.conversation('a');
+      await settle();
+      await rig.dashboard.failed('a page asked for too much');
+      expect(dashboard()).to.deep.equal({ up: false, port: null, reason: 'a page asked for too much' });
+      rig.clock.increment(100);
+      await settle();
+      await rig.dashboard.broken();
+      await settle();
+      expect([rig.dashboard.binds, dashboard().up]).to.deep.equal([3, true]);
+      expect([rig.forwarder.binds, rig.redirector.binds, rig.store.binds]).to.deep.equal([1, 1, 1]);
+      expect(rig.conversation('a')).to.equal(conversation);
+    });
+
+    it('is closed with the listeners, and waited for', async () => {
+      await rig.run();
+      await settle();
+      rig.dashboard.willing = false;
+      rig.actor.send({ type: 'shutdown.requested' });
+      await rig.forwarder.closed();
+      await rig.redirector.closed();
+      await rig.store.closed();
+      expect([rig.dashboard.closes, rig.value]).to.deep.equal([1, { stopping: 'saving' }]);
+      await rig.dashboard.closed();
+      expect(rig.value).to.equal('stopped');
     });
   });
 
@@ -385,7 +432,7 @@ describe('the supervisor machine', () => {
       rig.actor.send({ type: 'shutdown.requested' });
       await rig.forwarder.closed();
       expect(rig.serviceState('forwarder')).to.equal(undefined);
-      expect(rig.snapshot.context.closed).to.deep.equal(['forwarder']);
+      expect(rig.snapshot.context.closed).to.have.members(['dashboard', 'forwarder']);
       await rig.redirector.closed();
       await rig.store.closed();
       expect(rig.value).to.equal('stopped');

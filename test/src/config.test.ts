@@ -24,6 +24,7 @@ const VARIABLES = [
   ...['DBPROXY_CHECKPOINT_THRESHOLD', 'DBPROXY_SWAP_THRESHOLD', 'DBPROXY_LOG_LEVEL', 'DBPROXY_PASSTHROUGH'],
   ...['DBPROXY_PROXY_PORT', 'DBPROXY_DASHBOARD_PORT', 'DBPROXY_HOST', 'DBPROXY_DATA_DIR', 'DBPROXY_UPSTREAM_URL'],
   ...['DBPROXY_MODEL_WINDOWS', 'DBPROXY_CONVERSATION_TTL', 'DBPROXY_COMPACTION_WAIT', 'DBPROXY_CHECKPOINT_REFRESH'],
+  'DBPROXY_RUNTIME',
   ...['DBPROXY_CHECKPOINT_TRIES', 'DBPROXY_MAX_CHECKPOINTS'],
   ...['DBPROXY_ALLOWED_HOSTS', 'DBPROXY_MAX_CONNECTIONS', 'DBPROXY_MAX_BUFFERED_BYTES'],
   'DBPROXY_INSPECT',
@@ -49,6 +50,7 @@ describe('the configuration', () => {
       modelWindows: {},
       conversationTtl: 7_200_000,
       compactionWait: 20_000,
+      runtime: 'auto',
       inspectUrl: null,
       maxConnections: 10_000,
       maxBufferedBytes: 268_435_456,
@@ -130,6 +132,7 @@ describe('the configuration', () => {
     ['DBPROXY_COMPACTION_WAIT', '500ms', 'compactionWait', 500],
     ['DBPROXY_COMPACTION_WAIT', '.5', 'compactionWait', 500],
     ['DBPROXY_COMPACTION_WAIT', '30s', 'compactionWait', 30_000],
+    ['DBPROXY_RUNTIME', 'Podman', 'runtime', 'podman'],
   ];
   for (const [variable, value, field, expected] of good) {
     it(`accepts ${variable}=${value}`, () => {
@@ -190,6 +193,7 @@ describe('the configuration', () => {
     ],
     ['DBPROXY_CONVERSATION_TTL', ['abc', '0', '-5', '0.0001ms', '25d', '5y', '1h30m', 'h'], /time such as/],
     ['DBPROXY_COMPACTION_WAIT', ['abc', '0', '0s', '1w'], /time such as/],
+    ['DBPROXY_RUNTIME', ['kubernetes', 'toString'], /auto, docker, podman or node/],
   ];
   for (const [variable, values, allowed] of bad) {
     for (const value of values) {

@@ -5,7 +5,7 @@ import type { CheckpointView, ConversationView } from '../contract.ts';
 import { count, duration, percent, plural } from '../format.ts';
 import { Ago } from '../parts/ago.tsx';
 import { CopyButton } from '../parts/copy.tsx';
-import { address } from '../state/route.ts';
+import { address } from '../state/address.ts';
 import { hello, nameOf } from '../state/store.ts';
 import { Markdown } from './markdown.tsx';
 import { TokenBar } from './token-bar.tsx';

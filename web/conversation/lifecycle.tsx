@@ -22,11 +22,6 @@ export function Lifecycle({ view }: { readonly view: ConversationView }): JSX.El
             <span class="step">
               <PhaseIcon phase={phase} />
               <span class="step-name">{PHASE_NAME[phase]}</span>
-              {index === at && (
-                <span class="step-since muted">
-                  for <Ago at={view.phaseSince} />
-                </span>
-              )}
             </span>
             <span class="exit muted">
               <span>{exitOf(phase)}</span>
@@ -34,7 +29,9 @@ export function Lifecycle({ view }: { readonly view: ConversationView }): JSX.El
           </li>
         ))}
       </ol>
-      <p class="meaning muted">{meaningOf(view)}</p>
+      <p class="meaning muted">
+        {meaningOf(view)} In this phase: <Ago at={view.phaseSince} />.
+      </p>
     </div>
   );
 }

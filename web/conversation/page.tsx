@@ -9,7 +9,7 @@ import { CopyButton } from '../parts/copy.tsx';
 import { Icon } from '../parts/icons.tsx';
 import { PhaseBadge } from '../parts/phase.tsx';
 import { link, resetConversation } from '../state/link.ts';
-import { address } from '../state/route.ts';
+import { address } from '../state/address.ts';
 import { conversation, detail, listed, nameOf } from '../state/store.ts';
 import { CallNotice } from './call-notice.tsx';
 import { CheckpointCard } from './checkpoint.tsx';

@@ -13,24 +13,32 @@ const WIDE_FROM = 940;
 
 export function ConversationList({ selected }: { readonly selected: string | null }): JSX.Element {
   const place = useRef<HTMLDivElement>(null);
+  const hadFocus = useRef(false);
   const form = useSignal<'wide' | 'narrow'>(window.innerWidth >= WIDE_FROM && selected === null ? 'wide' : 'narrow');
   useLayoutEffect(() => {
     const { current } = place;
     if (current === null) return;
     const measure = (): void => {
-      if (current.clientWidth > 0) form.value = current.clientWidth >= WIDE_FROM ? 'wide' : 'narrow';
+      if (current.clientWidth === 0) return;
+      hadFocus.current = current.contains(document.activeElement);
+      form.value = current.clientWidth >= WIDE_FROM ? 'wide' : 'narrow';
     };
     measure();
     const observer = new ResizeObserver(measure);
     observer.observe(current);
     return () => observer.disconnect();
   }, []);
+  // The rows of another form are new ones; who walked through the list goes on at the one that was chosen.
+  useLayoutEffect(() => {
+    if (hadFocus.current) place.current?.querySelector<HTMLElement>('[aria-current]')?.focus({ preventScroll: true });
+  }, [form.value]);
   const { value: ids } = shown;
   const { value: known } = members;
   return (
     <div ref={place} class={`list ${form.value}`}>
       {form.value === 'wide' && <Heading />}
       <Rows
+        key={form.value}
         label="Conversations, the most recently active first"
         count={ids.length}
         height={HEIGHT[form.value]}

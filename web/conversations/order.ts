@@ -3,10 +3,10 @@
  * while somebody is about to click or walks through the list.
  */
 import { computed, effect, signal, untracked } from '@preact/signals';
-import type { ConversationView, Phase } from '../contract.ts';
+import type { Phase } from '../contract.ts';
 import { follow } from '../state/follow.ts';
 import { activity, members, searchVersion } from '../state/store.ts';
-import { searchText } from '../words.ts';
+import { matches, wordsOf } from './search.ts';
 
 const CALM_MS = 1_000;
 
@@ -47,17 +47,9 @@ effect(() => {
   untracked(sort);
 });
 
-/** Whether a conversation is what was searched for: every word must be there. Pure. */
-export function matches(view: ConversationView, words: readonly string[], wanted: ReadonlySet<Phase>): boolean {
-  if (wanted.size > 0 && !wanted.has(view.phase)) return false;
-  if (words.length === 0) return true;
-  const text = searchText(view);
-  return words.every((word) => text.includes(word));
-}
-
 /** The ids to show, in order. */
 export const shown = computed<readonly string[]>(() => {
-  const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const words = wordsOf(search.value);
   const { value: wanted } = phases;
   const { value: ids } = order;
   if (words.length === 0 && wanted.size === 0) return ids;

@@ -7,7 +7,7 @@ import { count, percent, short } from '../format.ts';
 import { Ago } from '../parts/ago.tsx';
 import { ContextBar, share } from '../parts/context-bar.tsx';
 import { PhaseBadge } from '../parts/phase.tsx';
-import { address } from '../state/route.ts';
+import { address } from '../state/address.ts';
 
 interface RowProps {
   readonly view: Signal<ConversationView>;

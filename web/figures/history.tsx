@@ -7,11 +7,10 @@ import type { HistoryBucket } from '../contract.ts';
 import { clockTime, count, duration, short } from '../format.ts';
 import { Chart } from '../parts/chart.tsx';
 import { history, type History } from '../state/store.ts';
+import { barsOf, stacked } from './bars.ts';
 import { colour } from '../state/theme.ts';
 
 const HEIGHT = 230;
-/** More bars than this become unreadable: neighbours are added up. */
-const BARS = 96;
 /** Rows of the table. */
 const ROWS = 24;
 
@@ -136,34 +135,9 @@ export function HistoryCard(): JSX.Element {
   );
 }
 
-interface Shown {
-  readonly at: number;
-  readonly values: readonly number[];
-}
-
-/** All stretches from the first to now, those in which nothing happened included; neighbours added up where needed. */
-export function barsOf({ buckets, bucketMs }: History, series: readonly Pick<Series, 'of'>[]): readonly Shown[] {
-  const first = buckets[0]?.at;
-  const last = buckets.at(-1)?.at;
-  if (first === undefined || last === undefined) return [];
-  const stretches = Math.round((last - first) / bucketMs) + 1;
-  const width = Math.ceil(stretches / BARS) * bucketMs;
-  const bars = Array.from({ length: Math.ceil((stretches * bucketMs) / width) }, (_, at) => ({
-    at: first + at * width,
-    values: series.map(() => 0),
-  }));
-  for (const bucket of buckets) {
-    const bar = bars[Math.floor((bucket.at - first) / width)];
-    series.forEach(({ of }, at) => {
-      if (bar !== undefined) bar.values[at] = (bar.values[at] ?? 0) + of(bucket);
-    });
-  }
-  return bars;
-}
-
 function Bars({ view, history: it }: { readonly view: View; readonly history: History }): JSX.Element {
   const bars = useMemo(() => barsOf(it, view.series), [it, view]);
-  const data = useMemo(() => stacked(bars, view.series.length), [bars]);
+  const data = useMemo(() => stacked(bars, view.series.length) as uPlot.AlignedData, [bars]);
   const all = view.series.map(({ name }, at) => {
     const total = bars.reduce((before, bar) => before + (bar.values[at] ?? 0), 0);
     return `${view.format(total)} ${name}`;
@@ -177,14 +151,6 @@ function Bars({ view, history: it }: { readonly view: View; readonly history: Hi
       options={() => barOptions(view)}
     />
   );
-}
-
-/** uPlot draws series over each other: the first holds the sum of all, the last itself alone. */
-function stacked(bars: readonly Shown[], series: number): uPlot.AlignedData {
-  const sums = Array.from({ length: series }, (_, at) =>
-    bars.map(({ values }) => values.slice(at).reduce((before, value) => before + value, 0)),
-  );
-  return [bars.map(({ at }) => at / 1_000), ...sums];
 }
 
 function barOptions(view: View): Omit<uPlot.Options, 'width' | 'height'> {

@@ -6,7 +6,7 @@ import type { ActorView } from '../contract.ts';
 import { plural } from '../format.ts';
 import { Rows } from '../parts/rows.tsx';
 import { actors } from '../state/inspection.ts';
-import { address } from '../state/route.ts';
+import { address } from '../state/address.ts';
 import { actorName, leaves } from './names.ts';
 import type { Actors } from './replay.ts';
 

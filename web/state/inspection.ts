@@ -5,6 +5,7 @@
 import { batch, computed, signal } from '@preact/signals';
 import type { ActorView, InspectionRecord, InspectorView, MachineGraph, Recording } from '../contract.ts';
 import { lastEvent, replay, rewind, type Actors } from '../inspector/replay.ts';
+import { calmly } from './calm.ts';
 import type { RecordingParts } from '../inspector/recording.ts';
 
 /** Records kept of what runs; older ones are dissolved into the actors they led to. */
@@ -87,9 +88,13 @@ export function takeInspectorView(view: InspectorView, version: string): void {
   });
 }
 
-export function takeInspector(more: readonly InspectionRecord[]): void {
+export const takeInspector = calmly<readonly InspectionRecord[]>((before, more) => [...before, ...more], take);
+
+function take(more: readonly InspectionRecord[]): void {
   const { version, machines: charts, base, records: known } = live.peek();
-  const all = [...known, ...more];
+  // A view that was fetched meanwhile holds some of them already.
+  const last = known.at(-1)?.seq ?? -1;
+  const all = [...known, ...more.filter(({ seq }) => seq > last)];
   const lookingBack = stop.peek() !== null && file.peek() === null;
   const surplus = all.length - (lookingBack ? KEPT_LOOKING_BACK : KEPT);
   live.value = {

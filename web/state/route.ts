@@ -1,52 +1,6 @@
-/** Where in the pages one is: the part of the address behind `#`, so that every view can be linked to. */
+/** Where in the pages one is, by the address bar. */
 import { signal } from '@preact/signals';
-
-export type Route =
-  | { readonly page: 'conversations'; readonly id: string | null }
-  | { readonly page: 'figures' }
-  | { readonly page: 'log'; readonly conversation: string | null }
-  | { readonly page: 'inspector'; readonly actor: string | null };
-
-/** Reads `#/c/<id>` and the like; anything unknown is the list. Pure. */
-export function parseRoute(hash: string): Route {
-  const [path = '', query = ''] = hash.replace(/^#\/?/, '').split('?');
-  const [page, ...rest] = path.split('/').map(decoded);
-  const id = rest.join('/') || null;
-  switch (page) {
-    case 'figures':
-      return { page: 'figures' };
-    case 'log':
-      return { page: 'log', conversation: new URLSearchParams(query).get('conversation') };
-    case 'inspector':
-      return { page: 'inspector', actor: id };
-    case 'c':
-      return { page: 'conversations', id };
-    default:
-      return { page: 'conversations', id: null };
-  }
-}
-
-function decoded(part: string): string {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return part;
-  }
-}
-
-/** The address of a route. Pure. */
-export function address(route: Route): string {
-  switch (route.page) {
-    case 'figures':
-      return '#/figures';
-    case 'log':
-      return route.conversation === null ? '#/log' : `#/log?conversation=${encodeURIComponent(route.conversation)}`;
-    case 'inspector':
-      return route.actor === null ? '#/inspector' : `#/inspector/${encodeURIComponent(route.actor)}`;
-    case 'conversations':
-      return route.id === null ? '#/' : `#/c/${encodeURIComponent(route.id)}`;
-  }
-}
+import { address, parseRoute, type Route } from './address.ts';
 
 export const route = signal<Route>(parseRoute(''));
 

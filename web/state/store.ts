@@ -16,6 +16,7 @@ import type {
   Totals,
 } from '../contract.ts';
 import { PHASES } from '../words.ts';
+import { calmly } from './calm.ts';
 import { follow } from './follow.ts';
 
 /** What is kept of the log. */
@@ -134,19 +135,23 @@ export function takeHistory(patch: HistoryPatch): void {
 /** Oldest first. */
 export const log = signal<readonly LogEntry[]>([]);
 
-export function takeLog(patch: LogPatch): void {
-  log.value = [...(patch.full ? [] : log.peek()), ...patch.entries].slice(-LOG_LENGTH);
-}
+export const takeLog = calmly<LogPatch>(
+  (before, more) => (more.full ? more : { full: before.full, entries: [...before.entries, ...more.entries] }),
+  (patch) => (log.value = [...(patch.full ? [] : log.peek()), ...patch.entries].slice(-LOG_LENGTH)),
+);
 
 // ── the conversation that is open ──
 
 /** Null while it is being fetched. */
 export const detail = signal<ConversationDetail | null>(null);
 
-export function takeDetail(patch: DetailPatch): void {
-  const open = detail.peek();
-  if (open?.id === patch.id) detail.value = { ...open, ...patch };
-}
+export const takeDetail = calmly<DetailPatch>(
+  (before, more) => (before.id === more.id ? { ...before, ...more } : more),
+  (patch) => {
+    const open = detail.peek();
+    if (open?.id === patch.id) detail.value = { ...open, ...patch };
+  },
+);
 
 // ── names ──
 

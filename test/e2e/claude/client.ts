@@ -43,6 +43,8 @@ export interface ClientOptions {
   /** More arguments, e.g. `--continue`. */
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** What is started in place of the client itself; it has to start that. */
+  readonly command?: readonly [string, ...string[]];
 }
 
 /** Not the user's own key, whatever the environment holds: nothing checks it, and it must not get into a recording. */
@@ -84,7 +86,7 @@ export class ClaudeClient {
 
   constructor(options: ClientOptions) {
     if (claude === null) throw new Error('CLAUDE_BIN is not set');
-    const [program, ...first] = claude.command;
+    const [program, ...first] = options.command ?? claude.command;
     const streams = ['--input-format', 'stream-json', '--output-format', 'stream-json', '--verbose'];
     const model = options.model ?? 'claude-sonnet-4-6';
     const rest = ['-p', ...streams, '--model', model, '--dangerously-skip-permissions', ...(options.args ?? [])];

@@ -205,6 +205,16 @@ describe('conversations', () => {
       expect(context()).to.include({ effectiveWindow: 980_000, model: 'claude-opus-5-5' });
     });
 
+    it("by the launch's own threshold and window, whatever the proxy's are", async () => {
+      const launch = ['x-dbproxy-checkpoint-threshold', '0.5', 'x-dbproxy-compact-window', '200k'];
+      const long: Partial<Asking> = { model: 'claude-opus-5-5', maxTokens: 128_000, launch };
+      await desk.turn({ messages: HISTORY, ...long }, 89_999);
+      expect(desk.sent).to.have.length(0);
+      await desk.turn({ messages: LONGER, ...long }, 90_000);
+      expect(desk.sent).to.have.length(1);
+      expect(context()).to.deep.include({ effectiveWindow: 180_000, thresholds: { checkpoint: 0.5, swap: 0.8 } });
+    });
+
     it('by the long window when more is in use than the short one holds', async () => {
       await desk.turn({ messages: HISTORY }, 250_000);
       expect(context()?.effectiveWindow).to.equal(980_000);

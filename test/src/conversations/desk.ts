@@ -16,12 +16,13 @@ import { Conversations, type ConversationActors, type Turn } from '../../../src/
 import type { SeenRequest } from '../../../src/conversations/seen-request.ts';
 import { ConversationDirectory } from '../../../src/conversations/directory.ts';
 import { NOT_DURABLE } from '../../../src/conversations/durable.ts';
-import { observedKeeper, type Observation } from '../../../src/conversations/observation.ts';
+import { observedKeeper, type Observation, type Observe } from '../../../src/conversations/observation.ts';
 import { UpstreamUnreachableError } from '../../../src/errors.ts';
 import type { Log, LogFields } from '../../../src/log.ts';
 import type { Upstream, UpstreamEvents, UpstreamRequest } from '../../../src/upstream/upstream.ts';
 import { AnswerReader, NO_USAGE, type Usage } from '../../../src/wire/answer.ts';
 import { readCompaction, type Compaction } from '../../../src/wire/compaction.ts';
+import { readLaunchSettings } from '../../../src/wire/launch-settings.ts';
 import { readMessageRequest, type Message } from '../../../src/wire/message-request.ts';
 import { requestLabels } from '../../../src/wire/speaker.ts';
 import { SseReader } from '../../../src/wire/sse.ts';
@@ -118,6 +119,8 @@ export interface Asking {
   readonly model?: string;
   readonly maxTokens?: number;
   readonly stream?: boolean;
+  /** Headers of the launch. */
+  readonly launch?: readonly string[];
 }
 
 export function seenOf(asking: Asking): { readonly seen: SeenRequest; readonly compaction: Compaction | null } {
@@ -136,7 +139,8 @@ export function seenOf(asking: Asking): { readonly seen: SeenRequest; readonly c
   const labels = requestLabels(headers);
   const compaction = readCompaction(request, labels.class);
   const history = compaction?.history ?? request;
-  return { seen: { labels, request, history, path: '/v1/messages?beta=true', headers, body }, compaction };
+  const seen = { labels, request, history, path: '/v1/messages?beta=true', headers, body };
+  return { seen: { ...seen, launch: readLaunchSettings(asking.launch ?? []) }, compaction };
 }
 
 /** A compaction of a history: the instruction as a message of its own, or as the last block of the last message. */
@@ -237,6 +241,7 @@ export class Desk {
   readonly sent: PendingCall[] = [];
   /** What was observed, oldest first. */
   readonly observed: Observation[] = [];
+  readonly listeners: Observe[] = [];
   readonly index = new CheckpointIndex(observedKeeper(NOT_DURABLE, (told) => this.observe(told)));
   readonly directory = new ConversationDirectory();
   readonly gate: CheckpointGate;
@@ -275,7 +280,10 @@ export class Desk {
     this.compactions = new Compactions({ config: settings, conversations, calls, log, now, observe });
   }
 
-  readonly observe = (observation: Observation): void => void this.observed.push(observation);
+  readonly observe = (observation: Observation): void => {
+    this.observed.push(observation);
+    for (const listener of this.listeners) listener(observation);
+  };
 
   now(): Timestamp {
     return timestamp(this.clock.now());

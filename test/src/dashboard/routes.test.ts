@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import express, { Router } from 'express';
 import { openApiDocument } from '../../../src/dashboard/openapi.ts';
+import type { HistoryAnswer } from '../../../src/dashboard/history-routes.ts';
 import { addRoutes } from '../../../src/dashboard/routes.ts';
 import { openStage, type Stage } from '../../e2e/flows.ts';
 import { ask, type Answer } from '../forwarder/raw-client.ts';
@@ -77,6 +78,29 @@ describe('the HTTP API', () => {
     expect(JSON.parse(answer.text)).to.have.nested.property('conversation.covered', null);
   });
 
+  it('tells the history of compactions, of what it is asked for', async () => {
+    const began = Date.now();
+    const client = await stage.checkpointed();
+    await client.compact();
+    await client.compact('manual', 'only the tests');
+    const answer = await get(`/api/history?since=${began}&conversation=${client.session}&limit=5`);
+    assertDescribed(document, '/api/history', 'get', answer);
+    const { compactions, complete, totals } = JSON.parse(answer.text) as HistoryAnswer;
+    expect(complete).to.equal(true);
+    expect(compactions.map(({ outcome, reason }) => [outcome, reason])).to.deep.equal([
+      ['forwarded', 'instructions'],
+      ['served', null],
+    ]);
+    expect(totals).to.include({ served: 1, forwarded: 1 });
+    const none = await get(`/api/history?until=${new Date(began).toISOString()}&conversation=${client.session}`);
+    expect((JSON.parse(none.text) as HistoryAnswer).compactions).to.deep.equal([]);
+    for (const query of ['since=yesterday', 'limit=0', 'limit=many', 'until=']) {
+      const refused = await get(`/api/history?${query}`);
+      expect(refused.status, query).to.equal(400);
+      assertDescribed(document, '/api/history', 'get', refused);
+    }
+  });
+
   it('knows no other conversations', async () => {
     const missing = await get('/api/conversations/none-such');
     expect(missing.status).to.equal(404);
@@ -93,6 +117,7 @@ describe('the HTTP API', () => {
       '/api/conversations',
       '/api/conversations/{id}',
       '/api/conversations/{id}/reset',
+      '/api/history',
       '/api/openapi.json',
     ]);
     expect(document).to.deep.equal(JSON.parse(JSON.stringify(openApiDocument())));
@@ -105,14 +130,14 @@ describe('the HTTP API', () => {
     expect(value('dbproxy_requests_total')).to.be.at.least(4);
     expect(value('dbproxy_checkpoints_total{result="made"}')).to.be.at.least(2);
     expect(value('dbproxy_checkpoint_duration_seconds_count')).to.be.at.least(2);
-    expect(value('dbproxy_compactions_total{outcome="served",reason=""}')).to.equal(1);
+    expect(value('dbproxy_compactions_total{outcome="served",reason=""}')).to.equal(2);
     expect(value('dbproxy_checkpoint_tokens_total{kind="cache_read"}')).to.be.at.least(0);
     expect(value('dbproxy_conversations{phase="IDLE"}')).to.be.at.least(1);
     expect(text).to.include('dbproxy_nodejs_eventloop_lag_seconds').and.to.include('dbproxy_process_cpu_seconds_total');
   });
 
   describe('gives nothing away', () => {
-    const paths = ['/metrics', '/api/conversations', '/api/openapi.json', '/dashboard', '/dashboard/'];
+    const paths = ['/metrics', '/api/conversations', '/api/history', '/api/openapi.json', '/dashboard', '/dashboard/'];
     for (const path of paths) {
       it(`of ${path} without the token, for another host or another origin`, async () => {
         const canary = stage.client();
@@ -159,7 +184,7 @@ describe('the built page', () => {
       return router;
     };
     const nothing = {} as never;
-    addRoutes(guardedAt, { book: nothing, metrics: nothing, reset: () => false, page });
+    addRoutes(guardedAt, { book: nothing, metrics: nothing, history: nothing, reset: () => false, page });
     const server = createServer(app).listen(0, '127.0.0.1');
     await new Promise((resolve) => server.once('listening', resolve));
     rest.push(() => {

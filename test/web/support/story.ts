@@ -156,6 +156,7 @@ export class Story {
       type: 'turn.completed',
       at: now,
       turn: turnId(this.#turn),
+      thresholds: { checkpoint: 0.7, swap: 0.8 },
       messages: this.#messages.length,
       used: tokens(this.#used),
       effectiveWindow: tokens(this.#window),

@@ -40,6 +40,7 @@ describe('inspection forwarded to a viewer (DBPROXY_INSPECT)', () => {
     viewer = new Viewer();
     await new Promise((resolve) => viewer.server.once('listening', resolve));
     stage = await openStage({ DBPROXY_INSPECT: viewer.url });
+    await until(() => of('@xstate.actor').length > 0);
   });
   after(async () => {
     await stage.close();

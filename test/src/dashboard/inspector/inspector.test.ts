@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { createActor, fromCallback, fromPromise, setup, SimulatedClock, type AnyActorRef } from 'xstate';
 import type { InspectionRecord } from '../../../../web/contract.ts';
 import { conversationMachine } from '../../../../machines/conversation.ts';
-import { serviceMachine } from '../../../../machines/service.ts';
+import { serviceMachine, type ServiceName } from '../../../../machines/service.ts';
 import { supervisorMachine } from '../../../../machines/supervisor.ts';
 import { Inspector } from '../../../../src/dashboard/inspector/inspector.ts';
 import { CHECKPOINT, INPUT, said } from '../../../machines/conversation-rig.ts';
@@ -24,7 +24,7 @@ describe('the inspector', () => {
           }),
           service: serviceMachine.provide({
             actors: {
-              start: fromPromise(() => Promise.resolve({ port: 1 })),
+              start: fromPromise<{ port: number | null }, { name: ServiceName }>(() => Promise.resolve({ port: 1 })),
               watch: fromCallback(() => undefined),
               close: fromPromise(() => Promise.resolve(undefined)),
             },
@@ -83,6 +83,7 @@ describe('the inspector', () => {
       'forwarder',
       'redirector',
       'store',
+      'dashboard',
     ]);
     const conversation = children.find(({ id }) => id.startsWith('conversation:'));
     expect(conversation?.states).to.include.members(['conversation', 'conversation.alive.buffer.empty']);

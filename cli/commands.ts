@@ -1,0 +1,106 @@
+/**
+ * Our own commands: words in, one command out. Each lives in a file of its own and is loaded when it is asked for.
+ * `uninstall` and `proxy-update` are the installer's, in a language that needs no Node.
+ */
+import { Command } from 'commander';
+import { VERSION } from '../src/version.ts';
+import { PREFIX } from './command-names.ts';
+import { firstSignal } from './stop-signal.ts';
+
+/** As for wrong usage, everywhere. */
+const REFUSED = 2;
+
+/** `status` and `proxy-status` are one command. */
+const command = (program: Command, name: string, description: string): Command =>
+  program
+    .command(name)
+    .alias(PREFIX + name)
+    .description(description);
+
+/** For which `claude` has a word of its own. */
+const prefixedCommand = (program: Command, name: string, description: string): Command =>
+  program.command(PREFIX + name).description(description);
+
+const isTrue = (value: unknown): boolean => value === true;
+
+function build(): Command {
+  const { env } = process;
+  const program = new Command('claude-db-proxy')
+    .description('Double buffering for Claude Code: compaction summaries are computed in the background.')
+    .usage("[claude's arguments]   or   claude-db-proxy <command>")
+    .helpCommand(false)
+    .helpOption(false)
+    .addHelpText('after', AFTER_HELP);
+
+  command(program, 'status', 'whether the proxy runs, since when, with which conversations, and the time it saved')
+    .option('--json', 'for programs')
+    .action(async ({ json }: { json?: boolean }) => (await import('./status.ts')).status(env, { json: isTrue(json) }));
+  command(program, 'start', 'start the proxy, without claude').action(async () =>
+    (await import('./start-stop.ts')).start(env),
+  );
+  command(program, 'stop', 'stop the proxy; requests under way may end').action(async () =>
+    (await import('./start-stop.ts')).stop(env),
+  );
+  command(program, 'logs', 'the structured log')
+    .option('-f, --follow', 'go on as it is written')
+    .option('--json', 'as it is written, one object a line')
+    .option('-n, --lines <number>', 'how many lines of what there is', '50')
+    .action(async (options: { follow?: boolean; json?: boolean; lines: string }) => {
+      const { follow, json, lines } = options;
+      await (await import('./logs.ts')).logs(env, { follow: isTrue(follow), json: isTrue(json), lines });
+    });
+  command(program, 'dashboard', "the dashboard's address, with the token that lets you in")
+    .option('--open', 'open it in a browser')
+    .action(async ({ open }: { open?: boolean }) =>
+      (await import('./dashboard.ts')).dashboard(env, { open: isTrue(open) }),
+    );
+  prefixedCommand(program, 'doctor', 'look for what can go wrong, and say what to do about it')
+    .option('--json', 'for programs')
+    .action(async ({ json }: { json?: boolean }) =>
+      (await import('./doctor/doctor.ts')).doctor(env, { json: isTrue(json) }),
+    );
+  prefixedCommand(program, 'update', 'get the newest version; goes back if that does not become healthy').action(
+    async () => (await import('./installer.ts')).runInstaller(['proxy-update'], env),
+  );
+  command(program, 'uninstall', 'remove everything that was installed, and restore what was changed')
+    .option('--keep-data', 'leave certificates, checkpoints and logs')
+    .action(async ({ keepData }: { keepData?: boolean }) =>
+      (await import('./installer.ts')).runInstaller(['uninstall', ...(keepData === true ? ['--keep-data'] : [])], env),
+    );
+  command(program, 'demo', 'watch a conversation grow, be checkpointed and compact, against a simulated API')
+    .option('--keep', 'leave the proxy and the simulated API running afterwards')
+    .action(async ({ keep }: { keep?: boolean }) => (await import('./demo.ts')).demo({ keep: isTrue(keep) }));
+  command(program, 'serve', 'run the proxy in the foreground (settings: DBPROXY_* variables)')
+    .option('--no-record', 'do not write down that it runs: for containers, and for whoever does that himself')
+    .action(async ({ record }: { record: boolean }) => {
+      const stopping = firstSignal();
+      await (await import('./serve.ts')).serve(env, { record, stopping });
+    });
+  command(program, 'statusline', "for Claude Code's statusLine: reads its JSON from stdin").action(async () =>
+    (await import('./status-line/status-line.ts')).statusline(env),
+  );
+  prefixedCommand(program, 'version', 'print the version of claude-db-proxy').action(
+    () => void process.stdout.write(`${VERSION}\n`),
+  );
+  prefixedCommand(program, 'help', 'print this').action(() => program.outputHelp());
+  return program;
+}
+
+const AFTER_HELP = `
+Anything else starts claude, with every argument as it is, through the proxy:
+  alias claude="claude-db-proxy"
+Each command also answers to its proxy- form (proxy-status, …). Thresholds hold for one launch:
+  DBPROXY_CHECKPOINT_THRESHOLD=0.60 claude-db-proxy
+Settings are DBPROXY_* variables; the README lists them.
+`;
+
+/** Runs one of our commands. A failure is one line on stderr, and exit code 1, or 2 for a setting that cannot be used. */
+export async function runCommand(args: readonly string[]): Promise<void> {
+  try {
+    await build().parseAsync(args, { from: 'user' });
+  } catch (error) {
+    process.stderr.write(`claude-db-proxy: ${error instanceof Error ? error.message : String(error)}\n`);
+    const isConfig = error instanceof Error && 'code' in error && error.code === 'DBPROXY_ERR_CONFIG';
+    process.exitCode = isConfig ? REFUSED : 1;
+  }
+}

@@ -1,0 +1,33 @@
+/** Figures as people read them in a terminal. Pure. */
+import type { Colors } from 'picocolors/types.ts';
+import type { Phase } from '../machines/phases.ts';
+
+/** `850 ms`, `12 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`: the two largest units. */
+export function durationText(ms: number): string {
+  if (ms < 1_000) return `${Math.round(ms)} ms`;
+  const seconds = Math.round(ms / 1_000);
+  const parts: readonly (readonly [number, string])[] = [
+    [Math.floor(seconds / 86_400), 'd'],
+    [Math.floor(seconds / 3_600) % 24, 'h'],
+    [Math.floor(seconds / 60) % 60, 'min'],
+    [seconds % 60, 's'],
+  ];
+  const first = parts.findIndex(([amount]) => amount > 0);
+  const shown = parts.slice(first, first + 2).filter(([amount]) => amount > 0);
+  return shown.map(([amount, unit]) => `${amount} ${unit}`).join(' ');
+}
+
+const WIDTH = 'CHECKPOINTING'.length + 1;
+
+export function phaseText(phase: Phase, c: Colors): string {
+  const text = phase.padEnd(WIDTH);
+  switch (phase) {
+    case 'IDLE':
+      return c.dim(text);
+    case 'CHECKPOINTING':
+      return c.yellow(text);
+    case 'WAL_ACTIVE':
+    case 'SWAP_READY':
+      return c.green(text);
+  }
+}

@@ -1,0 +1,90 @@
+/** `claude-db-proxy status [--json]`: whether the proxy runs, since when, where, and what its conversations are at. */
+import pc from 'picocolors';
+import type { Environment } from '../src/config.ts';
+import type { StatusAnswer } from '../src/status-pages.ts';
+import { askApi } from './api.ts';
+import { durationText, phaseText } from './figures.ts';
+import { wantsColours } from './progress.ts';
+import { findRunning, type Finding, type Running, type Site } from './runtime/supervision.ts';
+import { siteOf } from './site.ts';
+import { whereItRuns } from './start-stop.ts';
+
+/** As `systemctl status` tells it: not running. */
+const NOT_RUNNING = 3;
+const PATIENCE_MS = 3_000;
+
+/** Prints it; exit code 0 when it runs, 3 when it does not. */
+export async function status(env: Environment, options: { readonly json: boolean }): Promise<void> {
+  const site = siteOf(env);
+  const found = await findRunning(site);
+  const { running } = found;
+  const answer = running === null ? null : await askApi(site.layout, running.place, '/api/status', PATIENCE_MS);
+  const details = answer?.status === 200 ? (answer.json as StatusAnswer) : null;
+  if (options.json) process.stdout.write(`${JSON.stringify(asJson(site, found, details), null, 2)}\n`);
+  else process.stdout.write(asText(site, found, details, pc.createColors(wantsColours(process.stdout, env))));
+  process.exitCode = running === null ? NOT_RUNNING : 0;
+}
+
+function asJson(site: Site, { running, ...found }: Finding, details: StatusAnswer | null): object {
+  const { dataDir } = site.layout;
+  if (running === null) {
+    const { ports, runtime } = 'record' in found ? found.record : { ports: null, runtime: null };
+    return { running: false, trouble: 'trouble' in found ? found.trouble : null, runtime, ports, data_dir: dataDir };
+  }
+  const { record, health } = running;
+  return {
+    running: true,
+    since: record.since,
+    runtime: record.runtime,
+    pid: record.pid,
+    container: record.container,
+    version: health.version,
+    ports: record.ports,
+    data_dir: dataDir,
+    passthrough: health.passthrough,
+    thresholds: { checkpoint: health.checkpoint_threshold, swap: health.swap_threshold },
+    saved_ms: details?.saved_ms ?? null,
+    served: details?.served ?? null,
+    conversations: details?.conversations ?? null,
+  };
+}
+
+type Colours = ReturnType<typeof pc.createColors>;
+
+function asText(site: Site, found: Finding, details: StatusAnswer | null, c: Colours): string {
+  const { running } = found;
+  if (running === null) {
+    const why = { stranger: `another process is on port ${found.record.ports.proxy}`, silent: 'it does not answer' };
+    const reason = found.trouble === 'stranger' || found.trouble === 'silent' ? ` (${why[found.trouble]})` : '';
+    return `${c.yellow('○')} The proxy is not running${reason}. It starts with claude, or with: claude-db-proxy start\n`;
+  }
+  const rows: [string, string][] = [
+    ['since', `${ageText(running)} (${running.record.since})`],
+    ['runtime', whereItRuns(running.record)],
+    ['version', running.health.version],
+    ['proxy', running.place.url],
+    ['dashboard', `https://localhost:${running.record.ports.dashboard}/dashboard`],
+    ['data', site.layout.dataDir],
+    ...(running.health.passthrough
+      ? ([['mode', 'passthrough: nothing is computed or served']] as [string, string][])
+      : []),
+    ...(details === null
+      ? []
+      : ([['time saved', `${durationText(details.saved_ms)} (${details.served} compactions)`]] as [string, string][])),
+  ];
+  const head = `${c.green('◈')} The proxy is running.\n`;
+  const body = rows.map(([name, value]) => `  ${c.dim(name.padEnd(12))}${value}\n`).join('');
+  return head + body + conversationsText(details, c);
+}
+
+const ageText = ({ record }: Running): string => durationText(Math.max(0, Date.now() - Date.parse(record.since)));
+
+function conversationsText(details: StatusAnswer | null, c: Colours): string {
+  if (details === null) return `  ${c.yellow('the conversations cannot be shown: the token was not accepted')}\n`;
+  if (details.conversations.length === 0) return `\n  ${c.dim('no conversations yet')}\n`;
+  const lines = details.conversations.map(({ id, phase, utilisation, model }) => {
+    const share = `${Math.round(utilisation * 100)} %`.padStart(6);
+    return `  ${phaseText(phase, c)}${share}  ${id}${model === null ? '' : c.dim(`  ${model}`)}\n`;
+  });
+  return `\n${lines.join('')}`;
+}

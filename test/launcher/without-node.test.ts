@@ -1,0 +1,258 @@
+import { spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { launchEnvironment } from '../../cli/launch/launch-environment.ts';
+import { variablesForProxy } from '../../cli/environment.ts';
+import { containerName, runArguments } from '../../cli/runtime/container-arguments.ts';
+import { VERSION } from '../../src/version.ts';
+import { FakeEngine } from './fake-engine.ts';
+import { eventually, Host, json, told } from './host.ts';
+
+/** Launched one after another, each with a proxy of its own: far from anybody's ports. */
+const PORTS = { DBPROXY_PROXY_PORT: '0', DBPROXY_DASHBOARD_PORT: '0' };
+
+async function occupied<T>(port: number, then: (port: number) => Promise<T>): Promise<T> {
+  const server = createServer((socket) => socket.destroy());
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  try {
+    return await then((server.address() as AddressInfo).port);
+  } finally {
+    await new Promise((resolve) => server.close(resolve));
+  }
+}
+
+describe('the launcher on a machine without Node', function () {
+  this.timeout(60_000);
+  let host: Host;
+  let engine: FakeEngine;
+
+  function furnish(without: readonly string[] = [], name: 'docker' | 'podman' = 'podman'): void {
+    host = new Host(without);
+    engine = new FakeEngine(name, host.bin, host.home);
+    host.installClaude();
+  }
+  afterEach(async () => {
+    const { pid } = engine;
+    engine.kill();
+    if (pid !== null) await eventually(() => !existsSync(`/proc/${pid}`), 'the end of the proxy');
+    host.remove();
+  });
+
+  for (const shell of [['/bin/dash'], ['/bin/bash', '--posix'], ['/bin/busybox', 'sh']]) {
+    it(`starts the container, then claude in its environment, with ${shell.join(' ')}`, async function () {
+      if (spawnSync(shell[0] ?? '', [...shell.slice(1), '-c', 'exit 0']).status !== 0) return this.skip();
+      furnish();
+      host.shell = shell;
+      const env = {
+        ...PORTS,
+        NO_PROXY: 'corp.example, *.anthropic.com,::1',
+        ANTHROPIC_CUSTOM_HEADERS: 'x-mine: 1',
+        DBPROXY_SWAP_THRESHOLD: '0.655',
+        DBPROXY_CHECKPOINT_THRESHOLD: '.5',
+        CLAUDE_CODE_AUTO_COMPACT_WINDOW: '200k',
+      };
+      const ended = await host.run(['-p', 'two words', '', '--resume'], { env, input: 'said on stdin' });
+      const claude = told(ended);
+      expect([ended.code, claude.args, claude.input]).to.deep.equal([
+        7,
+        ['-p', 'two words', '', '--resume'],
+        'said on stdin',
+      ]);
+      const { ports } = json(host.layout.runtime) as { ports: { proxy: number; dashboard: number } };
+      expect(ended.stderr).to.equal(`◈ DB_PROXY_ON  https://localhost:${ports.dashboard}/dashboard\n`);
+      const expected = launchEnvironment(env, {
+        proxyUrl: `http://127.0.0.1:${ports.proxy}`,
+        caFile: host.layout.ca,
+        swap: 0.655,
+      });
+      expect(claude.env).to.include(expected);
+    });
+  }
+
+  for (const [how, without] of [
+    ['openssl', ['curl']],
+    ["the container's own check", ['curl', 'openssl']],
+  ] as const) {
+    it(`knows a healthy proxy by ${how} where there is no curl`, async () => {
+      furnish(without);
+      expect((await host.run(['start'], { env: PORTS })).stderr).to.equal('');
+      const again = await host.run([], { env: PORTS });
+      expect([again.code, engine.calls('run').length]).to.deep.equal([7, 1]);
+    });
+  }
+
+  for (const name of ['docker', 'podman'] as const) {
+    for (const network of ['bridge', 'host'] as const) {
+      it(`gives ${name} the arguments that the launcher on Node gives it, on the ${network} network`, async () => {
+        furnish([], name);
+        const bundle = join(host.home, 'corp ca.pem');
+        writeFileSync(bundle, 'certificates');
+        const env = {
+          ...PORTS,
+          DBPROXY_CONTAINER_NETWORK: network,
+          DBPROXY_LOG_LEVEL: 'debug',
+          DBPROXY_HOST: '0.0.0.0',
+          DBPROXY_PASSTHROUGH: '',
+          https_proxy: 'http://user:secret@127.0.0.1:9',
+          HTTP_PROXY: 'http://127.0.0.1:9',
+          NO_PROXY: 'corp.example',
+          NODE_EXTRA_CA_CERTS: bundle,
+        };
+        await host.run(['start'], { env });
+        const [call = []] = engine.calls('run');
+        const { ports } = json(host.layout.runtime) as { ports: { proxy: number; dashboard: number } };
+        const expected = runArguments({
+          engine: name,
+          image: `localhost/claude-db-proxy:${VERSION}`,
+          version: VERSION,
+          dataDir: host.layout.dataDir,
+          ports,
+          network,
+          user: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
+          rootless: false,
+          variables: variablesForProxy(env),
+        });
+        expect(wordsOf(call)).to.deep.equal(wordsOf(expected));
+        expect(call.join(' ')).not.to.include('secret');
+        expect(json(host.layout.runtime)).to.include({ running: true, container: containerName(host.layout.dataDir) });
+      });
+    }
+  }
+
+  it('starts one proxy for two launches at once', async () => {
+    furnish();
+    const both = await Promise.all([host.run([], { env: PORTS }), host.run([], { env: PORTS })]);
+    expect(both.map(({ code }) => code)).to.deep.equal([7, 7]);
+    const [one, other] = both.map((ended) => told(ended).env['HTTPS_PROXY']);
+    expect(one)
+      .to.equal(other)
+      .and.to.match(/^http:\/\/127\.0\.0\.1:\d+$/);
+    expect(engine.calls('run')).to.have.length(1);
+  });
+
+  it('takes the next port where one is taken, and remembers it', async () => {
+    furnish();
+    await occupied(0, async (port) => {
+      const env = { DBPROXY_PROXY_PORT: String(port), DBPROXY_DASHBOARD_PORT: '0' };
+      const url = told(await host.run([], { env })).env['HTTPS_PROXY'];
+      const used = Number(/:(\d+)$/.exec(url ?? '')?.[1]);
+      expect(used)
+        .to.be.above(port)
+        .and.below(port + 50);
+      expect((await host.run(['stop'], { env })).stdout).to.match(/^The proxy is stopped \(podman, container /);
+      expect((await host.run(['stop'], { env })).stdout).to.equal('The proxy was not running.\n');
+      expect(told(await host.run([], { env })).env['HTTPS_PROXY']).to.equal(url);
+    });
+  });
+
+  it('puts our certificate before those that the user trusts', async () => {
+    furnish();
+    const bundle = join(host.home, 'corp.pem');
+    writeFileSync(bundle, 'CORPORATE');
+    const { NODE_EXTRA_CA_CERTS: file = '' } = told(
+      await host.run([], { env: { ...PORTS, NODE_EXTRA_CA_CERTS: bundle } }),
+    ).env;
+    expect(readFileSync(file, 'utf8')).to.equal(`${readFileSync(host.layout.ca, 'utf8')}\nCORPORATE`);
+  });
+
+  it('starts the proxy again while claude runs', async () => {
+    furnish();
+    // Ends when it is told to.
+    host.installClaude('while [ ! -e "$HOME/end" ]; do sleep 0.1; done');
+    const running = host.run([], { env: PORTS });
+    await eventually(() => existsSync(host.layout.runtime), 'a proxy');
+    const before = engine.pid;
+    engine.kill();
+    await eventually(() => engine.pid !== null && engine.pid !== before, 'another proxy');
+    writeFileSync(join(host.home, 'end'), '');
+    expect((await running).code).to.equal(0);
+    const [first = [], second = []] = engine.calls('run');
+    expect(second).to.deep.equal(first);
+  });
+
+  it('says how to get claude where there is none', async () => {
+    furnish();
+    const path = join(host.bin, 'claude');
+    // An alias made a file is not claude either.
+    writeFileSync(path, '#!/bin/sh\nexec claude-db-proxy "$@"\n');
+    const ended = await host.run([]);
+    expect([ended.code, ended.stdout, engine.calls('run').length]).to.deep.equal([127, '', 0]);
+    expect(ended.stderr).to.match(/^claude-db-proxy: Claude Code is not installed.*\n$/);
+  });
+
+  it('leaves questions to claude that need no proxy', async () => {
+    furnish();
+    const ended = await host.run(['--version']);
+    expect([told(ended).args, ended.stderr, engine.calls('run').length]).to.deep.equal([['--version'], '', 0]);
+  });
+
+  describe('runs claude without the proxy, with one line,', () => {
+    for (const [what, prepare, env, line] of [
+      ['for an unknown runtime', () => undefined, { DBPROXY_RUNTIME: 'lxc' }, /DBPROXY_RUNTIME=lxc cannot be used/],
+      ['for a runtime that is not there', () => undefined, { DBPROXY_RUNTIME: 'docker' }, /nor docker is installed/],
+      ['for Node, which is not there', () => undefined, { DBPROXY_RUNTIME: 'node' }, /there is no Node 20\.19/],
+      ['for a threshold that is none', () => undefined, { DBPROXY_SWAP_THRESHOLD: '1.5' }, /=1\.5 cannot be used/],
+      ['for an engine without the image', () => engine.loseImage(), {}, /podman has no image localhost\/claude-db/],
+      [
+        'when the proxy does not start',
+        () => undefined,
+        { DBPROXY_LOG_LEVEL: 'loud' },
+        /DBPROXY_LOG_LEVEL=loud cannot/,
+      ],
+    ] as const) {
+      it(what, async () => {
+        furnish();
+        prepare();
+        const ended = await host.run(['-p'], { env: { ...PORTS, ...env } });
+        expect([ended.code, told(ended).args]).to.deep.equal([7, ['-p']]);
+        expect(told(ended).env).not.to.have.any.keys('HTTPS_PROXY', 'NODE_EXTRA_CA_CERTS', 'NO_PROXY');
+        expect(ended.stderr)
+          .to.match(/^claude-db-proxy: [^\n]* Running claude without the proxy\.\n$/)
+          .and.to.match(line);
+        expect(existsSync(join(host.layout.state, 'start.lock'))).to.equal(false);
+      });
+    }
+
+    it('for a data directory that cannot be written', async function () {
+      furnish();
+      const file = join(host.home, 'file');
+      writeFileSync(file, '');
+      const ended = await host.run([], { env: { ...PORTS, DBPROXY_DATA_DIR: join(file, 'data') } });
+      expect(ended.code).to.equal(7);
+      expect(ended.stderr).to.match(/^claude-db-proxy: .*\/data cannot be written; see DBPROXY_DATA_DIR[^\n]*\n$/);
+    });
+  });
+
+  it('shows the status line behind the one that the user has', async () => {
+    furnish();
+    await host.run(['start'], { env: PORTS });
+    const { ports } = json(host.layout.runtime) as { ports: { proxy: number } };
+    mkdirSync(host.layout.state, { recursive: true });
+    const users = `sed 's/.*"model":"\\([a-z]*\\)".*/[\\1]/'`;
+    writeFileSync(
+      host.layout.install,
+      `{\n  "runtime": "podman",\n  "statusLineBefore": ${JSON.stringify(users)}\n}\n`,
+    );
+    chmodSync(host.layout.install, 0o600);
+    const input = '{"session_id":"abc-1","model":"opus",\n"cost":{"total_api_duration_ms":0}}';
+    const env = { ...PORTS, HTTPS_PROXY: `http://127.0.0.1:${ports.proxy}` };
+    const own = /^\[opus\]/;
+    expect((await host.run(['statusline'], { env, input })).stdout).to.match(own);
+    const broken = await host.run(['statusline'], { env: PORTS, input: 'no json' });
+    expect([broken.code, broken.stderr]).to.deep.equal([0, '']);
+  });
+});
+
+/** An argument list without its order: what matters is which words go together. */
+function wordsOf(args: readonly string[]): readonly string[] {
+  const words: string[] = [];
+  for (let at = 0; at < args.length; at += 1) {
+    const [word = '', value] = [args[at], args[at + 1]];
+    const takesValue = word.startsWith('--') && !word.includes('=') && !['--detach', '--read-only'].includes(word);
+    words.push(takesValue ? `${word} ${value ?? ''}` : word);
+    if (takesValue) at += 1;
+  }
+  return words.sort();
+}
