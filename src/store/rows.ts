@@ -2,6 +2,7 @@
  * From rows to what they stand for. The file is ours, but an old version, a bug or a bad disk may have written it: a row
  * that is not what it should be is passed over.
  */
+import { createHash } from 'node:crypto';
 import * as z from 'zod';
 import type { RememberedState } from '../../machines/conversation-events.ts';
 import { PHASES } from '../../machines/phases.ts';
@@ -66,6 +67,20 @@ const conversationRow = z
   })
   .transform(({ last_activity, ...row }): ConversationRecord => ({ ...row, lastActivity: last_activity }));
 
+/** What decides what is served, and to whom: a row in which any of it has changed is as good as none. */
+export interface DigestedRow {
+  readonly key: Buffer;
+  readonly bare_key: Buffer;
+  readonly details: Buffer;
+  readonly summary: Buffer;
+}
+
+export function digestOf({ key, bare_key, details, summary }: DigestedRow): Buffer {
+  const digest = createHash('sha256');
+  for (const part of [key, bare_key, details, summary]) digest.update(`${part.length} `).update(part);
+  return digest.digest();
+}
+
 const checkpointRow = z
   .object({
     id: checkpointName,
@@ -75,7 +90,9 @@ const checkpointRow = z
     anchor_messages: count,
     anchor_tokens: tokenCount,
     details: bytes,
-    summary: bytes.transform((value) => value.toString('utf8')).pipe(z.string().min(1)),
+    summary: bytes.refine((value) => value.length > 0),
+    /** Null in rows of the first version. */
+    digest: bytes.nullable(),
     model: z.string(),
     duration: z.number().nonnegative().transform(milliseconds),
     input: tokenCount,
@@ -85,6 +102,7 @@ const checkpointRow = z
     created_at: moment,
     last_needed: moment,
   })
+  .refine((row) => row.digest === null || row.digest.equals(digestOf(row)))
   .transform((row): StoredCheckpoint => ({
     lastNeeded: row.last_needed,
     checkpoint: {
@@ -97,7 +115,7 @@ const checkpointRow = z
         details: row.details,
       },
       anchorTokens: row.anchor_tokens,
-      summary: row.summary,
+      summary: row.summary.toString('utf8'),
       model: row.model,
       usage: {
         input: row.input,

@@ -83,4 +83,6 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX compaction_history_by_checkpoint ON compaction_history (checkpoint);
   CREATE INDEX compaction_history_by_conversation ON compaction_history (conversation, at);
   `,
+  // What a disk changed by itself is found by this: SQLite's pages have no checksums.
+  `ALTER TABLE checkpoints ADD COLUMN digest BLOB;`,
 ];

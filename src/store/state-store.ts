@@ -16,7 +16,7 @@ import type {
 import type { Log } from '../log.ts';
 import type { Speaker } from '../wire/speaker.ts';
 import { identityOf, isSound, openDatabase, release, sqliteCode, type Database } from './database.ts';
-import { readCheckpoints, readConversations, readWal, stateJson, type Read } from './rows.ts';
+import { digestOf, readCheckpoints, readConversations, readWal, stateJson, type Read } from './rows.ts';
 import { Statements, type Row, type Value } from './statements.ts';
 import { WriteQueue } from './write-queue.ts';
 
@@ -219,20 +219,27 @@ export class StateStore implements DurableState {
     const { prefix, usage } = checkpoint;
     const cost = [usage.input, usage.cacheCreation, usage.cacheRead, usage.output];
     const duration = Math.round(checkpoint.duration);
+    const served = {
+      key: Buffer.from(prefix.key, 'latin1'),
+      bare_key: Buffer.from(prefix.bareKey, 'latin1'),
+      details: prefix.details,
+      // As bytes: SQLite's text ends at a NUL.
+      summary: Buffer.from(checkpoint.summary),
+    };
     this.#queue.put(`checkpoint:${checkpoint.id}`, (statements) => {
       statements.run(
         `INSERT OR REPLACE INTO checkpoints (id, conversation, key, bare_key, anchor_messages, anchor_tokens, details,
-           summary, model, duration, input, cache_creation, cache_read, output, created_at, last_needed)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+           summary, digest, model, duration, input, cache_creation, cache_read, output, created_at, last_needed)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
         checkpoint.id,
         checkpoint.conversation,
-        Buffer.from(prefix.key, 'latin1'),
-        Buffer.from(prefix.bareKey, 'latin1'),
+        served.key,
+        served.bare_key,
         prefix.messages,
         checkpoint.anchorTokens,
-        prefix.details,
-        // As bytes: SQLite's text ends at a NUL.
-        Buffer.from(checkpoint.summary),
+        served.details,
+        served.summary,
+        digestOf(served),
         checkpoint.model,
         duration,
         ...cost,

@@ -179,6 +179,18 @@ describe('the state store', () => {
     expect(rig.events('store.rows_unreadable').map(({ fields }) => fields)).to.deep.equal([{ rows: 2 }, { rows: 1 }]);
   });
 
+  for (const column of ['summary', 'key', 'bare_key', 'details']) {
+    it(`passes over a checkpoint of which the disk has changed a byte of the ${column}`, () => {
+      const store = rig.open();
+      store.checkpointMade(checkpoint('changed'));
+      store.checkpointMade(checkpoint('as-it-was'));
+      store.query(
+        `UPDATE checkpoints SET ${column} = CAST(substr(${column}, 1, length(${column}) - 1) || x'07' AS BLOB) WHERE id = 'changed'`,
+      );
+      expect(store.checkpoints().map(({ checkpoint: { id } }) => id)).to.deep.equal(['as-it-was']);
+    });
+  }
+
   it('reads what an older version has not written as its initial value', () => {
     const store = rig.open();
     store.conversationChanged(ONE, () => conversation('session-1'));
