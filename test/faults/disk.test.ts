@@ -91,22 +91,31 @@ describe('a data directory', () => {
     await expectDurable(stage, 'after');
   });
 
-  onDisk('that becomes read-only changes nothing for people; a start says so; then it goes on', async (stage, disk) => {
-    await stage.child.start();
-    const [before, during] = [stage.worker('before'), stage.worker('during')];
-    await before.talk();
-    await before.checkpoint();
-    disk.readOnly();
-    figures.faults += 1;
-    await during.talk();
-    await during.checkpoint();
-    await stage.kill();
-    await expectRefused(stage, /^claude-db-proxy: DBPROXY_DATA_DIR=[^\n]*EROFS[^\n]*$/);
-    disk.writable();
-    await stage.restart();
-    await Promise.all([swap(before), swap(during)]);
-    await expectDurable(stage, 'after');
-  });
+  onDisk(
+    'that becomes read-only changes nothing for people, is started from all the same, and is used again',
+    async (stage, disk) => {
+      await stage.child.start();
+      const [before, during] = [stage.worker('before'), stage.worker('during')];
+      await before.talk();
+      await before.checkpoint();
+      disk.readOnly();
+      figures.faults += 1;
+      await during.talk();
+      await during.checkpoint();
+      await stage.kill();
+      await stage.restart();
+      const meanwhile = stage.worker('meanwhile');
+      await meanwhile.talk();
+      await meanwhile.checkpoint();
+      await swap(meanwhile);
+      disk.writable();
+      await stage.kill();
+      await stage.restart();
+      // What was on the disk before is there again.
+      await Promise.all([swap(before), swap(during)]);
+      await expectDurable(stage, 'after');
+    },
+  );
 
   const spoilt: Readonly<Record<string, (dataDir: string) => void>> = {
     'a file where the state should be': (dataDir) => writeFileSync(join(dataDir, 'state'), 'no directory'),

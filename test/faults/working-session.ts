@@ -177,6 +177,8 @@ export class Worker {
   forgives(): void {
     this.#completed.clear();
     this.#forgiving = true;
+    // The proxy may remember an older state, in which the last compaction was just now.
+    this.#since = 0;
   }
 
   /** The last word: what was completed before is served still. */

@@ -12,6 +12,7 @@ describeWithClaude('a proxy that is killed', () => {
     lab.script.compaction = { firstByteMs: SUMMARY_MS };
     const client = lab.client();
     const checkpoint = await upToSwap(lab, client);
+    await lab.checkpointNoted();
     await lab.killProxy();
     expectServed(lab, await lab.turn(client, 'PROMPT-FOUR', says('ANSWER-FOUR')), 'auto');
     const kept = ['ANSWER-TWO', 'PROMPT-THREE', 'ANSWER-THREE', 'PROMPT-FOUR'];
@@ -24,6 +25,7 @@ describeWithClaude('a proxy that is killed', () => {
     lab.script.compaction = { firstByteMs: SUMMARY_MS };
     const client = lab.client();
     const checkpoint = await upToCheckpoint(lab, client);
+    await lab.checkpointNoted();
     await lab.killProxy();
     await lab.turn(client, 'PROMPT-THREE', says('ANSWER-THREE', PAST_SWAP));
     await lab.killProxy();

@@ -91,6 +91,11 @@ export class Lab {
     return turn;
   }
 
+  /** The proxy has noted its checkpoint: that the API has answered the call is a moment before. Needs `ownProcess`. */
+  checkpointNoted(): Promise<void> {
+    return this.#proxy.checkpointCompleted();
+  }
+
   /** `kill -9` of the proxy, and a new start on the same ports and data directory. Needs `ownProcess`. */
   killProxy(): Promise<void> {
     return this.#proxy.killAndStartAgain();

@@ -15,6 +15,8 @@ export interface RunningProxy {
   readonly port: number;
   readonly dashboardPort: number;
   readonly caPath: string;
+  /** Resolves when the log of this run has told of a checkpoint that was completed. Only of a process of its own. */
+  checkpointCompleted(): Promise<void>;
   /** `kill -9`, and a new start on the same ports and data directory. Only of a process of its own. */
   killAndStartAgain(): Promise<void>;
   /** Ends the proxy and the API; fails when the proxy does not end as it should. */
@@ -30,6 +32,7 @@ export async function runProxyHere(env: Environment, api: SimulatedApiOptions): 
     port: ports.proxy,
     dashboardPort: ports.dashboard,
     caPath,
+    checkpointCompleted: () => Promise.reject(new Error('this proxy is no process of its own')),
     killAndStartAgain: () => Promise.reject(new Error('this proxy is no process of its own')),
     stop: () => rig.close(),
   };
@@ -47,6 +50,8 @@ interface Started {
 /** A `claude-db-proxy serve` that runs. */
 class ServeProcess {
   readonly started: Promise<Started>;
+  /** Resolves with the first checkpoint of this run; never where there is none. */
+  readonly completed: Promise<void>;
   readonly #child;
   readonly #exited: Promise<unknown>;
   readonly #lastResort: () => void;
@@ -62,8 +67,14 @@ class ServeProcess {
     process.once('exit', this.#lastResort);
     this.#exited = once(child, 'exit');
     child.stderr.on('data', (chunk: Buffer) => (this.#stderr += chunk.toString('utf8')));
+    const lines = createInterface({ input: child.stdout });
+    this.completed = new Promise((resolve) => {
+      lines.on('line', (text) => {
+        if ((JSON.parse(text) as { readonly event: string }).event === 'checkpoint.completed') resolve();
+      });
+    });
     this.started = new Promise<Started>((resolve, reject) => {
-      createInterface({ input: child.stdout }).on('line', (text) => {
+      lines.on('line', (text) => {
         const line = JSON.parse(text) as { readonly event: string } & Started;
         if (line.event === 'proxy.started') resolve(line);
       });
@@ -126,6 +137,7 @@ export async function runProxyProcess(env: Environment, options: SimulatedApiOpt
     port,
     dashboardPort,
     caPath: ca,
+    checkpointCompleted: () => serve.completed,
     async killAndStartAgain() {
       await serve.kill();
       serve = new ServeProcess(settings(port, dashboardPort));
