@@ -17,6 +17,9 @@ const DAY_MS = 24 * HOUR_MS;
 const LOOK_MS = 150;
 const WARPED = { probe: true, env: { FAULTS_FAST_TIMERS: String(LOOK_MS) } };
 
+/** Earlier, a start would find a CA of the future, and make one that this client does not know. */
+const EARLIEST_START_MS = -DAY_MS;
+
 /** Time for the proxy to have looked at everything twice. */
 async function looked(stage: ServeStage): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, 3 * LOOK_MS));
@@ -49,8 +52,10 @@ describe('a clock that jumps', () => {
           await before.compact();
           await before.checkpoint();
           await both.fill();
-          await stage.kill();
-          await stage.restart({ FAULTS_CLOCK_OFFSET: String(jump) });
+          if (jump >= EARLIEST_START_MS) {
+            await stage.kill();
+            await stage.restart({ FAULTS_CLOCK_OFFSET: String(jump) });
+          }
           for (const worker of [before, both]) {
             await worker.fill();
             await worker.compact();
