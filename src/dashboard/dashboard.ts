@@ -63,7 +63,8 @@ export class Dashboard {
   readonly #started: number;
   #stopForwarding: (() => void) | null = null;
   #remembers = false;
-  #closed = false;
+  /** Rises with each opening and closing. */
+  #opening = 0;
 
   constructor(options: DashboardOptions) {
     const { now, sources } = options;
@@ -154,22 +155,22 @@ export class Dashboard {
 
   /** What few want is not loaded for all. */
   async #forward(url: string): Promise<void> {
+    const opening = this.#opening;
     const { forwardInspection } = await import('./inspector/forward.ts');
-    if (this.#closed) return;
+    if (opening !== this.#opening) return;
     this.#stopForwarding = forwardInspection({ url, root: this.#options.sources.root(), log: this.log });
   }
 
   /** Opens for pages, and begins to forward inspection where that is wanted. May be called again after a failure. */
   open(pages: HttpServer, access: Access): void {
     this.close();
-    this.#closed = false;
     const { inspectUrl: url } = this.#options;
     this.live.attach(pages, access);
     if (url !== null) void this.#forward(url);
   }
 
   close(): void {
-    this.#closed = true;
+    this.#opening += 1;
     this.live.close();
     this.#stopForwarding?.();
     this.#stopForwarding = null;

@@ -1,12 +1,13 @@
 /** Reads an answer while it passes: its usage and how it ended, whatever its form (stream or JSON) and its encoding. */
-import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
-import type { Transform } from 'node:stream';
+import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib';
 import { AnswerReader } from '../wire/answer.ts';
 import { headerValue, withHeaderValue, type RawHeaders } from '../wire/headers.ts';
 import { SseReader } from '../wire/sse.ts';
 
-/** A JSON answer larger than this is not read. */
-const MAX_JSON_BYTES = 8 * 1024 * 1024;
+/** What is kept of an answer to be read at its end, JSON or compressed: a larger one is not read. */
+const MAX_KEPT_BYTES = 8 * 1024 * 1024;
+/** … and how large a compressed one may become. */
+const MAX_DECODED_BYTES = 32 * 1024 * 1024;
 
 /** Takes zstd out of `accept-encoding`: Node 20 cannot read it, and the client takes the others as well. */
 export const withReadableEncodings = (headers: RawHeaders): string[] =>
@@ -15,18 +16,20 @@ export const withReadableEncodings = (headers: RawHeaders): string[] =>
     return kept.join(',').trim() || 'identity';
   });
 
-function decoderFor(encoding: string): Transform | null | 'unreadable' {
+type Decode = (body: Buffer, options: { readonly maxOutputLength: number }) => Buffer;
+
+function decoderFor(encoding: string): Decode | 'plain' | 'unreadable' {
   switch (encoding.trim().toLowerCase()) {
     case '':
     case 'identity':
-      return null;
+      return 'plain';
     case 'gzip':
     case 'x-gzip':
-      return createGunzip();
+      return gunzipSync;
     case 'br':
-      return createBrotliDecompress();
+      return brotliDecompressSync;
     case 'deflate':
-      return createInflate();
+      return inflateSync;
     default:
       return 'unreadable';
   }
@@ -38,50 +41,54 @@ export interface PassingAnswer {
 }
 
 /**
- * Begins to read an answer.
+ * Begins to read an answer. A compressed one is kept and decoded at its end, at once: zlib's streams decode in threads of
+ * their own, and what one turn told would then arrive after the next had begun.
  *
- * @param onEnd called once with what was read, after `end`; not at all for an answer that cannot be read
- * @param onOver called once after `end`, and after `onEnd`, whether or not the answer could be read
+ * @param onEnd called once with what was read, within `end`; not at all for an answer that cannot be read
+ * @param onOver called once within `end`, after `onEnd`, whether or not the answer could be read
  */
 export function readPassingAnswer(
   headers: RawHeaders,
   onEnd: (reader: AnswerReader) => void,
   onOver: () => void = () => undefined,
 ): PassingAnswer {
+  const decode = decoderFor(headerValue(headers, 'content-encoding') ?? '');
+  if (decode === 'unreadable') return { push: () => undefined, end: onOver };
   const reader = new AnswerReader({ keepText: false });
   const sse = new SseReader((event) => reader.takeEvent(event), AnswerReader.readsWithoutText);
   const streamed = (headerValue(headers, 'content-type') ?? '').includes('text/event-stream');
-  const json: Buffer[] = [];
+  const asItComes = streamed && decode === 'plain';
+  const kept: Buffer[] = [];
   let bytes = 0;
-  const take = (chunk: Buffer): void => {
-    if (streamed) sse.push(chunk);
-    else if ((bytes += chunk.length) <= MAX_JSON_BYTES) json.push(chunk);
-  };
   const finish = (): void => {
-    if (!streamed) reader.takeBody(Buffer.concat(json).toString('utf8'));
+    if (!asItComes) {
+      const body = decode === 'plain' ? Buffer.concat(kept) : decoded(decode, kept);
+      if (body === null) return;
+      if (streamed) sse.push(body);
+      else reader.takeBody(body.toString('utf8'));
+    }
     onEnd(reader);
   };
-  const decoder = decoderFor(headerValue(headers, 'content-encoding') ?? '');
-  if (decoder === 'unreadable') return { push: () => undefined, end: onOver };
-  if (decoder === null) {
-    const end = (): void => {
+  return {
+    push(chunk) {
+      if (asItComes) sse.push(chunk);
+      else if ((bytes += chunk.length) <= MAX_KEPT_BYTES) kept.push(chunk);
+    },
+    end() {
       try {
         finish();
       } finally {
         onOver();
       }
-    };
-    return { push: take, end };
-  }
-  decoder.on('data', take);
-  decoder.on('end', finish);
-  // Garbage where a compressed body was announced: the client has it as it is, there is nothing to learn from it.
-  decoder.on('error', () => decoder.destroy());
-  return {
-    push: (chunk) => decoder.write(chunk),
-    end: () => {
-      if (decoder.destroyed) onOver();
-      else decoder.once('close', onOver).end();
     },
   };
+}
+
+/** Null for garbage where a compressed body was announced: the client has it as it is, there is nothing to learn from it. */
+function decoded(decode: Decode, kept: readonly Buffer[]): Buffer | null {
+  try {
+    return decode(Buffer.concat(kept), { maxOutputLength: MAX_DECODED_BYTES });
+  } catch {
+    return null;
+  }
 }

@@ -10,11 +10,12 @@ import { io, type Socket } from 'socket.io-client';
 import { figure, type Figure } from './figures.ts';
 
 const GOAL_PERCENT = 3;
-const WARM_UP_MS = 3_000;
+/** Until the compiler has seen enough of what goes on. */
+const WARM_UP_MS = 10_000;
 const READING_MS = 1_000;
-const READINGS = 8;
-/** With and without, alternating: other work on the machine then meets both. */
-const TURNS = 3;
+const READINGS = 5;
+/** Without, with, without, …: other work on the machine then meets both, and what is added is told from the mean around. */
+const TURNS = 4;
 
 interface Reading {
   readonly cpu: NodeJS.CpuUsage;
@@ -74,12 +75,15 @@ export async function benchDashboard(): Promise<Figure[]> {
   try {
     await pause(WARM_UP_MS);
     for (let turn = 0; turn < TURNS; turn += 1) {
-      const without = mean(await measure(child));
+      const before = await measure(child);
       const page = await open();
-      added.page.push(...(await measure(child)).map((share) => share - without));
+      const withPage = await measure(child);
       page.emit('inspector.open', () => undefined);
-      added.inspector.push(...(await measure(child)).map((share) => share - without));
+      const withInspector = await measure(child);
       page.disconnect();
+      const without = mean([...before, ...(await measure(child))]);
+      added.page.push(...withPage.map((share) => share - without));
+      added.inspector.push(...withInspector.map((share) => share - without));
     }
     if (patches < TURNS * READINGS * 5) throw new Error(`only ${patches} patches came: this measures nothing`);
     return [

@@ -11,7 +11,8 @@ import { go } from '../state/route.ts';
 import { conversation, log, members, nameOf } from '../state/store.ts';
 import { filterLog, kindOf, type Level } from './filter.ts';
 
-const DRAWN = 200;
+/** How many lines are drawn at first, and more with each wish for earlier ones. */
+const DRAWN = 60;
 const LEVELS: readonly { readonly level: Level; readonly name: string }[] = [
   { level: 'info', name: 'All' },
   { level: 'warn', name: 'Warnings' },
@@ -51,7 +52,7 @@ export function LogPage({ conversation: only }: { readonly conversation: string 
           </ol>
         )}
         {found.length > drawn.value && (
-          <button type="button" class="button earlier" onClick={() => (drawn.value += DRAWN)}>
+          <button type="button" class="button earlier" onClick={() => (drawn.value += 4 * DRAWN)}>
             Show earlier ones
           </button>
         )}

@@ -91,6 +91,11 @@ export class Lab {
     return turn;
   }
 
+  /** `kill -9` of the proxy, and a new start on the same ports and data directory. Needs `ownProcess`. */
+  killProxy(): Promise<void> {
+    return this.#proxy.killAndStartAgain();
+  }
+
   /** Requests of one kind, oldest first. */
   of(kind: Kind): readonly RecordedRequest[] {
     return this.api.messages.filter((request) => kindOf(request) === kind);

@@ -15,6 +15,8 @@ export interface RunningProxy {
   readonly port: number;
   readonly dashboardPort: number;
   readonly caPath: string;
+  /** `kill -9`, and a new start on the same ports and data directory. Only of a process of its own. */
+  killAndStartAgain(): Promise<void>;
   /** Ends the proxy and the API; fails when the proxy does not end as it should. */
   stop(): Promise<void>;
 }
@@ -23,7 +25,14 @@ export interface RunningProxy {
 export async function runProxyHere(env: Environment, api: SimulatedApiOptions): Promise<RunningProxy> {
   const rig = await startRig(env, api);
   const { ports, caPath } = rig.proxy;
-  return { api: rig.api, port: ports.proxy, dashboardPort: ports.dashboard, caPath, stop: () => rig.close() };
+  return {
+    api: rig.api,
+    port: ports.proxy,
+    dashboardPort: ports.dashboard,
+    caPath,
+    killAndStartAgain: () => Promise.reject(new Error('this proxy is no process of its own')),
+    stop: () => rig.close(),
+  };
 }
 
 const START_MS = 30_000;
@@ -35,54 +44,93 @@ interface Started {
   readonly ca: string;
 }
 
+/** A `claude-db-proxy serve` that runs. */
+class ServeProcess {
+  readonly started: Promise<Started>;
+  readonly #child;
+  readonly #exited: Promise<unknown>;
+  readonly #lastResort: () => void;
+  #stderr = '';
+
+  constructor(env: Environment) {
+    const child = spawn(process.execPath, ['--import', 'tsx', 'cli/main.ts', 'serve'], {
+      env: { PATH: process.env['PATH'], ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#child = child;
+    this.#lastResort = () => void child.kill('SIGKILL');
+    process.once('exit', this.#lastResort);
+    this.#exited = once(child, 'exit');
+    child.stderr.on('data', (chunk: Buffer) => (this.#stderr += chunk.toString('utf8')));
+    this.started = new Promise<Started>((resolve, reject) => {
+      createInterface({ input: child.stdout }).on('line', (text) => {
+        const line = JSON.parse(text) as { readonly event: string } & Started;
+        if (line.event === 'proxy.started') resolve(line);
+      });
+      child.once('exit', (code) => reject(new Error(`serve ended with ${code ?? 'a signal'}: ${this.#stderr}`)));
+      setTimeout(() => reject(new Error(`serve did not start: ${this.#stderr}`)), START_MS).unref();
+    });
+    this.started.catch(() => undefined); // told to whoever waits for it
+  }
+
+  async kill(): Promise<void> {
+    this.#lastResort();
+    await this.#exited;
+    process.off('exit', this.#lastResort);
+  }
+
+  /** Ends it as a user does; fails when it does not end well. */
+  async stop(): Promise<void> {
+    const timer = setTimeout(this.#lastResort, STOP_MS);
+    this.#child.kill('SIGTERM');
+    await this.#exited;
+    clearTimeout(timer);
+    process.off('exit', this.#lastResort);
+    const { exitCode, signalCode } = this.#child;
+    if (exitCode !== 0) throw new Error(`serve ended with ${exitCode ?? signalCode ?? ''}: ${this.#stderr}`);
+  }
+}
+
 /** Runs `claude-db-proxy serve` as a user would, with nothing but `DBPROXY_*` in its environment. */
 export async function runProxyProcess(env: Environment, options: SimulatedApiOptions): Promise<RunningProxy> {
   const home = mkdtempSync(join(tmpdir(), 'dbproxy-serve-'));
   const api = await startSimulatedApi(options);
-  const child = spawn(process.execPath, ['--import', 'tsx', 'cli/main.ts', 'serve'], {
-    env: {
-      PATH: process.env['PATH'],
-      HOME: home,
-      DBPROXY_PROXY_PORT: '0',
-      DBPROXY_DASHBOARD_PORT: '0',
-      DBPROXY_UPSTREAM_URL: api.url,
-      ...env,
-    },
-    stdio: ['ignore', 'pipe', 'pipe'],
+  const settings = (port: number, dashboardPort: number): Environment => ({
+    HOME: home,
+    DBPROXY_PROXY_PORT: String(port),
+    DBPROXY_DASHBOARD_PORT: String(dashboardPort),
+    DBPROXY_UPSTREAM_URL: api.url,
+    ...env,
   });
-  const lastResort = (): void => void child.kill('SIGKILL');
-  process.once('exit', lastResort);
-  const exited = once(child, 'exit');
-  let stderr = '';
-  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString('utf8')));
-  const started = new Promise<Started>((resolve, reject) => {
-    createInterface({ input: child.stdout }).on('line', (text) => {
-      const line = JSON.parse(text) as { readonly event: string } & Started;
-      if (line.event === 'proxy.started') resolve(line);
-    });
-    child.once('exit', (code) => reject(new Error(`serve ended with ${code ?? 'a signal'}: ${stderr}`)));
-    setTimeout(() => reject(new Error(`serve did not start: ${stderr}`)), START_MS).unref();
-  });
+  let serve = new ServeProcess(settings(0, 0));
   const stop = async (): Promise<void> => {
-    const timer = setTimeout(lastResort, STOP_MS);
-    child.kill('SIGTERM');
-    await exited;
-    clearTimeout(timer);
-    process.off('exit', lastResort);
-    await api.close();
-    rmSync(home, { recursive: true, force: true });
-    if (child.exitCode !== 0)
-      throw new Error(`serve ended with ${child.exitCode ?? child.signalCode ?? ''}: ${stderr}`);
+    try {
+      await serve.stop();
+    } finally {
+      await api.close();
+      rmSync(home, { recursive: true, force: true });
+    }
   };
   const {
     https_proxy: proxy,
     dashboard,
     ca,
-  } = await started.catch(async (error: unknown) => {
+  } = await serve.started.catch(async (error: unknown) => {
     await stop().catch(() => undefined);
     throw error;
   });
   const [port, dashboardPort] = [proxy, dashboard].map((url) => Number(new URL(url).port));
   if (port === undefined || dashboardPort === undefined) throw new Error('serve did not tell its ports');
-  return { api, port, dashboardPort, caPath: ca, stop };
+  return {
+    api,
+    port,
+    dashboardPort,
+    caPath: ca,
+    async killAndStartAgain() {
+      await serve.kill();
+      serve = new ServeProcess(settings(port, dashboardPort));
+      await serve.started;
+    },
+    stop,
+  };
 }

@@ -83,6 +83,7 @@ describe('the inspector', () => {
       'forwarder',
       'redirector',
       'store',
+      'dashboard',
     ]);
     const conversation = children.find(({ id }) => id.startsWith('conversation:'));
     expect(conversation?.states).to.include.members(['conversation', 'conversation.alive.buffer.empty']);
