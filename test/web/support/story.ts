@@ -125,6 +125,7 @@ export class Story {
         ttl: milliseconds(7_200_000),
         maxTries: 5,
         remembered: null,
+        checkpointRefresh: 0.1,
       },
       inspect: (event) => this.#inspect(event),
     });
