@@ -12,10 +12,10 @@ COPY . .
 # The program is one bundle; of the packages it needs those that have native code (esbuild.config.mjs, external), for the C
 # library of this image only.
 RUN npm run build \
- && find dist -name '*.map' -delete \
  && mkdir packages \
  && (cd node_modules && cp -R --parents libsql @libsql @neon-rs/load detect-libc ../packages) \
- && if ls /lib/ld-musl-* >/dev/null 2>&1; then rm -rf packages/@libsql/*-gnu; else rm -rf packages/@libsql/*-musl; fi
+ && if ls /lib/ld-musl-* >/dev/null 2>&1; then rm -rf packages/@libsql/*-gnu; else rm -rf packages/@libsql/*-musl; fi \
+ && find dist packages -type f \( -name '*.map' -o -name '*.d.ts' \) -delete
 
 FROM ${NODE_IMAGE}
 ARG VERSION=0.0.0

@@ -1,5 +1,5 @@
 /** Figures as people read them in a terminal. Pure. */
-import type { Colors } from 'picocolors/types.ts';
+import type pc from 'picocolors';
 import type { Phase } from '../machines/phases.ts';
 
 /** `850 ms`, `12 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`: the two largest units. */
@@ -19,7 +19,7 @@ export function durationText(ms: number): string {
 
 const WIDTH = 'CHECKPOINTING'.length + 1;
 
-export function phaseText(phase: Phase, c: Colors): string {
+export function phaseText(phase: Phase, c: ReturnType<typeof pc.createColors>): string {
   const text = phase.padEnd(WIDTH);
   switch (phase) {
     case 'IDLE':

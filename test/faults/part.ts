@@ -2,8 +2,9 @@
 import { expect } from 'chai';
 import { phaseOf, type Phase } from '../../machines/phases.ts';
 import { conversationId } from '../../machines/units.ts';
-import type { Answer, Call, Fault, FaultHandle } from '../../src/simulated-api/index.ts';
+import type { Answer, Call, Fault, FaultHandle, SimulatedApi } from '../../src/simulated-api/index.ts';
 import { isCheckpointCall } from '../e2e/flows.ts';
+import type { LogLine, Rig } from '../support/rig.ts';
 import {
   Client,
   PART_HEADER,
@@ -17,7 +18,7 @@ import { figures } from './figures.ts';
 import { eventually } from './handles.ts';
 import { judge, passageOf, type Verdict } from './judge.ts';
 import { answerWord, marksIn, nativeWord, summaryWord } from './marks.ts';
-import type { Stage } from './stages.ts';
+import type { Tap } from './tap.ts';
 
 /** Sizes of a prompt for an effective window of 180,000: below the checkpoint threshold, past it, past the swap threshold. */
 const SMALL = 20_000;
@@ -52,6 +53,15 @@ export type Leaving = 'in the upload' | 'before the head' | 'in the stream';
 
 let sessions = 0;
 
+/** What a conversation needs to know of the stage it is on. */
+interface Surroundings {
+  readonly api: SimulatedApi;
+  readonly tap: Tap;
+  readonly rig: Rig;
+  /** Log lines about one conversation since the last look-over. */
+  told(session: string, event: string): readonly LogLine[];
+}
+
 export class Part {
   readonly name: string;
   readonly client: Client;
@@ -69,9 +79,9 @@ export class Part {
   #held: { readonly released: Promise<Answer>; readonly release: (answer: Answer) => void } | undefined;
   #leaving: { readonly how: Leaving; readonly class: RequestClass } | undefined;
   readonly #ordered: FaultHandle[] = [];
-  readonly #stage: Stage;
+  readonly #stage: Surroundings;
 
-  constructor(name: string, stage: Stage) {
+  constructor(name: string, stage: Surroundings) {
     sessions += 1;
     this.name = name;
     this.summarisedAs = name;

@@ -76,11 +76,11 @@ describe('the container', function () {
     it('says what it is, has a health check, and is for no privileged user', () => {
       const [config] = JSON.parse(podman('image', 'inspect', IMAGE)) as readonly {
         readonly Config: { readonly User: string; readonly Labels: Record<string, string> };
-        readonly HealthCheck: { readonly Test: readonly string[] };
+        readonly Healthcheck: { readonly Test: readonly string[] };
       }[];
       expect(config?.Config.User).to.equal('1000:1000');
       expect(config?.Config.Labels['org.opencontainers.image.version']).to.equal(VERSION);
-      expect(config?.HealthCheck.Test).to.deep.equal(['CMD', 'node', '/app/dist/cli/health.js']);
+      expect(config?.Healthcheck.Test).to.deep.equal(['CMD', 'node', '/app/dist/cli/health.js']);
     });
 
     it('holds no sources, types, maps or development packages', () => {

@@ -121,7 +121,6 @@ export class Story {
       input: {
         id: conversationId(this.id),
         thresholds: { checkpoint: 0.7, swap: 0.8 },
-        checkpointRefresh: 0.1,
         checkpoints: !passthrough,
         ttl: milliseconds(7_200_000),
         maxTries: 5,
