@@ -198,9 +198,26 @@ export const CHECKPOINT_CALL: Moment = {
     await part.cross();
     await part.struck();
     if (blow.summary) await part.checkpointed();
-    else if (!blow.checkpoint.some(({ kind }) => kind === 'silence')) await part.callEnded();
+    else if (!blow.checkpoint.some(({ kind }) => kind === 'silence')) await part.callsEnded(1);
     await struckTurn(part, blow);
     await swapOrNative(part, blow);
+  },
+};
+
+/** A checkpoint has aged, and a newer one is computed beside it: until that is there, the old one is served. */
+const AGED: Moment = {
+  name: 'a newer checkpoint',
+  calls: true,
+  struck: 'checkpoint',
+  async play(part, blow) {
+    await part.checkpoint();
+    strikeCall(part, blow.checkpoint);
+    await part.age();
+    await part.struck();
+    if (!blow.checkpoint.some(({ kind }) => kind === 'silence')) await part.callsEnded(2);
+    await struckTurn(part, blow);
+    await part.compactFromCheckpoint(blow.summary ? 2 : 1);
+    await part.goOn();
   },
 };
 
@@ -214,4 +231,5 @@ export const MOMENTS: readonly Moment[] = [
   FORWARDED,
   AFTER_SWAP,
   CHECKPOINT_CALL,
+  AGED,
 ];
