@@ -88,7 +88,8 @@ describeWithClaude('a model with another window', () => {
     const client = lab.client({ model: 'claude-opus-5-5', env });
     await upToSwap(lab, client);
     // Right after a compaction the client tells the model again what tools there are, behind everything else.
-    const loop = [runs('echo RESULT-$((40 + 2))'), says('ANSWER-FOUR', 135_000)];
+    // Three requests: over the threshold again by the second one would be a compaction loop, which is the API's.
+    const loop = [runs('echo RESULT-$((40 + 2))'), runs('echo RESULT-$((40 + 3))'), says('ANSWER-FOUR', 135_000)];
     expectServed(lab, await lab.turn(client, 'PROMPT-FOUR', ...loop), 'auto');
     const checkpoint = await lab.checkpointed(2);
     expectServed(lab, await lab.turn(client, '/compact'), 'manual');
