@@ -41,7 +41,7 @@ import { CompactionHistory } from './store/history.ts';
 import { StateStore } from './store/state-store.ts';
 import { ModelWindows } from './upstream/model-windows.ts';
 import { UpstreamConnections } from './upstream/connections.ts';
-import { openUpstream } from './upstream/upstream.ts';
+import { loadClient, openUpstream } from './upstream/upstream.ts';
 import { WayOut } from './upstream/way-out.ts';
 import { addStatusPages } from './status-pages.ts';
 import { VERSION } from './version.ts';
@@ -51,6 +51,8 @@ const API_HOST = 'api.anthropic.com';
 /** Time for requests under way to end at a shutdown. */
 const DRAIN_MS = 8_000;
 const DAY_MS = 86_400_000;
+/** When what only checkpoint calls need is loaded: once whoever waits for the start has seen it. */
+const PRELOAD_MS = 200;
 /** How often unneeded checkpoints are looked for. */
 const SWEEP_MS = 60_000;
 
@@ -346,6 +348,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     throw new Error(output?.startFailure ?? 'the proxy stopped before it ran');
   }
   wayOut.announce(log);
+  const preloading = setTimeout(() => void loadClient(), PRELOAD_MS).unref();
   const exposed = exposure(bound, [proxyPort, dashboardPort]);
   if (exposed !== null) log.warn('listener.exposed', { address: bound, message: exposed });
   return {
@@ -360,6 +363,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     async stop() {
       supervisor.send({ type: 'shutdown.requested' });
       await stopped;
+      clearTimeout(preloading);
       await release();
     },
   };

@@ -51,6 +51,9 @@ function rawList(headers: Dispatcher.DispatchController['rawHeaders']): string[]
   return headers.map((item) => (typeof item === 'string' ? item : item.toString('latin1')));
 }
 
+/** Loads what sends requests; later calls find it loaded. Done early, the first checkpoint call does not wait for it. */
+export const loadClient = () => import('undici');
+
 const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
 
 function toProxyError(error: Error, origin: string): ProxyError {
@@ -78,7 +81,7 @@ export function openUpstream(options: ConnectorOptions): Upstream {
   let agent: Promise<Agent> | undefined;
   const openAgent = async (): Promise<Agent> => {
     // A CommonJS package: in the bundle its names are below `default` only.
-    const { default: undici } = await import('undici');
+    const { default: undici } = await loadClient();
     return new undici.Agent({
       allowH2: false,
       headersTimeout: 0,

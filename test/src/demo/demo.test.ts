@@ -107,11 +107,14 @@ describe('the demo', function () {
     expect(readdirSync(directory).filter((name) => name.startsWith('claude-db-proxy-demo-'))).to.deep.equal([]);
   });
 
+  /** State outlives a run: the same words said again would find their checkpoint. */
+  const newDataDir = (): string => mkdtempSync(join(directory, 'run-'));
+
   it('leaves everything running with --keep, says how to talk to it, and ends well', async () => {
     const stopping = new AbortController();
     const shown: string[] = [];
     let health: Promise<unknown> | undefined;
-    const lines = await runHere({ dataDir: directory, keep: true, signal: stopping.signal }, (line) => {
+    const lines = await runHere({ dataDir: newDataDir(), keep: true, signal: stopping.signal }, (line) => {
       shown.push(line);
       if (line.trim() !== 'claude') return;
       health = healthOf(shown.join('\n'));
@@ -128,7 +131,7 @@ describe('the demo', function () {
     [{ DBPROXY_SWAP_THRESHOLD: '0.99' }, 'the conversation should be SWAP_READY, but is WAL_ACTIVE'],
   ] as const) {
     it(`fails with what did not happen: ${message}`, async () => {
-      const failure = await runHere({ dataDir: directory, settings }).catch((error: unknown) => error);
+      const failure = await runHere({ dataDir: newDataDir(), settings }).catch((error: unknown) => error);
       expect(failure).to.be.instanceOf(DemoFailure).with.property('message', message);
     });
   }
