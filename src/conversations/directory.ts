@@ -106,7 +106,9 @@ export class ConversationDirectory {
 
   #enter(entry: Entry): void {
     const key = keyOf(entry.speaker);
-    this.#bySpeaker.set(key, [...(this.#bySpeaker.get(key) ?? []), entry]);
+    // Of whoever speaks, these two: what else a query or a record holds is not to be kept with it.
+    const { session, agent } = entry.speaker;
+    this.#bySpeaker.set(key, [...(this.#bySpeaker.get(key) ?? []), { ...entry, speaker: { session, agent } }]);
     this.#speakerOf.set(entry.id, key);
   }
 
