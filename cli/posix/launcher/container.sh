@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # The proxy's container, for a machine without Node. The same arguments as cli/runtime/container-arguments.ts has;
-# test/launcher/launchers-agree.test.ts holds the two together.
+# test/launcher/without-node.test.ts holds the two together.
 
 image=${DBPROXY_IMAGE:-localhost/claude-db-proxy:$version}
 

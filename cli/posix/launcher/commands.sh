@@ -127,10 +127,10 @@ command_or_claude() {
     serve | proxy-serve) serve_command ;;
     dashboard | proxy-dashboard) dashboard_command "${2-}" ;;
     statusline | proxy-statusline) statusline_command ;;
-    proxy-update) exec sh "$root/installer/main.sh" proxy-update ;;
+    proxy-update) exec sh "$root/cli/posix/installer/main.sh" proxy-update ;;
     uninstall | proxy-uninstall)
       shift
-      exec sh "$root/installer/main.sh" uninstall "$@"
+      exec sh "$root/cli/posix/installer/main.sh" uninstall "$@"
       ;;
     status | logs | demo | proxy-status | proxy-logs | proxy-demo | proxy-help | proxy-version | proxy-doctor)
       in_container "$@"
