@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# Words and places of the launcher without Node: as cli/installation.ts has them, whose files are read line by line here.
+# Words and places of the launcher without Node: as cli/installation.ts has them, whose files json.sh reads.
 
 base=$HOME/.local/share/claude-db-proxy
 data_dir=${DBPROXY_DATA_DIR:-$base}
@@ -14,14 +14,8 @@ have() { command -v "$1" >/dev/null 2>&1; }
 # A fifth of a second where sleep can.
 nap() { sleep 0.2 2>/dev/null || sleep 1; }
 
-# in_file FILE KEY: the value of a key that stands on a line of its own, without quotes; nothing for null.
-in_file() {
-  [ -r "$1" ] || return 0
-  sed -n "s/^ *\"$2\": \"\{0,1\}\(.*[^,\"]\)\"\{0,1\},\{0,1\}\$/\1/p" "$1" | sed -n '/^null$/d; s/\\"/"/g; s/\\\\/\\/g; p; q'
-}
+# installed KEY: sets $found to what the installer wrote down; empty for nothing.
+installed() { text_of "$1" "$data_dir/install.json" || text_of "$1" "$base/install.json" || found=''; }
 
-installed() {
-  if [ -r "$data_dir/install.json" ]; then in_file "$data_dir/install.json" "$1"; else in_file "$base/install.json" "$1"; fi
-}
-
-version=$(sed -n 's/^  "version": "\([^"]*\)".*$/\1/p' "$root/package.json" 2>/dev/null)
+text_of version "$root/package.json" || true
+version=$found
