@@ -4,7 +4,7 @@
  */
 import { readFileSync, rmSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Health } from '../../src/forwarder/local-pages.ts';
+import type { Health } from '../../src/forwarder/own-pages.ts';
 import { readHealth } from '../health-check.ts';
 
 const POLL_MS = 2;

@@ -11,7 +11,7 @@ import { realpathSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { parseConfig, type Config, type Environment } from '../../src/config.ts';
 import { ConfigError } from '../../src/errors.ts';
-import type { Health } from '../../src/forwarder/local-pages.ts';
+import type { Health } from '../../src/forwarder/own-pages.ts';
 import { layoutOf, type Layout } from '../installation.ts';
 import { STDERR, wantsColours, withProgress, writeError } from '../progress.ts';
 import {
