@@ -12,8 +12,8 @@ import { VERSION } from '../../src/version.ts';
 import { FakeEngine } from './fake-engine.ts';
 import { eventually, Host, json, told } from './host.ts';
 
-/** The look every second, and what a start takes. A real engine restarts its container before that. */
-const REVIVED_MS = 2_000;
+/** For a container that is gone: the look every second, and a start on a busy machine. One that only died, the engine restarts. */
+const REVIVED_MS = 10_000;
 
 /** Launched one after another, each with a proxy of its own: far from anybody's ports. */
 const PORTS = { DBPROXY_PROXY_PORT: '0', DBPROXY_DASHBOARD_PORT: '0' };
@@ -181,6 +181,13 @@ describe('the launcher on a machine without Node', function () {
     expect((await running).code).to.equal(0);
     const [first = [], second = []] = engine.calls('run');
     expect(second).to.deep.equal(first);
+  });
+
+  it('runs the image that DBPROXY_IMAGE names', async () => {
+    furnish();
+    const ended = await host.run([], { env: { ...PORTS, DBPROXY_IMAGE: 'registry.example/our/proxy:7' } });
+    expect(ended.code).to.equal(7);
+    expect(engine.calls('run')[0]?.slice(-3)).to.deep.equal(['registry.example/our/proxy:7', 'serve', '--no-record']);
   });
 
   it('says how to get claude where there is none', async () => {

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { checkHealth } from '../../../cli/health-check.ts';
 import { startTcp } from '../../src/redirector/sockets.ts';
+import { FakeEngine } from '../../launcher/fake-engine.ts';
 import { eventually, lives, worlds } from './world.ts';
 
 const ANNOUNCED = /^◈ DB_PROXY_ON {2}https:\/\/localhost:\d+\/dashboard\n$/;
@@ -187,6 +188,27 @@ describe('claude-db-proxy as claude', function () {
     const doctor = await world.ended(['proxy-doctor'], env);
     expect(doctor.code).to.equal(1);
     expect(doctor.stdout).to.match(/^✘ .*api\.invalid.*\n {2}→ /m);
+  });
+
+  it('runs the image that DBPROXY_IMAGE names', async () => {
+    const world = await open();
+    const engine = new FakeEngine('docker', world.bin, world.home);
+    const env = { DBPROXY_RUNTIME: 'docker', DBPROXY_IMAGE: 'registry.example/our/proxy:7' };
+    try {
+      const launched = await world.ended(['x'], env);
+      expect([launched.code, world.record?.runtime], launched.stderr).to.deep.equal([0, 'docker']);
+      expect(engine.calls('run')[0]).to.include('registry.example/our/proxy:7');
+      expect((await world.ended(['stop'], env)).code).to.equal(0);
+      engine.loseImage();
+      world.forget();
+      const without = await world.ended(['x'], env);
+      expect(without.stderr)
+        .to.match(/docker has no image registry\.example\/our\/proxy:7/)
+        .and.to.match(WITHOUT);
+      expect(world.start.args).to.deep.equal(['x']);
+    } finally {
+      engine.kill();
+    }
   });
 
   it('stops with claude at Ctrl-Z, and goes on with it', async function () {
