@@ -63,7 +63,7 @@ export class Machine {
   constructor(tools: readonly string[] = ['node', 'npm']) {
     leftovers.add(this.#directory);
     for (const directory of [this.home, this.bin, join(this.#directory, 'tmp')]) mkdirSync(directory);
-    for (const tool of [...TOOLS, ...tools]) {
+    for (const tool of new Set([...TOOLS, ...tools])) {
       const path = which(tool);
       if (path !== null) symlinkSync(path, join(this.bin, tool));
     }
