@@ -32,13 +32,14 @@ import { continuationText } from '../wire/compaction.ts';
 import { headerValue } from '../wire/headers.ts';
 import { launchThresholds, launchWindow } from '../wire/launch-settings.ts';
 import { rootOf, wholeOf, type Lineage } from '../wire/lineage.ts';
+import type { History } from '../wire/message-request.ts';
 import { sessionOfUserId, type Speaker } from '../wire/speaker.ts';
 import { contextWindow, effectiveWindow } from '../wire/windows.ts';
 import type { CheckpointCalls } from './checkpoint-calls.ts';
 import { refOf, type Checkpoint, type CheckpointIndex, type Covering } from './checkpoint-index.ts';
 import type { ConversationDirectory } from './directory.ts';
 import type { CompactionRecord, ConversationRecord, DurableState, WalRecord } from './durable.ts';
-import { readLineage } from './lineage-reader.ts';
+import { LineageReader } from './lineage-reader.ts';
 import type { SeenRequest } from './seen-request.ts';
 import { unobserved, type Observe } from './observation.ts';
 import { entriesAfter, WriteAheadLog } from './write-ahead-log.ts';
@@ -99,6 +100,7 @@ export class Conversations {
   /** The summary that was served last, until the client shows whether it took it. */
   readonly #served = new Map<ConversationId, Served>();
   readonly #wals = new Map<ConversationId, WriteAheadLog>();
+  readonly #lineages = new LineageReader();
   /** Conversations whose new history has had no completed turn yet. */
   readonly #compacted = new Set<ConversationId>();
   readonly #phases = new Map<ConversationId, Phase>();
@@ -209,7 +211,7 @@ export class Conversations {
 
   /** Reads a turn's history, once, and tells its conversation what covers it. */
   #readHistory(turn: Turn): Promise<Lineage | null> {
-    turn.lineage ??= readLineage(turn.seen.history).then((lineage) => {
+    turn.lineage ??= this.lineageOf(turn.conversation, turn.seen.history).then((lineage) => {
       this.#tellStarted(turn, lineage);
       return lineage;
     });
@@ -278,6 +280,11 @@ export class Conversations {
   nearest(speaker: Speaker): ConversationId | null {
     this.#recall(speaker);
     return this.#options.directory.latestOf(speaker);
+  }
+
+  /** The chain over a conversation's history; null when a message is of no known shape. */
+  lineageOf(conversation: ConversationId, history: History): Promise<Lineage | null> {
+    return this.#lineages.read(conversation, history);
   }
 
   /** The checkpoint that covers most of a history that `model` is asked with, or null. */
@@ -512,6 +519,7 @@ export class Conversations {
     this.#wals.delete(conversation);
     this.#compacted.delete(conversation);
     this.#looping.delete(conversation);
+    this.#lineages.forget(conversation);
     calls.forget(conversation);
     if (forGood) durable.conversationForgotten(conversation);
     directory.forget(conversation);
