@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { API_NAME } from '../src/certificates/names.ts';
-import type { Health } from '../src/forwarder/local-pages.ts';
+import type { Health } from '../src/forwarder/own-pages.ts';
 import { VERSION } from '../src/version.ts';
 import type { Layout } from './installation.ts';
 

@@ -7,7 +7,6 @@
  *
  * Beside it stands the dashboard, which is told what happens and shows it.
  */
-import type { Router } from 'express';
 import { createActor, fromCallback, fromPromise, toPromise } from 'xstate';
 import { join } from 'node:path';
 import { conversationMachine, retryPause } from '../machines/conversation.ts';
@@ -32,7 +31,7 @@ import { ConversationDirectory } from './conversations/directory.ts';
 import { observedKeeper } from './conversations/observation.ts';
 import { Dashboard } from './dashboard/dashboard.ts';
 import { createForwarder, type Forwarder } from './forwarder/forwarder.ts';
-import { createLocalPages, type Health } from './forwarder/local-pages.ts';
+import { createOwnPages, type Health } from './forwarder/own-pages.ts';
 import type { Log } from './log.ts';
 import { OpenConnections } from './open-connections.ts';
 import { ownListener } from './redirector/forbidden.ts';
@@ -43,7 +42,6 @@ import { ModelWindows } from './upstream/model-windows.ts';
 import { UpstreamConnections } from './upstream/connections.ts';
 import { loadClient, openUpstream } from './upstream/upstream.ts';
 import { WayOut } from './upstream/way-out.ts';
-import { addStatusPages } from './status-pages.ts';
 import { VERSION } from './version.ts';
 
 /** The API's name, for which the proxy has a certificate. */
@@ -51,7 +49,7 @@ const API_HOST = 'api.anthropic.com';
 /** Time for requests under way to end at a shutdown. */
 const DRAIN_MS = 8_000;
 const DAY_MS = 86_400_000;
-/** When what only checkpoint calls need is loaded: once whoever waits for the start has seen it. */
+/** When what only pages and checkpoint calls need is loaded: once whoever waits for the start has seen it. */
 const PRELOAD_MS = 200;
 /** How often unneeded checkpoints are looked for. */
 const SWEEP_MS = 60_000;
@@ -206,10 +204,16 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     checkpoint_calls: calls.size,
     pid: process.pid,
   });
-  const routes = (guardedAt: (path: string) => Router): void => {
-    dashboard.addRoutes(guardedAt);
-    addStatusPages(guardedAt, { conversations, passthrough: config.passthrough, totals: () => history.totals() });
-  };
+  const ownPages = createOwnPages({
+    health,
+    access,
+    log,
+    async load() {
+      const { openPages } = await import('./pages.ts');
+      const { passthrough } = config;
+      return openPages({ access, log, dashboard, conversations, passthrough, totals: () => history.totals() });
+    },
+  });
 
   const forwarder = createForwarder({
     apiHost: API_HOST,
@@ -226,7 +230,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     observe,
     drainMs: DRAIN_MS,
     isOwnHost: (host) => access.isOwnHost(host),
-    local: createLocalPages({ health, access, log, routes }),
+    ownPages,
   });
   const redirector = createRedirector({
     apiHost: API_HOST,
@@ -348,7 +352,9 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     throw new Error(output?.startFailure ?? 'the proxy stopped before it ran');
   }
   wayOut.announce(log);
-  const preloading = setTimeout(() => void loadClient(), PRELOAD_MS).unref();
+  const preloading = setTimeout(() => {
+    void Promise.allSettled([ownPages.ready('/'), loadClient()]);
+  }, PRELOAD_MS).unref();
   const exposed = exposure(bound, [proxyPort, dashboardPort]);
   if (exposed !== null) log.warn('listener.exposed', { address: bound, message: exposed });
   return {

@@ -5,7 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Config, Environment } from '../../src/config.ts';
 import { RuntimeError } from '../../src/errors.ts';
-import type { Health } from '../../src/forwarder/local-pages.ts';
+import type { Health } from '../../src/forwarder/own-pages.ts';
 import { checkHealth, isOlder, reachableAddress, type HealthCheck, type Trouble } from '../health-check.ts';
 import { readRuntimeRecord, writeRuntimeRecord, type Layout, type Ports, type RuntimeRecord } from '../installation.ts';
 
