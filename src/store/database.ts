@@ -124,7 +124,8 @@ export function isSound(database: Database): boolean {
   }
 }
 
-function storeError(file: string, error: unknown): StoreError {
+/** What went wrong with a file, and what to do about it. */
+export function storeError(file: string, error: unknown): StoreError {
   const hint = /BUSY|LOCKED/.test(sqliteCode(error))
     ? 'another process uses it: is a second proxy running on this data directory?'
     : 'check that DBPROXY_DATA_DIR can be written and has space';
