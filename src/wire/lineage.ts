@@ -179,6 +179,13 @@ export function linkKey(lineage: Lineage, count: number, comparison: Comparison 
 const detailsEnd = (lineage: Lineage, count: number): number =>
   count <= 0 ? 0 : (lineage.detailCounts[count - 1] ?? 0) * DETAIL_BYTES;
 
+/** A copy with memory of its own: a small `Buffer.from` is a piece of a slab of 8 KB, and keeps all of that. */
+export function ownBytes(bytes: Uint8Array): Buffer {
+  const own = Buffer.allocUnsafeSlow(bytes.length);
+  own.set(bytes);
+  return own;
+}
+
 /** The beginning of a history that is the whole of `lineage`. */
 export function wholeOf(lineage: Lineage): Prefix {
   const last = lineage.messages[lineage.length - 1];
@@ -186,7 +193,7 @@ export function wholeOf(lineage: Lineage): Prefix {
     key: linkKey(lineage, lineage.length),
     bareKey: linkKey(lineage, lineage.length, 'bare'),
     messages: last === undefined ? 0 : last + 1,
-    details: Buffer.from(lineage.details),
+    details: ownBytes(lineage.details),
   };
 }
 
