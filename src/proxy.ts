@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { conversationMachine, retryPause } from '../machines/conversation.ts';
 import { serviceMachine, type ServiceName } from '../machines/service.ts';
 import { conversationChild, supervisorMachine, type SupervisorActor } from '../machines/supervisor.ts';
-import { milliseconds, timestamp, type ConversationId, type Timestamp } from '../machines/units.ts';
+import { milliseconds, timestamp, type ConversationId } from '../machines/units.ts';
 import { openAccess, type Access } from './access/access.ts';
 import { exposure } from './access/exposure.ts';
 import { ownHosts } from './access/hosts.ts';
@@ -26,7 +26,8 @@ import type { Config } from './config.ts';
 import { CheckpointCalls } from './conversations/checkpoint-calls.ts';
 import { CheckpointIndex } from './conversations/checkpoint-index.ts';
 import { Compactions } from './conversations/compactions.ts';
-import { Conversations, type ConversationActors } from './conversations/conversations.ts';
+import { Conversations } from './conversations/conversations.ts';
+import type { ConversationActors } from './conversations/tracking.ts';
 import { ConversationDirectory } from './conversations/directory.ts';
 import { observedKeeper } from './conversations/observation.ts';
 import { Dashboard } from './dashboard/dashboard.ts';
@@ -38,6 +39,7 @@ import { ownListener } from './redirector/forbidden.ts';
 import { createRedirector, type Redirector } from './redirector/redirector.ts';
 import { CompactionHistory } from './store/history.ts';
 import { StateStore } from './store/state-store.ts';
+import { StoreService } from './store/store-service.ts';
 import { ModelWindows } from './upstream/model-windows.ts';
 import { UpstreamConnections } from './upstream/connections.ts';
 import { loadClient, openUpstream } from './upstream/upstream.ts';
@@ -242,6 +244,17 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     timeouts: { drainMs: DRAIN_MS },
   });
 
+  const keeping = new StoreService({
+    store,
+    log,
+    steady,
+    onOpen() {
+      conversations.writeAll();
+      const kept = store.checkpoints();
+      for (const { checkpoint } of kept) index.restore(checkpoint, steady());
+      return { checkpoints: kept.length };
+    },
+  });
   const wanted = { forwarder: config.dashboardPort, redirector: config.proxyPort };
   const listener = (name: keyof typeof wanted, socket: Forwarder | Redirector): Service => ({
     async start() {
@@ -260,13 +273,13 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     redirector: listener('redirector', redirector),
     store: {
       start() {
-        openStore(store, index, conversations, steady, log);
+        keeping.start();
         dashboard.remember(history);
         return Promise.resolve(null);
       },
-      onFailure: (told) => store.onFailure(told),
+      onFailure: (told) => keeping.onFailure(told),
       close() {
-        store.close();
+        keeping.close();
         return Promise.resolve();
       },
     },
@@ -379,24 +392,4 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
 function proxyUrl({ host, proxyPort }: Config, port = proxyPort): string {
   const reachable = isUnspecified(host) ? '127.0.0.1' : host;
   return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`;
-}
-
-/** Opens the store, takes up what it has kept, and gives it what it has missed. */
-function openStore(
-  store: StateStore,
-  index: CheckpointIndex,
-  conversations: Conversations,
-  steady: () => Timestamp,
-  log: Log,
-): void {
-  try {
-    store.open();
-  } catch (error) {
-    log.error('store.failed', { message: error instanceof Error ? error.message : String(error) });
-    throw error;
-  }
-  conversations.writeAll();
-  const kept = store.checkpoints();
-  for (const { checkpoint } of kept) index.restore(checkpoint, steady());
-  log.info('store.opened', { checkpoints: kept.length });
 }
