@@ -22,6 +22,7 @@ import type { Log } from '../log.ts';
 import { usedTokens, type Usage } from '../wire/answer.ts';
 import { continuationText } from '../wire/compaction.ts';
 import { rootOf, wholeOf, type Lineage } from '../wire/lineage.ts';
+import type { History } from '../wire/message-request.ts';
 import type { Speaker } from '../wire/speaker.ts';
 import { effectiveWindow } from '../wire/windows.ts';
 import type { CheckpointCalls } from './checkpoint-calls.ts';
@@ -29,7 +30,7 @@ import { refOf, type CheckpointIndex, type Covering } from './checkpoint-index.t
 import { CompactionNotes } from './compaction-notes.ts';
 import type { ConversationDirectory } from './directory.ts';
 import type { DurableState, WalRecord } from './durable.ts';
-import { readLineage } from './lineage-reader.ts';
+import { LineageReader } from './lineage-reader.ts';
 import { unobserved, type Observe } from './observation.ts';
 import { Remembering } from './remembering.ts';
 import { RequestWindows } from './request-windows.ts';
@@ -69,6 +70,7 @@ export class Conversations {
   readonly #memory: Remembering;
   readonly #tracking: Tracking;
   readonly #settling: Settling;
+  readonly #lineages = new LineageReader();
   readonly #observe: Observe;
   #turns = 0;
 
@@ -84,7 +86,8 @@ export class Conversations {
     const notes = this.#notes;
     const snapshot = (id: ConversationId): ConversationSnapshot | undefined => this.snapshot(id);
     this.#memory = new Remembering({ directory, durable, index, notes, ttl: config.conversationTtl, now, snapshot });
-    this.#tracking = new Tracking({ actors, calls, config, directory, memory: this.#memory, notes, log, observe });
+    const keepers = { calls, directory, lineages: this.#lineages, memory: this.#memory, notes };
+    this.#tracking = new Tracking({ actors, config, log, observe, ...keepers });
   }
 
   /** The conversations that are tracked. */
@@ -185,7 +188,7 @@ export class Conversations {
 
   /** Reads a turn's history, once, and tells its conversation what covers it. */
   #readHistory(turn: Turn): Promise<Lineage | null> {
-    turn.lineage ??= readLineage(turn.seen.history).then((lineage) => {
+    turn.lineage ??= this.lineageOf(turn.conversation, turn.seen.history).then((lineage) => {
       this.#tellStarted(turn, lineage);
       return lineage;
     });
@@ -242,6 +245,11 @@ export class Conversations {
   nearest(speaker: Speaker): ConversationId | null {
     this.#recall(speaker);
     return this.#options.directory.latestOf(speaker);
+  }
+
+  /** The chain over a conversation's history; null when a message is of no known shape. */
+  lineageOf(conversation: ConversationId, history: History): Promise<Lineage | null> {
+    return this.#lineages.read(conversation, history);
   }
 
   /** The checkpoint that covers most of a history that `model` is asked with, or null. */

@@ -11,6 +11,7 @@ import type { Log } from '../log.ts';
 import type { CheckpointCalls } from './checkpoint-calls.ts';
 import type { CompactionNotes } from './compaction-notes.ts';
 import type { ConversationDirectory } from './directory.ts';
+import type { LineageReader } from './lineage-reader.ts';
 import type { Observe } from './observation.ts';
 import type { Remembering } from './remembering.ts';
 
@@ -26,6 +27,7 @@ export interface TrackingOptions {
   readonly calls: CheckpointCalls;
   readonly config: Config;
   readonly directory: ConversationDirectory;
+  readonly lineages: LineageReader;
   readonly memory: Remembering;
   readonly notes: CompactionNotes;
   readonly log: Log;
@@ -143,10 +145,11 @@ export class Tracking {
   }
 
   #close(conversation: ConversationId, forGood: boolean): void {
-    const { calls, directory, memory, notes, observe } = this.#options;
+    const { calls, directory, lineages, memory, notes, observe } = this.#options;
     this.#phases.delete(conversation);
     this.#looping.delete(conversation);
     notes.forget(conversation);
+    lineages.forget(conversation);
     calls.forget(conversation);
     memory.forget(conversation, forGood);
     directory.forget(conversation);
