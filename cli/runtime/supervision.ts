@@ -100,6 +100,9 @@ export async function findRunning(site: Site, patienceMs: number = PATIENCE_MS):
   return { running: null, trouble: there.trouble, record };
 }
 
+/** The same of a proxy whose health is known already (launch/early-answer.ts), which runs where it was last. */
+export const foundHealthy = (site: Site, health: Health): Running => runningAt(site, expectedRecord(site), health);
+
 function checkAt(site: Site, record: RuntimeRecord, patienceMs: number): Promise<HealthCheck> {
   if (record.ports.proxy === 0) return Promise.resolve({ healthy: false, trouble: 'nobody' });
   const { address: host, port } = reachedAt(site, record);

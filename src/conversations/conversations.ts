@@ -65,12 +65,12 @@ export interface ConversationsOptions {
 
 export class Conversations {
   readonly #options: ConversationsOptions;
+  readonly #lineages = new LineageReader();
   readonly #windows: RequestWindows;
   readonly #notes: CompactionNotes;
   readonly #memory: Remembering;
   readonly #tracking: Tracking;
   readonly #settling: Settling;
-  readonly #lineages = new LineageReader();
   readonly #observe: Observe;
   #turns = 0;
 
@@ -86,8 +86,8 @@ export class Conversations {
     const notes = this.#notes;
     const snapshot = (id: ConversationId): ConversationSnapshot | undefined => this.snapshot(id);
     this.#memory = new Remembering({ directory, durable, index, notes, ttl: config.conversationTtl, now, snapshot });
-    const keepers = { calls, directory, lineages: this.#lineages, memory: this.#memory, notes };
-    this.#tracking = new Tracking({ actors, config, log, observe, ...keepers });
+    const [lineages, memory] = [this.#lineages, this.#memory];
+    this.#tracking = new Tracking({ actors, calls, config, directory, lineages, memory, notes, log, observe });
   }
 
   /** The conversations that are tracked. */

@@ -11,8 +11,8 @@ import type { Log } from '../log.ts';
 import type { CheckpointCalls } from './checkpoint-calls.ts';
 import type { CompactionNotes } from './compaction-notes.ts';
 import type { ConversationDirectory } from './directory.ts';
-import type { LineageReader } from './lineage-reader.ts';
 import type { Observe } from './observation.ts';
+import type { LineageReader } from './lineage-reader.ts';
 import type { Remembering } from './remembering.ts';
 
 /** Opens conversation actors and finds them again; the supervisor does both. */
@@ -149,8 +149,8 @@ export class Tracking {
     this.#phases.delete(conversation);
     this.#looping.delete(conversation);
     notes.forget(conversation);
-    lineages.forget(conversation);
     calls.forget(conversation);
+    lineages.forget(conversation);
     memory.forget(conversation, forGood);
     directory.forget(conversation);
     observe({ type: 'conversation.closed', conversation });

@@ -68,8 +68,14 @@ export function createOwnPages({ health, access, log, load }: OwnPagesOptions): 
   };
   const answerHealth = (host: string | undefined, response: ServerResponse): void => {
     if (access.isOwnHost(host)) {
-      response.writeHead(200, { ...SECURITY_HEADERS, 'content-type': 'application/json; charset=utf-8' });
-      response.end(JSON.stringify(health()));
+      const body = JSON.stringify(health());
+      response.writeHead(200, {
+        ...SECURITY_HEADERS,
+        'content-type': 'application/json; charset=utf-8',
+        // The launcher reads no chunks (cli/health-check.ts).
+        'content-length': Buffer.byteLength(body),
+      });
+      response.end(body);
     } else refuseForeignHost(response);
   };
 
