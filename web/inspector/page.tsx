@@ -185,11 +185,17 @@ function Fields({ of, none }: FieldsProps): ComponentChildren {
       {fields.map(([name, value]) => (
         <div key={name}>
           <dt>{name}</dt>
-          <dd>{Array.isArray(value) ? value.join(', ') : String(value)}</dd>
+          <dd>{shownValue(name, value)}</dd>
         </div>
       ))}
     </dl>
   );
+}
+
+/** Times are read as such, all else as it is. */
+function shownValue(name: string, value: LogValue): string {
+  if (typeof value === 'number' && /^(at|resumesAt)$/.test(name)) return preciseTime(value);
+  return Array.isArray(value) ? value.join(', ') : String(value);
 }
 
 function OpenButton({ onFile }: { readonly onFile: (file: File) => void }): JSX.Element {

@@ -47,6 +47,8 @@ export interface FakeOptions {
   /** Every conversation of such a number has checkpoints that fail. */
   readonly failing?: (number: number) => boolean;
   readonly passthrough?: boolean;
+  /** The breaker is open: checkpoints pause, until so many milliseconds after the start. */
+  readonly pausedFor?: number;
   /** Minutes of history that are made up. */
   readonly past?: number;
 }
@@ -126,6 +128,7 @@ export async function startFakeProxy(options: FakeOptions): Promise<FakeProxy> {
       failed: history.reduce((sum, { failed }) => sum + failed, 0),
       running: stories.filter((story) => story.view().call.state === 'running').length,
       held: stories.filter((story) => story.view().covered !== null).length,
+      ...(options.pausedFor === undefined ? {} : { paused: { until: started + options.pausedFor } }),
     },
     compactions: {
       served: history.reduce((sum, { served }) => sum + served, 0),
