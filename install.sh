@@ -2,13 +2,13 @@
 # Installs claude-db-proxy:  sh install.sh   from a checkout, or   curl -fsSL <address>/install.sh | sh
 #
 # From a checkout it installs that checkout; otherwise the release at DBPROXY_RELEASE_URL, whose checksum it verifies.
-# This file only fetches; what installs is installer/main.sh of what was fetched. No root, ever.
+# This file only fetches; what installs is cli/posix/installer/main.sh of what was fetched. No root, ever.
 # Everything is in functions and the last line calls them, so that nothing runs from half a download.
 #
 #   --update    for `claude-db-proxy proxy-update`: go back to what was there if the new version does not become healthy
 set -eu
 
-# Where releases are; installer/make-release.sh writes the address into the copy that it publishes.
+# Where releases are; cli/posix/installer/make-release.sh writes the address into the copy that it publishes.
 default_release_url=''
 archive=claude-db-proxy.tar.gz
 
@@ -26,7 +26,7 @@ own_directory() {
     *) return 0 ;;
   esac
   own=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P) || return 0
-  if [ -f "$own/installer/main.sh" ] && grep -q '"name": "claude-db-proxy"' "$own/package.json" 2>/dev/null; then
+  if [ -f "$own/cli/posix/installer/main.sh" ] && grep -q '"name": "claude-db-proxy"' "$own/package.json" 2>/dev/null; then
     printf '%s\n' "$own"
   fi
 }
@@ -75,7 +75,7 @@ fetch_release() {
   fi
   mkdir "$work/tree"
   tar -xzf "$work/$archive" -C "$work/tree" --strip-components 1 2>/dev/null || fail "$1/$archive cannot be unpacked"
-  [ -f "$work/tree/installer/main.sh" ] || fail "$1/$archive is no release of claude-db-proxy"
+  [ -f "$work/tree/cli/posix/installer/main.sh" ] || fail "$1/$archive is no release of claude-db-proxy"
 }
 
 main() {
@@ -88,7 +88,7 @@ main() {
   [ -n "${HOME-}" ] || fail 'HOME is not set'
   own=$(own_directory)
   if [ -n "$own" ] && [ -z "${DBPROXY_RELEASE_URL-}" ]; then
-    exec sh "$own/installer/main.sh" "$verb" checkout "$own"
+    exec sh "$own/cli/posix/installer/main.sh" "$verb" checkout "$own"
   fi
   url=${DBPROXY_RELEASE_URL:-$default_release_url}
   [ -n "$url" ] || fail 'this is no checkout, and DBPROXY_RELEASE_URL does not say where releases are'
@@ -98,7 +98,7 @@ main() {
   trap 'exit 143' TERM HUP
   fetch_release "${url%/}"
   # The script may itself be coming through stdin: nobody below is to read it.
-  sh "$work/tree/installer/main.sh" "$verb" release "${url%/}" </dev/null
+  sh "$work/tree/cli/posix/installer/main.sh" "$verb" release "${url%/}" </dev/null
 }
 
 main "$@"

@@ -1,7 +1,18 @@
 /** Which words are commands of ours. */
 
 /** Also without `proxy-`: `claude` has no such subcommands. */
-const PLAIN = ['status', 'start', 'stop', 'logs', 'dashboard', 'serve', 'demo', 'statusline', 'uninstall'] as const;
+const PLAIN = [
+  'status',
+  'start',
+  'stop',
+  'logs',
+  'history',
+  'dashboard',
+  'serve',
+  'demo',
+  'statusline',
+  'uninstall',
+] as const;
 /** `claude` has these itself, or might. */
 const PREFIXED_ONLY = ['help', 'version', 'update', 'doctor'] as const;
 

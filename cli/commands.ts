@@ -49,6 +49,13 @@ function build(): Command {
       const { follow, json, lines } = options;
       await (await import('./logs.ts')).logs(env, { follow: isTrue(follow), json: isTrue(json), lines });
     });
+  command(program, 'history', 'the compactions of the last 90 days: what they cost, and the time they saved')
+    .option('--json', 'for programs')
+    .option('-n, --number <number>', 'how many, the newest first')
+    .action(async ({ json, number }: { json?: boolean; number?: string }) => {
+      const { history } = await import('./history/history.ts');
+      await history(env, { json: isTrue(json), ...(number === undefined ? {} : { number }) });
+    });
   command(program, 'dashboard', "the dashboard's address, with the token that lets you in")
     .option('--open', 'open it in a browser')
     .action(async ({ open }: { open?: boolean }) =>

@@ -17,6 +17,15 @@ export function durationText(ms: number): string {
   return shown.map(([amount, unit]) => `${amount} ${unit}`).join(' ');
 }
 
+/** `850`, `9.3k`, `152k`, `1.2M`: three digits at most, as long as they mean something. */
+export function countText(count: number): string {
+  if (count < 1_000) return String(count);
+  // What would be rounded to 1,000k is 1M.
+  const [unit, name] = count < 999_500 ? ([1_000, 'k'] as const) : ([1_000_000, 'M'] as const);
+  const value = count / unit;
+  return `${value < 99.95 ? value.toFixed(1).replace(/\.0$/, '') : Math.round(value)}${name}`;
+}
+
 const WIDTH = 'CHECKPOINTING'.length + 1;
 
 export function phaseText(phase: Phase, c: ReturnType<typeof pc.createColors>): string {

@@ -1,13 +1,13 @@
 /**
  * Whether a healthy proxy of ours is on a port, asked the way `claude` will go: a CONNECT to the redirector, TLS as
  * api.anthropic.com checked against our own CA, `GET /health`. One question that proves redirector, forwarder and
- * certificates, and that nobody else sits on the port. Node's sockets only: the launcher waits for this.
+ * certificates, and that nobody else sits on the port. (health-by-curl.ts asks the same sooner, where all is well.)
  */
 import { readFileSync } from 'node:fs';
 import { connect as connectTcp, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import { API_NAME } from '../src/certificates/names.ts';
-import type { Health } from '../src/forwarder/local-pages.ts';
+import type { Health } from '../src/forwarder/own-pages.ts';
 import { VERSION } from '../src/version.ts';
 import type { Layout } from './installation.ts';
 
@@ -33,8 +33,8 @@ export interface Question {
   readonly patienceMs: number;
 }
 
-/** What is answered is short. */
-const MAX_ANSWER_BYTES = 64 * 1024;
+/** A thousand compactions and a thousand checkpoints; anything else is short. */
+const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
 
 class Unhealthy extends Error {
   readonly trouble: Trouble;
@@ -77,11 +77,16 @@ export interface PageAnswer {
 }
 
 /** Sends `text` through a tunnel of the redirector to our forwarder; resolves with the answer, or with why there is none. */
-export function ask(question: Question, ca: Buffer, text: string): Promise<PageAnswer | Trouble> {
+export async function ask(question: Question, ca: Buffer, text: string): Promise<PageAnswer | Trouble> {
   const { host, port, patienceMs } = question;
+  // Loaded here: it takes as long as a third of a launch, which seldom needs it.
+  const { connect: connectTls } = await import('node:tls');
   const tcp = connectTcp({ host, port });
   const timer = setTimeout(() => tcp.destroy(new Unhealthy('silent')), patienceMs);
-  return exchange(tcp, ca, text)
+  const secure = (): TLSSocket =>
+    // The certificate names the API: nobody but the holder of our CA's key can show it and be believed here.
+    connectTls({ socket: tcp, servername: API_NAME, ca, minVersion: 'TLSv1.2' });
+  return exchange(tcp, secure, text)
     .catch((error: unknown) => troubleOf(error))
     .finally(() => {
       clearTimeout(timer);
@@ -89,11 +94,11 @@ export function ask(question: Question, ca: Buffer, text: string): Promise<PageA
     });
 }
 
-async function exchange(tcp: Socket, ca: Buffer, text: string): Promise<PageAnswer> {
+/** @param secure TLS on top of `tcp` */
+async function exchange(tcp: Socket, secure: () => TLSSocket, text: string): Promise<PageAnswer> {
   await tunnel(tcp);
   return new Promise((resolve, reject) => {
-    // The certificate names the API: nobody but the holder of our CA's key can show it and be believed here.
-    const tls = connectTls({ socket: tcp, servername: API_NAME, ca, minVersion: 'TLSv1.2' });
+    const tls = secure();
     let answer = '';
     tls.setEncoding('utf8');
     tls.once('secureConnect', () => tls.write(text));
@@ -148,7 +153,8 @@ function readAnswer(text: string): PageAnswer | null {
   return { status, body };
 }
 
-function readHealth({ status, body }: PageAnswer): Health | null {
+/** What `/health` said; null for anything else. */
+export function readHealth({ status, body }: PageAnswer): Health | null {
   if (status !== 200) return null;
   try {
     const health = JSON.parse(body) as Partial<Health>;

@@ -12,7 +12,6 @@
  * Both JSON files are written whole or not at all, mode 0600. Read by every command, the POSIX-sh launcher included:
  * one key a line, as `JSON.stringify(…, null, 2)` writes them, so that `sed -n 's/^ *"proxy": \([0-9]*\).*$/\1/p'` works.
  */
-import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
@@ -108,10 +107,16 @@ export function layoutOf({ dataDir }: { readonly dataDir: string }): Layout {
   };
 }
 
+let written = 0;
+
+/** A name that no other process and no earlier one gave a file. (Not by chance: a launch has no time to load that.) */
+const unfinishedName = (path: string): string =>
+  `${path}.${process.pid}-${Date.now().toString(36)}-${(written += 1).toString(36)}.tmp`;
+
 /** Writes `path` whole or not at all, for its owner only, making its directory (0700) where it is missing. */
 export function writePrivately(path: string, text: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const unfinished = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+  const unfinished = unfinishedName(path);
   try {
     writeFileSync(unfinished, text, { mode: 0o600, flag: 'wx' });
     renameSync(unfinished, path);

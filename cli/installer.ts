@@ -8,7 +8,9 @@ import { endAs, runInOurPlace } from './launch/in-our-place.ts';
 /** The installer that came with this program, beside `cli/` or `dist/`; undefined where none did. */
 function findInstaller(): string | undefined {
   const above = dirname(dirname(realpathSync(process.argv[1] ?? '.')));
-  return [above, dirname(above)].map((root) => join(root, 'installer/main.sh')).find((path) => existsSync(path));
+  return [above, dirname(above)]
+    .map((root) => join(root, 'cli/posix/installer/main.sh'))
+    .find((path) => existsSync(path));
 }
 
 /**

@@ -2,7 +2,7 @@
  * Names and addresses as they are compared, whatever their spelling, and which of them are nobody's but this machine's.
  * Used for what goes out (upstream/), what comes in (redirector/) and what is asked for (access/). Pure.
  */
-import { BlockList, isIP } from 'node:net';
+import { BlockList, isIPv4, isIPv6 } from 'node:net';
 import { domainToASCII } from 'node:url';
 
 /** An IPv4 address inside IPv6, as URLs spell it: `::ffff:7f00:1`. */
@@ -26,11 +26,14 @@ function plainIPv6(address: string): string {
 export function plainHost(host: string): string {
   const bare = host.toLowerCase().replace(/^\[|\]$|\.$/g, '');
   if (bare.includes(':')) return plainIPv6(bare);
-  return isIP(bare) === 0 ? domainToASCII(bare) || bare : bare;
+  return isIPv4(bare) ? bare : domainToASCII(bare) || bare;
 }
 
+/** Asks about IPv6 only where a colon says so: the first such question costs Node 20 a sixth of a launch. */
+const isAddress = (plain: string): boolean => (plain.includes(':') ? isIPv6(plain) : isIPv4(plain));
+
 /** Family of a plain address, as `BlockList` wants it. */
-export const familyOf = (address: string): 'ipv4' | 'ipv6' => (isIP(address) === 4 ? 'ipv4' : 'ipv6');
+export const familyOf = (address: string): 'ipv4' | 'ipv6' => (isIPv4(address) ? 'ipv4' : 'ipv6');
 
 function network(...subnets: readonly (readonly [address: string, bits: number])[]): BlockList {
   const list = new BlockList();
@@ -45,7 +48,7 @@ const UNSPECIFIED = network(['0.0.0.0', 8], ['::', 128]);
 
 function isIn(list: BlockList, host: string): boolean {
   const plain = plainHost(host);
-  return isIP(plain) !== 0 && list.check(plain, familyOf(plain));
+  return isAddress(plain) && list.check(plain, familyOf(plain));
 }
 
 /** True for names and addresses of this machine's loopback. */

@@ -7,13 +7,12 @@
  *
  * Beside it stands the dashboard, which is told what happens and shows it.
  */
-import type { Router } from 'express';
 import { createActor, fromCallback, fromPromise, toPromise } from 'xstate';
 import { join } from 'node:path';
 import { conversationMachine, retryPause } from '../machines/conversation.ts';
 import { serviceMachine, type ServiceName } from '../machines/service.ts';
 import { conversationChild, supervisorMachine, type SupervisorActor } from '../machines/supervisor.ts';
-import { milliseconds, timestamp, type ConversationId, type Timestamp } from '../machines/units.ts';
+import { milliseconds, timestamp, type ConversationId } from '../machines/units.ts';
 import { openAccess, type Access } from './access/access.ts';
 import { exposure } from './access/exposure.ts';
 import { ownHosts } from './access/hosts.ts';
@@ -27,23 +26,24 @@ import type { Config } from './config.ts';
 import { CheckpointCalls } from './conversations/checkpoint-calls.ts';
 import { CheckpointIndex } from './conversations/checkpoint-index.ts';
 import { Compactions } from './conversations/compactions.ts';
-import { Conversations, type ConversationActors } from './conversations/conversations.ts';
+import { Conversations } from './conversations/conversations.ts';
+import type { ConversationActors } from './conversations/tracking.ts';
 import { ConversationDirectory } from './conversations/directory.ts';
 import { observedKeeper } from './conversations/observation.ts';
 import { Dashboard } from './dashboard/dashboard.ts';
 import { createForwarder, type Forwarder } from './forwarder/forwarder.ts';
-import { createLocalPages, type Health } from './forwarder/local-pages.ts';
+import { createOwnPages, type Health } from './forwarder/own-pages.ts';
 import type { Log } from './log.ts';
 import { OpenConnections } from './open-connections.ts';
 import { ownListener } from './redirector/forbidden.ts';
 import { createRedirector, type Redirector } from './redirector/redirector.ts';
 import { CompactionHistory } from './store/history.ts';
 import { StateStore } from './store/state-store.ts';
+import { StoreService } from './store/store-service.ts';
 import { ModelWindows } from './upstream/model-windows.ts';
 import { UpstreamConnections } from './upstream/connections.ts';
 import { loadClient, openUpstream } from './upstream/upstream.ts';
 import { WayOut } from './upstream/way-out.ts';
-import { addStatusPages } from './status-pages.ts';
 import { VERSION } from './version.ts';
 
 /** The API's name, for which the proxy has a certificate. */
@@ -51,7 +51,7 @@ const API_HOST = 'api.anthropic.com';
 /** Time for requests under way to end at a shutdown. */
 const DRAIN_MS = 8_000;
 const DAY_MS = 86_400_000;
-/** When what only checkpoint calls need is loaded: once whoever waits for the start has seen it. */
+/** When what only pages and checkpoint calls need is loaded: once whoever waits for the start has seen it. */
 const PRELOAD_MS = 200;
 /** How often unneeded checkpoints are looked for. */
 const SWEEP_MS = 60_000;
@@ -206,10 +206,16 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     checkpoint_calls: calls.size,
     pid: process.pid,
   });
-  const routes = (guardedAt: (path: string) => Router): void => {
-    dashboard.addRoutes(guardedAt);
-    addStatusPages(guardedAt, { conversations, passthrough: config.passthrough, totals: () => history.totals() });
-  };
+  const ownPages = createOwnPages({
+    health,
+    access,
+    log,
+    async load() {
+      const { openPages } = await import('./pages.ts');
+      const { passthrough } = config;
+      return openPages({ access, log, dashboard, conversations, passthrough, totals: () => history.totals() });
+    },
+  });
 
   const forwarder = createForwarder({
     apiHost: API_HOST,
@@ -226,7 +232,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     observe,
     drainMs: DRAIN_MS,
     isOwnHost: (host) => access.isOwnHost(host),
-    local: createLocalPages({ health, access, log, routes }),
+    ownPages,
   });
   const redirector = createRedirector({
     apiHost: API_HOST,
@@ -238,6 +244,17 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     timeouts: { drainMs: DRAIN_MS },
   });
 
+  const keeping = new StoreService({
+    store,
+    log,
+    steady,
+    onOpen() {
+      conversations.writeAll();
+      const kept = store.checkpoints();
+      for (const { checkpoint } of kept) index.restore(checkpoint, steady());
+      return { checkpoints: kept.length };
+    },
+  });
   const wanted = { forwarder: config.dashboardPort, redirector: config.proxyPort };
   const listener = (name: keyof typeof wanted, socket: Forwarder | Redirector): Service => ({
     async start() {
@@ -256,13 +273,13 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     redirector: listener('redirector', redirector),
     store: {
       start() {
-        openStore(store, index, conversations, steady, log);
+        keeping.start();
         dashboard.remember(history);
         return Promise.resolve(null);
       },
-      onFailure: (told) => store.onFailure(told),
+      onFailure: (told) => keeping.onFailure(told),
       close() {
-        store.close();
+        keeping.close();
         return Promise.resolve();
       },
     },
@@ -348,7 +365,9 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     throw new Error(output?.startFailure ?? 'the proxy stopped before it ran');
   }
   wayOut.announce(log);
-  const preloading = setTimeout(() => void loadClient(), PRELOAD_MS).unref();
+  const preloading = setTimeout(() => {
+    void Promise.allSettled([ownPages.ready('/'), loadClient()]);
+  }, PRELOAD_MS).unref();
   const exposed = exposure(bound, [proxyPort, dashboardPort]);
   if (exposed !== null) log.warn('listener.exposed', { address: bound, message: exposed });
   return {
@@ -373,24 +392,4 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
 function proxyUrl({ host, proxyPort }: Config, port = proxyPort): string {
   const reachable = isUnspecified(host) ? '127.0.0.1' : host;
   return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`;
-}
-
-/** Opens the store, takes up what it has kept, and gives it what it has missed. */
-function openStore(
-  store: StateStore,
-  index: CheckpointIndex,
-  conversations: Conversations,
-  steady: () => Timestamp,
-  log: Log,
-): void {
-  try {
-    store.open();
-  } catch (error) {
-    log.error('store.failed', { message: error instanceof Error ? error.message : String(error) });
-    throw error;
-  }
-  conversations.writeAll();
-  const kept = store.checkpoints();
-  for (const { checkpoint } of kept) index.restore(checkpoint, steady());
-  log.info('store.opened', { checkpoints: kept.length });
 }

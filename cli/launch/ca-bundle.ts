@@ -2,7 +2,6 @@
  * One file of CA certificates for `NODE_EXTRA_CA_CERTS`, which names one file only: ours and those that the user had in
  * that variable. Made anew whenever either changes.
  */
-import { createHash } from 'node:crypto';
 import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { writePrivately, type Layout } from '../installation.ts';
@@ -34,6 +33,8 @@ export function caBundle(layout: Layout, users: string | undefined): string {
   } catch {
     return layout.ca;
   }
+  // Loaded here: most launches have no bundle to name.
+  const { createHash } = process.getBuiltinModule('node:crypto');
   const name = createHash('sha256').update(theirs).digest('hex').slice(0, 12);
   const path = join(layout.state, `${PREFIX}${name}.pem`);
   if (changedAt(path) <= Math.max(changedAt(layout.ca), changedAt(theirs))) {

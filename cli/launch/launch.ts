@@ -11,10 +11,19 @@ import { realpathSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { parseConfig, type Config, type Environment } from '../../src/config.ts';
 import { ConfigError } from '../../src/errors.ts';
+import type { Health } from '../../src/forwarder/own-pages.ts';
 import { layoutOf, type Layout } from '../installation.ts';
 import { STDERR, wantsColours, withProgress, writeError } from '../progress.ts';
-import { ensureRunning, findRunning, replaceIfOlder, type Running } from '../runtime/supervision.ts';
+import {
+  ensureRunning,
+  findRunning,
+  foundHealthy,
+  replaceIfOlder,
+  type Running,
+  type Site,
+} from '../runtime/supervision.ts';
 import { caBundle } from './ca-bundle.ts';
+import { earlyAnswer } from './early-answer.ts';
 import { findClaude, HOW_TO_GET_IT } from './find-claude.ts';
 import { launchEnvironment } from './launch-environment.ts';
 import { endAs, runInOurPlace, type Ending } from './in-our-place.ts';
@@ -41,15 +50,21 @@ const warn = (message: string): void => writeError(`claude-db-proxy: ${message}\
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-/** Runs `claude` and ends this process as it ended. */
-export async function launch(args: readonly string[], env: Environment): Promise<never> {
+/**
+ * Runs `claude` and ends this process as it ended.
+ *
+ * @param env this process's own
+ */
+export async function launch(args: readonly string[], env: NodeJS.ProcessEnv): Promise<never> {
+  const early = earlyAnswer(env);
   const claude = findClaude(env, realpathSync(process.argv[1] ?? '.'));
+  const health = await early;
   if (claude === null) {
     warn(HOW_TO_GET_IT);
     process.exit(NOT_FOUND);
   }
   const alone = args.length === 1 && ANSWERED_ALONE.has(args[0] ?? '');
-  const prepared = alone ? null : await prepare(env);
+  const prepared = alone ? null : await prepare(env, health);
   try {
     endAs(prepared === null ? await runInOurPlace(claude, args, env) : await runThrough(claude, args, env, prepared));
   } catch (error) {
@@ -58,12 +73,16 @@ export async function launch(args: readonly string[], env: Environment): Promise
   }
 }
 
-/** A healthy proxy and what `claude` has to be told about it; null, after a warning, where there is none. */
-async function prepare(env: Environment): Promise<Prepared | null> {
+/**
+ * A healthy proxy and what `claude` has to be told about it; null, after a warning, where there is none.
+ *
+ * @param early what the proxy has said already
+ */
+async function prepare(env: Environment, early: Health | null): Promise<Prepared | null> {
   try {
     const config = parseConfig(env);
     const layout = layoutOf(config);
-    const running = await proxyFor({ config, layout, env });
+    const running = await proxyFor({ config, layout, env }, early);
     const { health, place, record } = running;
     const swap = (env['DBPROXY_SWAP_THRESHOLD'] ?? '').trim() === '' ? health.swap_threshold : config.thresholds.swap;
     const variables = launchEnvironment(env, {
@@ -80,8 +99,8 @@ async function prepare(env: Environment): Promise<Prepared | null> {
   }
 }
 
-async function proxyFor(site: { config: Config; layout: Layout; env: Environment }): Promise<Running> {
-  const { running } = await findRunning(site);
+async function proxyFor(site: Site & { readonly env: Environment }, early: Health | null): Promise<Running> {
+  const running = early === null ? (await findRunning(site)).running : foundHealthy(site, early);
   const options = { ...site, signal: AbortSignal.timeout(START_MS) };
   if (running === null) return withProgress('starting the proxy', ensureRunning(options));
   return withProgress('replacing an older proxy', replaceIfOlder(options, running));

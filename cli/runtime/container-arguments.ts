@@ -1,6 +1,6 @@
 /**
  * How a container of ours is started: every argument of `docker run` and `podman run`, decided here and nowhere else.
- * Pure. launcher/container.sh says the same for machines without Node; test/cli/runtime/launchers-agree.test.ts holds
+ * Pure. cli/posix/launcher/container.sh says the same for machines without Node; test/launcher/without-node.test.ts holds
  * the two together.
  */
 import type { ContainerNetwork, Ports } from '../installation.ts';

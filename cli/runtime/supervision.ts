@@ -5,7 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Config, Environment } from '../../src/config.ts';
 import { RuntimeError } from '../../src/errors.ts';
-import type { Health } from '../../src/forwarder/local-pages.ts';
+import type { Health } from '../../src/forwarder/own-pages.ts';
 import { checkHealth, isOlder, reachableAddress, type HealthCheck, type Trouble } from '../health-check.ts';
 import { readRuntimeRecord, writeRuntimeRecord, type Layout, type Ports, type RuntimeRecord } from '../installation.ts';
 
@@ -99,6 +99,9 @@ export async function findRunning(site: Site, patienceMs: number = PATIENCE_MS):
   }
   return { running: null, trouble: there.trouble, record };
 }
+
+/** The same of a proxy whose health is known already (launch/early-answer.ts), which runs where it was last. */
+export const foundHealthy = (site: Site, health: Health): Running => runningAt(site, expectedRecord(site), health);
 
 function checkAt(site: Site, record: RuntimeRecord, patienceMs: number): Promise<HealthCheck> {
   if (record.ports.proxy === 0) return Promise.resolve({ healthy: false, trouble: 'nobody' });

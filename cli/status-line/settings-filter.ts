@@ -1,6 +1,6 @@
 /**
  * `node settings-filter.js before | add COMMAND | remove BEFORE-AS-JSON`: settings.json on stdin, the answer on stdout.
- * For installer/status-line.sh, which runs it with Node, or in our container on a machine without Node: so it touches no
+ * For cli/posix/installer/status-line.sh, which runs it with Node, or in our container on a machine without Node: so it touches no
  * file. Exit code 3, with the reason on stderr, for settings that are to be left alone.
  */
 import { readFileSync } from 'node:fs';

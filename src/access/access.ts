@@ -47,7 +47,8 @@ export interface AccessOptions {
   readonly port: () => number | undefined;
 }
 
-export const COOKIE = 'dbproxy_token';
+/** Browsers keep cookies by host and not by port: the name keeps those of several proxies on one machine apart. */
+const COOKIE = 'dbproxy_token';
 /** 30 days. */
 const COOKIE_SECONDS = 30 * 86_400;
 const PARAMETER = 'token';
@@ -60,6 +61,9 @@ const same = (given: string, digested: Buffer): boolean => timingSafeEqual(diges
 /** What a browser keeps instead of the token: it proves the token and does not tell it. */
 const cookieOf = (token: string): string =>
   createHmac('sha256', token).update('claude-db-proxy cookie').digest('base64url');
+
+/** By the port that the browser asks, which may be mapped to ours. */
+const cookieName = (host: string | undefined): string => `${COOKIE}_${readHost(host)?.port ?? 443}`;
 
 function cookiesNamed(header: string | undefined, name: string): readonly string[] {
   return (header ?? '').split(';').flatMap((pair) => {
@@ -117,7 +121,9 @@ export function createAccess(token: string, file: string | null, { hosts, port }
     return given !== undefined && same(given, accepted.token);
   };
   const hasCookie = ({ headers }: AccessRequest): boolean =>
-    cookiesNamed(headers.cookie, COOKIE).some((given) => same(given, accepted.cookie) || same(given, accepted.token));
+    cookiesNamed(headers.cookie, cookieName(headers.host)).some(
+      (given) => same(given, accepted.cookie) || same(given, accepted.token),
+    );
   const hasParameter = (request: AccessRequest): boolean => {
     const given = isForPage(request) ? parameterOf(request.url ?? '') : null;
     return given !== null && same(given, accepted.token);
@@ -151,7 +157,7 @@ export function createAccess(token: string, file: string | null, { hosts, port }
       const attributes = `Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=${COOKIE_SECONDS}`;
       return {
         location: withoutParameter(url),
-        cookie: hasParameter(request) ? `${COOKIE}=${cookie}; ${attributes}` : null,
+        cookie: hasParameter(request) ? `${cookieName(request.headers.host)}=${cookie}; ${attributes}` : null,
       };
     },
   };

@@ -66,14 +66,17 @@ function refusal(verdict: Refused, wantsPage: boolean): { status: number; type: 
 /** As it came: routers shorten `url`. */
 const asked = ({ method, originalUrl, headers }: Request): AccessRequest => ({ method, url: originalUrl, headers });
 
-/** Before what everybody may see who knows our name: `/health`. */
+/** For a name that is not ours, without Express. */
+export function refuseForeignHost(response: ServerResponse): void {
+  const { status, type, body } = refusal('foreign_host', false);
+  response.writeHead(status, { ...SECURITY_HEADERS, 'content-type': type }).end(body);
+}
+
+/** Before everything of ours. */
 export function ownHostOnly(access: Access): RequestHandler {
   return (request, response, next) => {
     if (access.isOwnHost(request.headers.host)) next();
-    else {
-      const { status, type, body } = refusal('foreign_host', false);
-      response.status(status).type(type).send(body);
-    }
+    else refuseForeignHost(response);
   };
 }
 

@@ -14,7 +14,7 @@ import { CertificateError } from '../errors.ts';
 import { type Log } from '../log.ts';
 import { SERVER_TLS } from '../tls.ts';
 import { openAuthority } from './authority.ts';
-import { endsAt, isDue } from './faults.ts';
+import { endsAt, isAhead, isDue } from './faults.ts';
 import { prepareDirectory, readIfThere } from './files.ts';
 import { type KeyedCertificate } from './issue.ts';
 import { parseKey } from './keys.ts';
@@ -65,6 +65,11 @@ export async function openCertificates({ directory, now, log }: CertificatesOpti
   const authority = await openAuthority(directory, now(), log);
   const caPem = authority.certPem;
   const ca = new X509Certificate(caPem);
+  // Clients trust this CA: a clock is set more easily than they are all started again.
+  if (isAhead(ca, now())) {
+    const remedy = 'set the clock; if it is right, remove ca.pem and ca-key.pem and start again';
+    log.warn('certificate.clock_behind', { clock: now().toISOString(), caValidFrom: ca.validFrom, remedy });
+  }
   let served = await openServed(directory, authority, now(), log);
 
   function secureContextFor(servername: string | undefined): SecureContext {

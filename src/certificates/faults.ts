@@ -15,7 +15,10 @@ export function parseCertificate(pem: string): X509Certificate | undefined {
   }
 }
 
-/** Why this CA cannot sign (any longer), or undefined. */
+/**
+ * Why this CA cannot sign (any longer), or undefined. That its time has not begun yet is no fault of its own: the clock
+ * is behind, see {@link isAhead}.
+ */
 export function faultOfCa(certPem: string, keyPem: string | undefined, now: Date): string | undefined {
   const certificate = parseCertificate(certPem);
   if (certificate === undefined) return 'the CA certificate is no certificate';
@@ -24,7 +27,6 @@ export function faultOfCa(certPem: string, keyPem: string | undefined, now: Date
   if (key === undefined) return 'the CA key is no RSA private key';
   if (!certificate.checkPrivateKey(key)) return 'the CA key belongs to another certificate';
   if (!certificate.ca || !certificate.verify(certificate.publicKey)) return 'the CA certificate is no self-signed CA';
-  if (beginsAt(certificate) > now.getTime()) return 'the CA certificate is not valid yet';
   if (endsAt(certificate) - now.getTime() < RENEW_BEFORE_MS)
     return 'the CA certificate has expired or will within 30 days';
   return undefined;
@@ -46,7 +48,8 @@ export function faultOfLeaf(
   const ca = new X509Certificate(caPem);
   if (!certificate.checkIssued(ca) || !certificate.verify(ca.publicKey)) return 'signed by another CA';
   if (!speaksFor(certificate, leaf)) return 'made for other names';
-  if (beginsAt(certificate) > now.getTime()) return 'not valid yet';
+  // Made by a clock that was ahead. By one that is behind nothing would be valid, and this will be again.
+  if (isAhead(certificate, now) && !isAhead(ca, now)) return 'not valid yet';
   if (isDue(certificate, ca, now)) return 'expired or about to';
   return undefined;
 }
@@ -61,8 +64,9 @@ export function endsAt(certificate: X509Certificate): number {
   return Date.parse(certificate.validTo);
 }
 
-function beginsAt(certificate: X509Certificate): number {
-  return Date.parse(certificate.validFrom);
+/** Whether a certificate's time has not begun by this clock. */
+export function isAhead(certificate: X509Certificate, now: Date): boolean {
+  return Date.parse(certificate.validFrom) > now.getTime();
 }
 
 /** All names of `leaf` and not one more: an IP address too many makes the client refuse the API's certificate. */

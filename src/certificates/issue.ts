@@ -6,7 +6,7 @@
 import { createHash, createPublicKey, randomBytes } from 'node:crypto';
 import forge from 'node-forge';
 import { nameConstraints } from './name-constraints.ts';
-import { BACKDATED_MS, CA_LIFE_MS, LEAF_LIFE_MS, PERMITTED, type Leaf } from './names.ts';
+import { BACKDATED_MS, CA_BACKDATED_MS, CA_LIFE_MS, LEAF_LIFE_MS, PERMITTED, type Leaf } from './names.ts';
 
 /** A certificate and its private key, both PEM. */
 export interface KeyedCertificate {
@@ -16,7 +16,7 @@ export interface KeyedCertificate {
 
 /** A CA certificate (PEM) for `keyPem`, valid ten years, able to sign for {@link PERMITTED} names and no others. */
 export function issueCa(keyPem: string, now: Date): string {
-  const certificate = draft(keyPem, now, now.getTime() + CA_LIFE_MS);
+  const certificate = draft(keyPem, now.getTime() - CA_BACKDATED_MS, now.getTime() + CA_LIFE_MS);
   // The name differs with the key: of two CAs of one name a trust store may try only the first.
   const fingerprint = createHash('sha256').update(createPublicKey(keyPem).export({ type: 'spki', format: 'der' }));
   const name = [{ shortName: 'CN', value: `claude-db-proxy local CA ${fingerprint.digest('hex').slice(0, 8)}` }];
@@ -36,8 +36,9 @@ export function issueCa(keyPem: string, now: Date): string {
 /** A server certificate (PEM) for the names of `leaf` and the key `keyPem`; it ends no later than the CA does. */
 export function issueLeaf(ca: KeyedCertificate, leaf: Leaf, keyPem: string, now: Date): string {
   const issuer = forge.pki.certificateFromPem(ca.certPem);
-  const end = Math.min(now.getTime() - BACKDATED_MS + LEAF_LIFE_MS, issuer.validity.notAfter.getTime());
-  const certificate = draft(keyPem, now, end);
+  const begin = now.getTime() - BACKDATED_MS;
+  const end = Math.min(begin + LEAF_LIFE_MS, issuer.validity.notAfter.getTime());
+  const certificate = draft(keyPem, begin, end);
   certificate.setSubject(leaf.dnsNames.slice(0, 1).map((value) => ({ shortName: 'CN', value })));
   certificate.setIssuer(issuer.subject.attributes);
   certificate.setExtensions([
@@ -57,12 +58,12 @@ export function issueLeaf(ca: KeyedCertificate, leaf: Leaf, keyPem: string, now:
   return signed(certificate, forge.pki.privateKeyFromPem(ca.keyPem));
 }
 
-function draft(keyPem: string, now: Date, endMs: number): forge.pki.Certificate {
+function draft(keyPem: string, beginMs: number, endMs: number): forge.pki.Certificate {
   const certificate = forge.pki.createCertificate();
   const { n, e } = forge.pki.privateKeyFromPem(keyPem);
   certificate.publicKey = forge.pki.setRsaPublicKey(n, e);
   certificate.serialNumber = serialNumber();
-  certificate.validity.notBefore = new Date(now.getTime() - BACKDATED_MS);
+  certificate.validity.notBefore = new Date(beginMs);
   certificate.validity.notAfter = new Date(endMs);
   return certificate;
 }

@@ -50,6 +50,9 @@ export const DAY_MS = 24 * 60 * 60 * 1000;
 /** Certificates count from a day ago: the clock of a container or of a machine that slept may lag behind. */
 export const BACKDATED_MS = DAY_MS;
 
+/** The CA from a year ago: replaced it would have to be trusted anew, and a clock that lags is no reason for that. */
+export const CA_BACKDATED_MS = 365 * DAY_MS;
+
 export const CA_LIFE_MS = 3653 * DAY_MS; // ten years
 
 /** Apple's and Chromium's limit is 398 days, the backdated day included. */

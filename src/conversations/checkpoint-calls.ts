@@ -53,6 +53,9 @@ export interface CheckpointCallsOptions {
   readonly observe?: Observe;
 }
 
+/** Where nobody counts bytes. */
+const UNLIMITED: Pick<ByteBudget, 'reserve'> = { reserve: () => ({ grow: () => true, release: () => undefined }) };
+
 /** True when a history begins with what a call is about; after a switch of the model as in `CheckpointIndex.find`. */
 function covers(about: Subject, lineage: Lineage, model: string | undefined): boolean {
   if (coveredBlocks(lineage, about.prefix) > 0) return true;
@@ -82,17 +85,26 @@ export class CheckpointCalls {
     return this.#running.size;
   }
 
-  /** Keeps a request for the call that its conversation may want now. Where there is no room, that call is skipped. */
-  hold(conversation: ConversationId, source: CallSource): void {
+  /** Room for a request of so many bytes, to be given to {@link hold} or back; null where there is none. */
+  makeRoom(bytes: number): Reservation | null {
+    const room = (this.#options.budget ?? UNLIMITED).reserve();
+    return room.grow(bytes) ? room : null;
+  }
+
+  /**
+   * Keeps a request for the call that its conversation may want now. Where there is no room, that call is skipped.
+   *
+   * @param made the room that was made for it; null where there was none as long as its predecessor was held
+   */
+  hold(conversation: ConversationId, source: CallSource, made: Reservation | null = null): void {
     this.release(conversation);
-    const { budget, log } = this.#options;
-    const room = budget?.reserve();
-    if (room?.grow(source.body.length) === false) {
-      log.debug('checkpoint.unheld', { conversation, bytes: source.body.length });
+    const room = made ?? this.makeRoom(source.body.length);
+    if (room === null) {
+      this.#options.log.debug('checkpoint.unheld', { conversation, bytes: source.body.length });
       this.#unheld.add(conversation);
       return;
     }
-    if (room !== undefined) this.#rooms.set(conversation, room);
+    this.#rooms.set(conversation, room);
     this.#sources.set(conversation, source);
   }
 

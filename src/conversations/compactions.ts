@@ -14,7 +14,6 @@ import type { CheckpointCalls } from './checkpoint-calls.ts';
 import { refOf, type Covering } from './checkpoint-index.ts';
 import type { Conversations } from './conversations.ts';
 import type { SeenRequest } from './seen-request.ts';
-import { readLineage } from './lineage-reader.ts';
 import { unobserved, type Observe } from './observation.ts';
 
 /** Recent messages may always take this share of the effective window. */
@@ -89,7 +88,7 @@ export class Compactions {
     if (compaction.kind !== 'whole') return forward('instructions');
 
     const began = now();
-    const lineage = await readLineage(compaction.history);
+    const lineage = await conversations.lineageOf(conversation, compaction.history);
     if (lineage === null) return forward('unreadable');
     // The turn before may have crossed the threshold just now.
     await conversations.settled(conversation);

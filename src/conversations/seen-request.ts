@@ -2,7 +2,7 @@
 import type { RawHeaders } from '../wire/headers.ts';
 import type { LaunchSettings } from '../wire/launch-settings.ts';
 import type { History, MessageRequest } from '../wire/message-request.ts';
-import type { RequestLabels } from '../wire/speaker.ts';
+import { sessionOfUserId, type RequestLabels, type Speaker } from '../wire/speaker.ts';
 
 /** A message request whose outline has been read. */
 export interface SeenRequest {
@@ -16,4 +16,9 @@ export interface SeenRequest {
   /** End-to-end headers. */
   readonly headers: RawHeaders;
   readonly body: Buffer;
+}
+
+/** Who speaks: from the headers, else from the body's metadata. */
+export function speakerOf({ labels, request }: Pick<SeenRequest, 'labels' | 'request'>): Speaker {
+  return { session: labels.session ?? sessionOfUserId(request.userId), agent: labels.agent };
 }

@@ -17,14 +17,13 @@ import type {
   PhaseChange,
   SeriesMark,
   SwapView,
-  TokenSample,
 } from '../../web/contract.ts';
 import type { Checkpoint } from '../conversations/checkpoint-index.ts';
 import type { SeenRequest } from '../conversations/seen-request.ts';
 import type { Observation } from '../conversations/observation.ts';
 import { readNaming } from '../wire/naming.ts';
 import { readMessagesView } from './messages-view.ts';
-import { Recent, Thinned } from './series.ts';
+import { Recent, Samples } from './series.ts';
 import { callState, checkpointView, conversationName, conversationView } from './view.ts';
 
 const PHASES_KEPT = 200;
@@ -48,7 +47,7 @@ class Entry {
   readonly kind: 'main' | 'subagent';
   readonly phases = new Recent<PhaseChange>(PHASES_KEPT);
   readonly marks = new Recent<SeriesMark>(MARKS_KEPT);
-  readonly samples = new Thinned<TokenSample>(SAMPLES_KEPT);
+  readonly samples = new Samples(SAMPLES_KEPT);
   name: ConversationName;
   named = false;
   parent: ConversationId | null = null;

@@ -6,7 +6,6 @@
  *   log ─▶ event log ─▶ live
  *   actors ─▶ inspector ─▶ live
  */
-import type { Router } from 'express';
 import type { Server as HttpServer } from 'node:http';
 import type { AnyActorRef } from 'xstate';
 import type { CheckpointId, ConversationId } from '../../machines/units.ts';
@@ -21,10 +20,10 @@ import { VERSION } from '../version.ts';
 import { ConversationBook } from './book.ts';
 import { EventLog } from './event-log.ts';
 import { Inspector } from './inspector/inspector.ts';
-import { LivePages } from './live.ts';
+import { LivePages, type SocketIoServer } from './live.ts';
 import { Metrics } from './metrics.ts';
 import { readPast } from './past.ts';
-import { addRoutes } from './routes.ts';
+import type { RoutesOptions } from './routes.ts';
 import { Statistics } from './statistics.ts';
 
 /** What the dashboard asks the rest of the proxy for. */
@@ -65,6 +64,9 @@ export class Dashboard {
   #remembers = false;
   /** Rises with each opening and closing. */
   #opening = 0;
+  #socketIo: SocketIoServer | null = null;
+  /** Where it is open; null while it is closed. */
+  #at: { readonly pages: HttpServer; readonly access: Access } | null = null;
 
   constructor(options: DashboardOptions) {
     const { now, sources } = options;
@@ -143,14 +145,10 @@ export class Dashboard {
     }
   }
 
-  addRoutes(guardedAt: (path: string) => Router): void {
-    const { book, metrics } = this;
-    addRoutes(guardedAt, {
-      book,
-      metrics,
-      history: this.#options.sources.history(),
-      reset: (id) => this.#options.sources.reset(id),
-    });
+  /** What its pages over HTTP show (routes.ts). */
+  get shown(): RoutesOptions {
+    const { history, reset } = this.#options.sources;
+    return { book: this.book, metrics: this.metrics, history: history(), reset };
   }
 
   /** What few want is not loaded for all. */
@@ -165,12 +163,24 @@ export class Dashboard {
   open(pages: HttpServer, access: Access): void {
     this.close();
     const { inspectUrl: url } = this.#options;
-    this.live.attach(pages, access);
+    this.#at = { pages, access };
+    this.#attach();
     if (url !== null) void this.#forward(url);
+  }
+
+  /** Takes socket.io, once that is loaded. Until then no page can come in. */
+  use(socketIo: SocketIoServer): void {
+    this.#socketIo = socketIo;
+    this.#attach();
+  }
+
+  #attach(): void {
+    if (this.#at !== null && this.#socketIo !== null) this.live.attach(this.#socketIo, this.#at.pages, this.#at.access);
   }
 
   close(): void {
     this.#opening += 1;
+    this.#at = null;
     this.live.close();
     this.#stopForwarding?.();
     this.#stopForwarding = null;

@@ -7,7 +7,7 @@
  * read what it was sent; then it gets everything anew. So nothing ever piles up for it.
  */
 import type { Server as HttpServer } from 'node:http';
-import { Server, type Socket } from 'socket.io';
+import type { Server, Socket } from 'socket.io';
 import type { ConversationId } from '../../machines/units.ts';
 import type {
   ClientToServerEvents,
@@ -40,6 +40,8 @@ const MAX_WATCHED = 100;
 const EVERYBODY = 'everybody';
 const watchersOf = (id: ConversationId): string => `detail:${id}`;
 
+/** socket.io's server: given, because it is loaded later than this. */
+export type SocketIoServer = typeof Server;
 type PageServer = Server<ClientToServerEvents, ServerToClientEvents>;
 type PageSocket = Socket<ClientToServerEvents, ServerToClientEvents>;
 
@@ -121,9 +123,9 @@ export class LivePages {
   }
 
   /** Takes up pages on the server of our own pages; who may come in, `access` decides. */
-  attach(pages: HttpServer, access: Access): void {
+  attach(SocketIo: SocketIoServer, pages: HttpServer, access: Access): void {
     const before = ['request', 'upgrade', 'close'].map((event) => [event, pages.listeners(event)] as const);
-    const server: PageServer = new Server(pages, {
+    const server: PageServer = new SocketIo(pages, {
       transports: ['websocket'],
       serveClient: false,
       allowRequest: allowRequest(access),

@@ -1,5 +1,5 @@
 /** `GET /api/openapi.json`: the HTTP API, described in OpenAPI 3.1 for those who make clients of it. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { VERSION } from '../version.ts';
 import { SCHEMAS } from './schemas.ts';
 

@@ -2,7 +2,7 @@
  * The answers of the HTTP API as schemas: the OpenAPI document is made from them, tests hold real answers against that,
  * and the compiler holds them against the contract. So none of the four can drift from the others.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type {
   ConversationAnswer,
   ConversationsAnswer,
@@ -10,7 +10,7 @@ import type {
   ErrorAnswer,
   ResetAnswer,
 } from '../../web/contract.ts';
-import type { Health } from '../forwarder/local-pages.ts';
+import type { Health } from '../forwarder/own-pages.ts';
 import type { HistoryAnswer } from './history-routes.ts';
 
 const count = z.int().min(0);

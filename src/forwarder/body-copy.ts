@@ -1,6 +1,7 @@
-/** A copy of a request's body to read, as far as the API accepts it and there is room. Chunks are shared, not copied. */
+/** A copy of a request's body to read, as far as the API accepts it and there is room. */
 import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib';
 import type { ByteBudget, Reservation } from '../byte-budget.ts';
+import type { Framing } from '../http1/framing.ts';
 import { headerValue, type RawHeaders } from '../wire/headers.ts';
 
 /** The API's own limit for a request (wire.md, Requests). */
@@ -8,32 +9,51 @@ export const MAX_BODY_BYTES = 32 * 1024 * 1024;
 
 export class BodyCopy {
   readonly #room: Reservation;
+  /** Where a body goes whose size is known: in one piece from the start. */
+  readonly #size: number | null;
+  #whole: Buffer | null = null;
   #chunks: Buffer[] = [];
   #bytes = 0;
   #overflowed = false;
 
-  constructor(budget: ByteBudget) {
+  /** @param framing how the body is delimited: with a size that is told there are no pieces to put together */
+  constructor(budget: ByteBudget, framing: Framing) {
     this.#room = budget.reserve();
+    this.#size = framing.kind === 'sized' && framing.bytes <= MAX_BODY_BYTES ? framing.bytes : null;
   }
 
-  /** True once the body is larger than anything the API accepts, or than what there is room for: there is no copy then. */
+  /** True once the body is larger than anything the API accepts, or than what there is room for: nothing is added then. */
   get overflowed(): boolean {
     return this.#overflowed;
   }
 
-  /** @param copies how often these bytes are kept, here and beside */
-  add(chunk: Buffer, copies = 1): void {
-    if (this.#overflowed) return;
+  /**
+   * Returns false when it has overflowed.
+   *
+   * @param copies how often these bytes are kept, here and beside
+   */
+  add(chunk: Buffer, copies = 1): boolean {
+    if (this.#overflowed) return false;
+    if (this.#bytes + chunk.length > MAX_BODY_BYTES || !this.#room.grow(chunk.length * copies)) {
+      this.#overflowed = true;
+      return false;
+    }
+    if (this.#size === null) this.#chunks.push(chunk);
+    else {
+      // Memory that nobody has written to costs nothing: a size that is only announced does no harm.
+      this.#whole ??= Buffer.allocUnsafeSlow(this.#size);
+      chunk.copy(this.#whole, this.#bytes);
+    }
     this.#bytes += chunk.length;
-    if (this.#bytes > MAX_BODY_BYTES || !this.#room.grow(chunk.length * copies)) this.drop();
-    else this.#chunks.push(chunk);
+    return true;
   }
 
-  /** The whole body, once; null when there is no copy. It is accounted for until {@link drop}. */
-  take(): Buffer | null {
-    const chunks = this.#chunks;
+  /** What has come so far, also when it has overflowed since. It is accounted for until {@link drop}. */
+  take(): Buffer {
+    const taken = this.#whole?.subarray(0, this.#bytes) ?? Buffer.concat(this.#chunks);
+    this.#whole = null;
     this.#chunks = [];
-    return this.#overflowed ? null : Buffer.concat(chunks);
+    return taken;
   }
 
   /** Asks for room for what a compressed body has become. False: there is none. */
@@ -44,6 +64,7 @@ export class BodyCopy {
   /** Gives the copy up, and its room back. Whoever took the body has no more use for it. */
   drop(): void {
     this.#overflowed = true;
+    this.#whole = null;
     this.#chunks = [];
     this.#room.release();
   }

@@ -5,7 +5,7 @@
  *   localhost, …        ──▶ /v1/* to the API (for ANTHROPIC_BASE_URL), all else to our own pages
  *   anything else       ──▶ 421: nobody of that name lives here
  */
-import { createServer as createHttpServer, type RequestListener, type Server as HttpServer } from 'node:http';
+import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { createServer } from 'node:tls';
 import { readHost } from '../access/hosts.ts';
@@ -17,6 +17,7 @@ import type { OpenConnections } from '../open-connections.ts';
 import { headerValue } from '../wire/headers.ts';
 import { ClientConnection, type Exchange } from './client-connection.ts';
 import { handleMessages, type MessagesOptions } from './messages.ts';
+import type { OwnPages } from './own-pages.ts';
 import { relay, requestHeaders } from './relay.ts';
 
 export interface ForwarderOptions extends MessagesOptions {
@@ -24,8 +25,7 @@ export interface ForwarderOptions extends MessagesOptions {
   readonly apiHost: string;
   /** True for a `Host` that names us: localhost and what the settings add (access/hosts.ts). */
   readonly isOwnHost: (host: string | undefined) => boolean;
-  /** Serves what is ours. */
-  readonly local: RequestListener;
+  readonly ownPages: OwnPages;
   /** Counts the clients' connections. Where there are too many, a new one ends with its first answer. */
   readonly open: OpenConnections;
   /** Time for requests under way to end when the forwarder closes, in milliseconds. */
@@ -66,7 +66,7 @@ const isMessages = (head: RequestHead): boolean =>
 const isForApi = (head: RequestHead): boolean => head.target.startsWith('/v1/');
 
 export function createForwarder(options: ForwarderOptions): Forwarder {
-  const { apiHost, certificates, log } = options;
+  const { apiHost, certificates, log, ownPages } = options;
   const sockets = new Set<Socket>();
   const connections = new Set<ClientConnection>();
   let whenIdle: (() => void) | undefined;
@@ -75,7 +75,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   // answer, because the next request on it may be for the API.
   const pages = createHttpServer((request, response) => {
     if (!/^\/(dashboard|socket\.io)\b/.test(request.url ?? '')) response.shouldKeepAlive = false;
-    options.local(request, response);
+    ownPages.handle(request, response);
   });
 
   const destinationOf = (head: RequestHead): Destination => {
@@ -101,7 +101,18 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   const takeOver = (head: RequestHead, socket: Socket, bytes: Buffer): boolean => {
     if (destinationOf(head) !== 'own' || isForApi(head)) return false;
     socket.unshift(bytes);
-    pages.emit('connection', socket);
+    const ready = ownPages.ready(head.target);
+    if (ready === null) pages.emit('connection', socket);
+    else {
+      socket.pause();
+      ready.then(
+        () => {
+          pages.emit('connection', socket);
+          socket.resume();
+        },
+        () => socket.destroy(),
+      );
+    }
     return true;
   };
 

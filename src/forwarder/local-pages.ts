@@ -1,42 +1,13 @@
 /**
- * What is ours on `https://localhost:8443`: `/health` for everybody who knows our name, and behind the token whatever
- * shows what was said or changes something.
+ * Our own pages but for `/health` (own-pages.ts): whatever shows what was said or changes something, behind the token.
  */
 import express, { Router, type ErrorRequestHandler, type Express } from 'express';
 import type { Access } from '../access/access.ts';
 import { guarded, ownHostOnly, securityHeaders } from '../access/guard.ts';
 import { answerFor, errorAnswer } from '../answers.ts';
-import type { BreakerStatus } from '../checkpoint/gate.ts';
 import type { Log } from '../log.ts';
 
-/** The answer of `GET /health`. Later fields may be added, none is ever taken away. */
-export interface Health {
-  readonly status: 'ok';
-  readonly version: string;
-  readonly uptime_s: number;
-  readonly conversations: number;
-  readonly checkpoints: number;
-  readonly passthrough: boolean;
-  readonly checkpoint_threshold: number;
-  readonly swap_threshold: number;
-  /** Of clients, blind tunnels included. With no checkpoint call under way either, the proxy can be replaced. */
-  readonly open_connections: number;
-  readonly checkpoint_calls: number;
-  readonly pid: number;
-  /** `open`: many checkpoint calls failed just now, and none is made for a while. */
-  readonly checkpoint_breaker: BreakerStatus['state'];
-  /** ISO time from which they are made again; null unless the breaker is open. */
-  readonly checkpoints_resume_at: string | null;
-  /** `closed`: state is kept in memory only until the file can be opened again. */
-  readonly store: 'open' | 'closed';
-  /** Open connections of clients, on both ports. */
-  readonly connections: number;
-  /** Bytes of requests that are kept to be read, and for checkpoint calls. */
-  readonly buffered_bytes: number;
-}
-
 export interface LocalPagesOptions {
-  readonly health: () => Health;
   readonly access: Access;
   readonly log: Log;
   /**
@@ -46,14 +17,11 @@ export interface LocalPagesOptions {
   readonly routes?: (guardedAt: (path: string) => Router) => void;
 }
 
-export function createLocalPages({ health, access, log, routes }: LocalPagesOptions): Express {
+export function createLocalPages({ access, log, routes }: LocalPagesOptions): Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
   app.use(securityHeaders, ownHostOnly(access));
-  app.get('/health', (_request, response) => {
-    response.json(health());
-  });
   // The way in leads here, whatever there is to see.
   app.use('/dashboard', guarded(access));
   routes?.((path) => {

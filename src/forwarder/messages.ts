@@ -19,7 +19,7 @@ import { readMessageRequest } from '../wire/message-request.ts';
 import { requestLabels, type RequestLabels } from '../wire/speaker.ts';
 import { readPassingAnswer, withReadableEncodings, type PassingAnswer } from './answer-observer.ts';
 import type { Exchange } from './client-connection.ts';
-import { relay, requestHeaders, type RelayObserver, type RelayOptions, type RelayRequest } from './relay.ts';
+import { relay, requestHeaders, type RelayObserver, type RelayOptions } from './relay.ts';
 import { BodyCopy, decodeBody } from './body-copy.ts';
 
 export interface MessagesOptions extends RelayOptions {
@@ -75,10 +75,9 @@ function stream(options: MessagesOptions, exchange: Exchange, labels: RequestLab
     );
     return;
   }
-  const copy = new BodyCopy(options.budget);
+  const copy = new BodyCopy(options.budget, exchange.framing);
   const readNow = (): void => {
-    const body = copy.take();
-    if (body !== null) reading = read(options, exchange, labels, headers, copy, body) ?? reading;
+    if (!copy.overflowed) reading = read(options, exchange, labels, headers, copy, copy.take()) ?? reading;
   };
   // What a request means is worth knowing early only where somebody may act on it before its answer has ended.
   const later = labels.class === 'turn' && !labels.compacted && options.conversations.hasNothingToLose(labels);
@@ -93,7 +92,9 @@ function stream(options: MessagesOptions, exchange: Exchange, labels: RequestLab
         later ? readNow : undefined,
         () => copy.drop(),
       ),
-      payload: (bytes) => copy.add(bytes),
+      payload(bytes) {
+        if (!copy.add(bytes)) copy.drop();
+      },
       ...(later ? {} : { requestEnd: readNow }),
     },
   );
@@ -106,44 +107,44 @@ function hold(options: MessagesOptions, exchange: Exchange, labels: RequestLabel
   // Who waits for a go-ahead would wait for ever; it is given here, and so not asked for again.
   if (expects) out.write(formatResponseHead({ status: 100, reason: 'Continue', headers: [] }));
   const headers = withoutHeaders(requestHeaders(head.headers), (name) => name === 'expect');
-  const early: Buffer[] = [];
-  const copy = new BodyCopy(options.budget);
+  const copy = new BodyCopy(options.budget, exchange.framing);
   exchange.onOver(() => copy.drop());
+  /** What is sent on later: as it came where that is not the copy itself. */
+  const framed: Buffer[] | null = exchange.framing.kind === 'sized' ? null : [];
   let decided = false;
-  const sendOn = (reading: Reading, request: Partial<RelayRequest>): void => {
+  const sendOn = (reading: Reading, early: readonly Buffer[], complete: boolean): void => {
     decided = true;
     const readable = withReadableEncodings(headers);
     relay(
       options,
       exchange,
-      { headers: readable, early, ...request },
+      { headers: readable, early, complete },
       observe(options, () => reading),
     );
   };
   const none = (): Reading => ({ kind: 'none', conversation: options.conversations.nearest(labels) });
   exchange.readBody({
     framed(bytes) {
-      early.push(bytes);
+      framed?.push(bytes);
       if (!copy.overflowed) return true;
       // Too large for the API: let it say so itself. Or there is no room to hold it: nothing is served then. The relay
       // goes on reading where this stops.
-      if (!decided) sendOn(none(), {});
+      if (!decided) sendOn(none(), framed ?? [copy.take(), bytes], false);
+      copy.drop();
       return false;
     },
-    payload(bytes) {
-      // Once to be read, once to be sent on.
-      copy.add(bytes, 2);
-    },
+    payload: (bytes) => void copy.add(bytes, framed === null ? 1 : 2),
     end() {
+      if (copy.overflowed || decided) return;
       const body = copy.take();
-      if (body === null || decided) return;
+      const early = framed ?? [body];
       decide(options, exchange, labels, headers, copy, body).then(
         (reading) => {
-          if (reading !== null) sendOn(reading, { complete: true });
+          if (reading !== null) sendOn(reading, early, true);
         },
         (error: unknown) => {
           options.log.error('compaction.failed', { message: messageOf(error) });
-          sendOn(none(), { complete: true });
+          sendOn(none(), early, true);
         },
       );
     },

@@ -128,6 +128,9 @@ class Relay {
   #reframe: 'chunked' | 'plain' | null = null;
   #over = false;
   #stopWatching: (() => void) | null = null;
+  /** Parts of the answer's body that the observer has not seen yet. */
+  #unseen: Buffer[] = [];
+  #showing: NodeJS.Immediate | null = null;
 
   constructor(options: RelayOptions, exchange: Exchange, request: RelayRequest, observer: RelayObserver) {
     this.#options = options;
@@ -248,10 +251,9 @@ class Relay {
     const exchange = this.#exchange;
     const framing = responseFraming(head, exchange.head.method);
     this.#head = head;
-    const { data } = this.#observer;
     this.#body = bodyReader(framing, (bytes) => {
       if (this.#reframe !== null) this.#sendReframed(bytes);
-      if (data !== undefined) this.#observe(() => data(bytes));
+      if (this.#observer.data !== undefined) this.#unseen.push(bytes);
     });
     const added = this.#observe(() => this.#observer.head?.(head.status, head.headers)) ?? [];
     const old = exchange.head.version === 'HTTP/1.0';
@@ -276,6 +278,8 @@ class Relay {
     if (this.#reframe === null && slice.taken > 0) {
       this.#exchange.out.write(slice.taken === chunk.length ? chunk : chunk.subarray(0, slice.taken));
     }
+    // Once the bytes have left: they do so at the end of this round at the latest, before this.
+    if (this.#unseen.length > 0) this.#showing ??= setImmediate(() => this.#showData());
     if (slice.done) this.#complete(slice.taken < chunk.length);
     else if (this.#exchange.out.full) this.#lease?.socket.pause();
   }
@@ -290,6 +294,14 @@ class Relay {
       this.#fail(new UpstreamProtocolError(`the API's answer cannot be read as HTTP (${error.message})`));
       return null;
     }
+  }
+
+  /** Shows the observer what has passed. */
+  #showData(): void {
+    if (this.#showing !== null) clearImmediate(this.#showing);
+    this.#showing = null;
+    const { data } = this.#observer;
+    for (const bytes of this.#unseen.splice(0)) if (data !== undefined) this.#observe(() => data(bytes));
   }
 
   #sendReframed(bytes: Buffer): void {
@@ -310,6 +322,7 @@ class Relay {
     if (reusable) lease?.release();
     else lease?.socket.destroy();
     this.#exchange.finish();
+    this.#showData();
     this.#observe(() => this.#observer.end?.());
     this.#observe(() => this.#observer.over?.(true));
   }

@@ -1,10 +1,11 @@
 /**
- * Writes to a socket in pieces worth their system call: small ones at once, large ones gathered while they arrive in
- * the same round of the event loop. TLS hands over at most 16 KB at a time; sending each on alone costs twice as much.
+ * Writes to a socket in pieces worth their system call. The first small piece in a round of the event loop leaves at once;
+ * what arrives in the same round after it, and large pieces, are gathered until the round ends. TLS hands over at most
+ * 16 KB at a time, and one record of a stream of events after the other: sending each on alone costs many times as much.
  */
 import type { Socket } from 'node:net';
 
-/** Pieces from here on are gathered … */
+/** Pieces from here on are always gathered … */
 const LARGE = 8 * 1024;
 /** … up to this much. */
 const BATCH = 32 * 1024;
@@ -15,7 +16,8 @@ export class BatchWriter {
   readonly #socket: Socket;
   #batch: Buffer[] = [];
   #bytes = 0;
-  #scheduled: NodeJS.Immediate | null = null;
+  /** The end of this round, when it is waited for. */
+  #roundEnd: NodeJS.Immediate | null = null;
 
   constructor(socket: Socket) {
     this.#socket = socket;
@@ -23,15 +25,16 @@ export class BatchWriter {
 
   /** Returns false when the source should wait for the socket's `drain`. */
   write(bytes: Buffer): boolean {
-    if (bytes.length < LARGE) {
-      this.flush();
-      this.#socket.write(bytes);
-    } else {
+    if (bytes.length < LARGE && this.#roundEnd === null) this.#socket.write(bytes);
+    else {
       this.#batch.push(bytes);
       this.#bytes += bytes.length;
       if (this.#bytes >= BATCH) this.flush();
-      else this.#scheduled ??= setImmediate(() => this.flush());
     }
+    this.#roundEnd ??= setImmediate(() => {
+      this.#roundEnd = null;
+      this.flush();
+    });
     return !this.full;
   }
 
@@ -42,8 +45,6 @@ export class BatchWriter {
 
   /** Sends what was gathered. */
   flush(): void {
-    if (this.#scheduled !== null) clearImmediate(this.#scheduled);
-    this.#scheduled = null;
     if (this.#batch.length === 0) return;
     const batch = this.#batch;
     this.#batch = [];

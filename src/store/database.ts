@@ -9,7 +9,7 @@ import { dirname } from 'node:path';
 import type Libsql from 'libsql';
 import { StoreError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { MIGRATIONS } from './schema.ts';
+import { MIGRATIONS, NEEDED_STEPS } from './schema.ts';
 
 export type Database = Libsql.Database;
 
@@ -48,20 +48,36 @@ function claim(file: string): void {
   }
 }
 
-/** Brings a file's tables up to date. Several steps are one transaction: a kill in between leaves the file as it was. */
+/**
+ * Brings a file's tables up to date. Several steps are one transaction: a kill in between leaves the file as it was. One
+ * that has seen more steps than there are here is used as it is, where those have only added to it.
+ */
 function migrate(database: Database): void {
-  const row: unknown = database.prepare('PRAGMA user_version').get();
-  const version = (row as { readonly user_version: number }).user_version;
-  if (version > MIGRATIONS.length) throw new NewerSchema();
-  if (version === MIGRATIONS.length) return;
+  const version = numberIn(database, 'PRAGMA user_version');
+  if (version > MIGRATIONS.length && stepsNeeded(database) > MIGRATIONS.length) throw new NewerSchema();
+  if (version >= MIGRATIONS.length) return;
   database.exec('BEGIN IMMEDIATE');
   for (const step of MIGRATIONS.slice(version)) database.exec(step);
+  database.exec(`UPDATE schema SET needs = ${NEEDED_STEPS}`);
   database.exec(`PRAGMA user_version = ${MIGRATIONS.length}`);
   database.exec('COMMIT');
 }
 
-/** A later version of this program wrote the file. */
+/** A later version of this program wrote the file, and this one cannot use it. */
 class NewerSchema extends Error {}
+
+/** The one number that a query answers with; infinity where it answers with none. */
+function numberIn(database: Database, sql: string): number {
+  const row = database.prepare(sql).get() as Readonly<Record<string, unknown>> | undefined;
+  const [value] = Object.values(row ?? {});
+  return typeof value === 'number' ? value : Number.POSITIVE_INFINITY;
+}
+
+/** How many steps a version must know to use this file; infinity where the file does not say. */
+function stepsNeeded(database: Database): number {
+  const told = numberIn(database, "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema'");
+  return told === 1 ? numberIn(database, 'SELECT max(needs) FROM schema') : Number.POSITIVE_INFINITY;
+}
 
 /** Every table can be read, which a file that was cut off or scribbled over seldom survives. */
 function check(database: Database): void {
@@ -124,7 +140,8 @@ export function isSound(database: Database): boolean {
   }
 }
 
-function storeError(file: string, error: unknown): StoreError {
+/** What went wrong with a file, and what to do about it. */
+export function storeError(file: string, error: unknown): StoreError {
   const hint = /BUSY|LOCKED/.test(sqliteCode(error))
     ? 'another process uses it: is a second proxy running on this data directory?'
     : 'check that DBPROXY_DATA_DIR can be written and has space';

@@ -8,6 +8,7 @@ import type { RememberedState } from '../../machines/conversation-events.ts';
 import { PHASES } from '../../machines/phases.ts';
 import { checkpointId, conversationId, milliseconds, timestamp, tokens } from '../../machines/units.ts';
 import type { ConversationRecord, StoredCheckpoint, WalEntry } from '../conversations/durable.ts';
+import { ownBytes } from '../wire/lineage.ts';
 import type { Row } from './statements.ts';
 
 const count = z.number().int().nonnegative();
@@ -16,7 +17,7 @@ const moment = z.number().transform(timestamp);
 /** libsql gives an ArrayBuffer where rows are listed, and a Buffer where there is one (0.5.29). */
 const bytes = z.union([
   z.instanceof(ArrayBuffer).transform((value) => Buffer.from(value)),
-  z.instanceof(Uint8Array).transform((value) => Buffer.from(value)),
+  z.instanceof(Uint8Array).transform(ownBytes),
 ]);
 const checkpointName = z.string().min(1).transform(checkpointId);
 

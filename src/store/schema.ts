@@ -2,6 +2,10 @@
  * The tables of the state file, as the steps that lead to them. A step is never changed once it was released: a newer
  * version appends one. `PRAGMA user_version` counts the steps that a file has seen.
  *
+ * Steps add: tables, indexes, columns that may be null or have a default. Then a version that does not know them can
+ * still read and write the file, and who goes back to it after an update keeps every checkpoint. A step that takes
+ * something away, or gives it another meaning, is counted by {@link NEEDED_STEPS}.
+ *
  * Times are milliseconds since the Unix epoch. No table has room for a message, a header or a credential; a summary is
  * the one piece of content that is kept, because it is what was paid for.
  */
@@ -85,4 +89,9 @@ export const MIGRATIONS: readonly string[] = [
   `,
   // What a disk changed by itself is found by this: SQLite's pages have no checksums.
   `ALTER TABLE checkpoints ADD COLUMN digest BLOB;`,
+  // How many steps a version must know at least to use this file: the one row.
+  `CREATE TABLE schema (needs INTEGER NOT NULL) STRICT; INSERT INTO schema VALUES (0);`,
 ];
+
+/** Steps up to the last one that versions before it cannot live with. */
+export const NEEDED_STEPS = 1;

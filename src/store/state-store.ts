@@ -15,7 +15,7 @@ import type {
 } from '../conversations/durable.ts';
 import type { Log } from '../log.ts';
 import type { Speaker } from '../wire/speaker.ts';
-import { identityOf, isSound, openDatabase, release, sqliteCode, type Database } from './database.ts';
+import { identityOf, isSound, openDatabase, release, sqliteCode, storeError, type Database } from './database.ts';
 import { digestOf, readCheckpoints, readConversations, readWal, stateJson, type Read } from './rows.ts';
 import { Statements, type Row, type Value } from './statements.ts';
 import { WriteQueue } from './write-queue.ts';
@@ -46,6 +46,8 @@ export class StateStore implements DurableState {
   #database: Database | null = null;
   /** Which file that is. */
   #identity: string | null = null;
+  /** Why it failed last. */
+  #failure: Error | null = null;
   /** Null while the file is not in use. */
   #statements: Statements | null = null;
 
@@ -66,7 +68,7 @@ export class StateStore implements DurableState {
   /**
    * Opens the file, forgets what has expired, and writes what has waited.
    *
-   * @throws StoreError
+   * @throws StoreError when there can be no file, or when it fails again with the first of that
    */
   open(): Opened {
     if (this.#statements !== null) return { fresh: false };
@@ -78,7 +80,9 @@ export class StateStore implements DurableState {
     this.#statements = new Statements(database);
     this.#forgetExpired();
     this.forgetOldHistory();
-    this.#queue.begin(database);
+    if (this.isOpen) this.#queue.begin(database);
+    // The queue and the reads above report a failure to `#fail`, and throw nothing.
+    if (!this.isOpen && this.#failure !== null) throw storeError(file, this.#failure);
     return { fresh };
   }
 
@@ -347,6 +351,7 @@ export class StateStore implements DurableState {
     if (this.#statements === null) return;
     this.#rest();
     const failure = new Error(`${messageOf(error)} (${sqliteCode(error)})`, { cause: error });
+    this.#failure = failure;
     for (const told of this.#failed) told(failure);
   }
 

@@ -54,14 +54,16 @@ function instructionOf(message: Message | null): string | undefined {
 function withoutInstruction(history: History, at: number): History {
   const holder = history.message(at);
   const rest = holder === null ? [] : blocksOf(holder).slice(0, -1);
+  const bytesOfFirst = (count: number): Buffer | null => (count <= at ? history.bytesOfFirst(count) : null);
   if (holder === null || rest.length === 0) {
     return {
       length: history.length - 1,
       message: (index) => history.message(index < at ? index : index + 1),
+      bytesOfFirst,
     };
   }
   const kept = { ...holder, content: rest };
-  return { length: history.length, message: (index) => (index === at ? kept : history.message(index)) };
+  return { length: history.length, message: (index) => (index === at ? kept : history.message(index)), bytesOfFirst };
 }
 
 function kindOf(instruction: string, requestClass: RequestClass): CompactionKind | null {

@@ -49,22 +49,68 @@ export interface Prefix {
 const linkOf = (previous: string, skeleton: string): Buffer =>
   hash('sha256', previous + skeleton, 'buffer').subarray(0, LINK_BYTES);
 
+/** The chain over the first messages of a history, from which it can be read on. */
+export interface Beginning {
+  readonly messages: number;
+  readonly lineage: Lineage;
+}
+
+/** The chain over the first `messages` messages of what `lineage` was read of, in memory of its own. */
+export function beginningOf(lineage: Lineage, messages: number): Beginning {
+  let count = lineage.length;
+  while (count > 0 && (lineage.messages[count - 1] ?? 0) >= messages) count -= 1;
+  const links = Buffer.from(lineage.links.subarray(0, count * LINK_BYTES));
+  const bareLinks = lineage.bareLinks.subarray(0, count * LINK_BYTES);
+  return {
+    messages,
+    lineage: {
+      length: count,
+      links,
+      bareLinks: bareLinks.equals(links) ? links : Buffer.from(bareLinks),
+      details: Buffer.from(lineage.details.subarray(0, detailsEnd(lineage, count))),
+      detailCounts: lineage.detailCounts.slice(0, count),
+      messages: lineage.messages.slice(0, count),
+      places: lineage.places.slice(0, count),
+    },
+  };
+}
+
+const NOTHING: Beginning = {
+  messages: 0,
+  lineage: {
+    length: 0,
+    links: Buffer.alloc(0),
+    bareLinks: Buffer.alloc(0),
+    details: Buffer.alloc(0),
+    detailCounts: new Uint32Array(),
+    messages: new Uint32Array(),
+    places: new Uint32Array(),
+  },
+};
+
+/** What stands in the bare chain before any block that counts there. */
+const NO_LINK = '\0'.repeat(LINK_BYTES);
+
 /**
  * Reads the chain over a history, message by message: a generator, so that whoever drives it can pause in between and a
  * history of megabytes holds nobody up.
  *
+ * @param from what is known of it already
  * @returns null when a message is of no known shape
  */
-export function* lineageSteps(history: History): Generator<void, Lineage | null> {
-  const links: Buffer[] = [];
-  const bareLinks: Buffer[] = [];
-  const details: Buffer[] = [];
-  const detailCounts: number[] = [];
-  const places: number[] = [];
-  const owners: number[] = [];
-  let previous = '';
-  let bare = '';
-  for (let index = 0; index < history.length; index += 1) {
+export function* lineageSteps(history: History, from: Beginning = NOTHING): Generator<void, Lineage | null> {
+  const known = from.lineage;
+  const links = [known.links];
+  const bareLinks = [known.bareLinks];
+  const details = [known.details];
+  const detailCounts = Array.from(known.detailCounts);
+  const places = Array.from(known.places);
+  const owners = Array.from(known.messages);
+  let detailed = detailCounts.at(-1) ?? 0;
+  let previous = linkKey(known, known.length);
+  let bare = linkKey(known, known.length, 'bare');
+  if (bare === NO_LINK) bare = '';
+  for (let index = from.messages; index < history.length; index += 1) {
     const message = history.message(index);
     if (message === null) return null;
     for (const print of fingerprints(message.role, blocksOf(message))) {
@@ -75,20 +121,23 @@ export function* lineageSteps(history: History): Generator<void, Lineage | null>
       const bareLink = same
         ? link
         : message.role === 'system'
-          ? Buffer.from(bare.padEnd(LINK_BYTES, '\0'), 'latin1')
+          ? Buffer.from(bare === '' ? NO_LINK : bare, 'latin1')
           : linkOf(bare, print.skeleton);
       if (message.role !== 'system') bare = bareLink.toString('latin1');
       bareLinks.push(bareLink);
-      if (print.detail !== null) details.push(print.detail);
+      if (print.detail !== null) {
+        details.push(print.detail);
+        detailed += 1;
+      }
       links.push(link);
-      detailCounts.push(details.length);
+      detailCounts.push(detailed);
       owners.push(index);
       places.push(print.block);
     }
     yield;
   }
   return {
-    length: links.length,
+    length: owners.length,
     links: Buffer.concat(links),
     bareLinks: Buffer.concat(bareLinks),
     details: Buffer.concat(details),
@@ -130,6 +179,13 @@ export function linkKey(lineage: Lineage, count: number, comparison: Comparison 
 const detailsEnd = (lineage: Lineage, count: number): number =>
   count <= 0 ? 0 : (lineage.detailCounts[count - 1] ?? 0) * DETAIL_BYTES;
 
+/** A copy with memory of its own: a small `Buffer.from` is a piece of a slab of 8 KB, and keeps all of that. */
+export function ownBytes(bytes: Uint8Array): Buffer {
+  const own = Buffer.allocUnsafeSlow(bytes.length);
+  own.set(bytes);
+  return own;
+}
+
 /** The beginning of a history that is the whole of `lineage`. */
 export function wholeOf(lineage: Lineage): Prefix {
   const last = lineage.messages[lineage.length - 1];
@@ -137,7 +193,7 @@ export function wholeOf(lineage: Lineage): Prefix {
     key: linkKey(lineage, lineage.length),
     bareKey: linkKey(lineage, lineage.length, 'bare'),
     messages: last === undefined ? 0 : last + 1,
-    details: Buffer.from(lineage.details),
+    details: ownBytes(lineage.details),
   };
 }
 

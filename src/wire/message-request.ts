@@ -22,12 +22,15 @@ export interface History {
   readonly length: number;
   /** The message at `index`; null for what is none or not of a known shape. */
   message(index: number): Message | null;
+  /** The first `count` messages as they came, with all between them; null where that cannot be told. */
+  bytesOfFirst(count: number): Buffer | null;
 }
 
 /** Messages that are at hand already. */
 export const historyFrom = (messages: readonly Message[]): History => ({
   length: messages.length,
   message: (index) => messages[index] ?? null,
+  bytesOfFirst: () => null,
 });
 
 /** What a body says beside its messages. */
@@ -85,6 +88,12 @@ export class MessageRequest implements Outline, History {
   message(index: number): Message | null {
     const value = parseSpan(this.#body, this.#spans[index]);
     return isMessage(value) ? value : null;
+  }
+
+  bytesOfFirst(count: number): Buffer | null {
+    const [first] = this.#spans;
+    const last = this.#spans[count - 1];
+    return first === undefined || last === undefined ? null : this.#body.subarray(first.start, last.end);
   }
 
   /** The texts of the system prompt. */

@@ -18,12 +18,21 @@ const CR = 0x0d;
 /** First letter of `data`. A field of any other name that begins so means nothing to a reader. */
 const D = 0x64;
 
+/** True when `chunk` holds exactly `line` from `start` to `end`. */
+function isLine(line: Buffer, chunk: Buffer, start: number, end: number): boolean {
+  if (end - start !== line.length) return false;
+  for (let at = 0; at < line.length; at += 1) if (chunk[start + at] !== line[at]) return false;
+  return true;
+}
+
 /** Reads one stream of events. */
 export class SseReader {
   #pending: Buffer[] = [];
   #pendingBytes = 0;
   #skipping = false;
   #event = '';
+  /** The last `event:` line and the name in it: most are like the one before. */
+  #lastNamed: { readonly line: Buffer; readonly name: string } = { line: Buffer.alloc(0), name: '' };
   #data: string[] = [];
   #dataLength = 0;
   #lastWasCr = false;
@@ -49,7 +58,9 @@ export class SseReader {
       const cr = hasCr ? chunk.subarray(start, lf < 0 ? chunk.length : lf).indexOf(CR) : -1;
       if (cr >= 0) end = start + cr;
       if (end < 0) break;
-      this.#takeLine(chunk.subarray(start, end));
+      if (this.#pendingBytes > 0 || this.#skipping || !this.#passOver(chunk, start, end)) {
+        this.#takeLine(chunk.subarray(start, end));
+      }
       start = end + 1;
       if (chunk[end] === CR) {
         if (start >= chunk.length) this.#lastWasCr = true;
@@ -71,6 +82,20 @@ export class SseReader {
     this.#pendingBytes += rest.length;
   }
 
+  /** Takes the lines that most of an answer consists of, without making anything of them. False for any other. */
+  #passOver(chunk: Buffer, start: number, end: number): boolean {
+    if (this.#first) return false;
+    if (start === end) this.#dispatch();
+    else if (chunk[start] === D) return this.#isUnwanted;
+    else if (isLine(this.#lastNamed.line, chunk, start, end)) this.#event = this.#lastNamed.name;
+    else return false;
+    return true;
+  }
+
+  get #isUnwanted(): boolean {
+    return this.#event !== '' && !this.#wanted(this.#event);
+  }
+
   #takeLine(tail: Buffer): void {
     const skipped = this.#skipping;
     const bytes = this.#pending.length === 0 ? tail : Buffer.concat([...this.#pending, tail]);
@@ -79,7 +104,7 @@ export class SseReader {
     this.#skipping = false;
     if (skipped) return;
     // Most lines of an answer are data that nobody here reads.
-    if (bytes[0] === D && this.#event !== '' && !this.#wanted(this.#event)) return;
+    if (bytes[0] === D && this.#isUnwanted) return;
     let line = bytes.toString('utf8');
     if (this.#first) {
       this.#first = false;
@@ -94,8 +119,11 @@ export class SseReader {
     const field = colon < 0 ? line : line.slice(0, colon);
     let value = colon < 0 ? '' : line.slice(colon + 1);
     if (value.startsWith(' ')) value = value.slice(1);
-    if (field === 'event') this.#event = value;
-    else if (field === 'data' && this.#dataLength + value.length <= MAX_EVENT_BYTES) {
+    if (field === 'event') {
+      this.#event = value;
+      // A copy: a slice would keep the whole network buffer alive.
+      this.#lastNamed = { line: Buffer.from(bytes), name: value };
+    } else if (field === 'data' && this.#dataLength + value.length <= MAX_EVENT_BYTES) {
       this.#data.push(value);
       this.#dataLength += value.length;
     }

@@ -7,6 +7,7 @@ import { cpus } from 'node:os';
 import { benchDashboard } from './dashboard.ts';
 import { benchDataPath } from './data-path.ts';
 import { printComparisons, printTable } from './figures.ts';
+import { benchLaunch } from './launch.ts';
 import { benchMemory } from './memory.ts';
 import { benchServing } from './serving.ts';
 import { benchStart } from './start.ts';
@@ -20,6 +21,7 @@ const figures = [
   ...(await benchMemory()),
   ...(await benchDashboard()),
   ...(await benchStart()),
+  ...(await benchLaunch()),
 ];
 printTable(figures);
 

@@ -59,6 +59,7 @@ describe('overload', () => {
         const stage = await openStage({ DBPROXY_MAX_BUFFERED_BYTES: limit });
         const client = await stage.checkpointed({}, long(15_000));
         stage.size(client, FULL);
+        await client.say(long(5_000));
         const answer = await client.compact();
         expect([answer.status, answer.headers['x-double-buffer-served']]).to.deep.equal([200, served]);
         expect(stage.compactions(client)).to.have.length(served === undefined ? 1 : 0);

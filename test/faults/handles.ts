@@ -14,14 +14,6 @@ export function handles(): Handles {
   return { sockets: count('TCPSocketWrap'), servers: count('TCPServerWrap'), timers: count('Timeout') };
 }
 
-/** Bytes of the heap that are in use after a collection. Needs `--expose-gc`. */
-export function heapInUse(): number {
-  if (globalThis.gc === undefined) throw new Error('run with --expose-gc');
-  globalThis.gc();
-  globalThis.gc();
-  return process.memoryUsage().heapUsed + process.memoryUsage().external;
-}
-
 /** Resolves as soon as `holds` does; rejects with what `otherwise` says after `ms`. */
 export async function eventually(holds: () => boolean, otherwise: () => string, ms = 5_000): Promise<void> {
   const deadline = Date.now() + ms;

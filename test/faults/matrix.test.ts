@@ -4,9 +4,9 @@
  * answer is judged, and the stage is looked over.
  */
 import { expect } from 'chai';
+import { bytesInUse } from '../support/heap.ts';
 import { ALONE, BREAKING, MODIFYING, type Entry } from './catalogue.ts';
 import { note } from './figures.ts';
-import { heapInUse } from './handles.ts';
 import type { Leaving, Part } from './part.ts';
 import { CHECKPOINT_CALL, MOMENTS, type Moment } from './phases.ts';
 import { scenario } from './scenario.ts';
@@ -28,7 +28,7 @@ describe('faults of the API', () => {
   let neighbour: Part;
   let played = 0;
   /** After {@link WARM} scenarios. */
-  let warm: { readonly heap: number; readonly played: number } | undefined;
+  let warm: { readonly held: number; readonly played: number } | undefined;
 
   async function open(): Promise<void> {
     stage = await Stage.open();
@@ -65,7 +65,7 @@ describe('faults of the API', () => {
           ...(leaving === undefined ? {} : { leaving }),
         });
         await stage.lookOver([neighbour]);
-        if (played >= WARM) warm ??= { heap: heapInUse(), played };
+        if (played >= WARM) warm ??= { held: bytesInUse(), played };
       } catch (error) {
         // What is left of it must not fail the next one.
         await stage.close();
@@ -128,7 +128,7 @@ describe('faults of the API', () => {
   describe('all of them together', () => {
     it('leave nothing in memory', function () {
       if (warm === undefined || played < 2 * WARM) this.skip(); // only some scenarios were asked for
-      const kept = (heapInUse() - warm.heap) / (played - warm.played);
+      const kept = (bytesInUse() - warm.held) / (played - warm.played);
       note(`${(kept / 1024).toFixed(1)} KB kept per scenario of the matrix`);
       expect(kept, 'bytes kept per scenario').to.be.below(KEPT_PER_SCENARIO);
     });

@@ -74,7 +74,7 @@ const BETWEEN_RUNS: Readonly<Record<string, Damage>> = {
   'the newest pages are gone': (file) => rmSync(newestOf(file)),
   'a later version has written it': (file) => {
     const database = new (createRequire(import.meta.url)('libsql') as typeof Libsql)(file);
-    database.exec('PRAGMA user_version = 4242');
+    database.exec('PRAGMA user_version = 4242; UPDATE schema SET needs = 4242');
     database.close();
   },
 };

@@ -174,7 +174,7 @@ export class Release {
 
   /** Publishes a tree instead of what was published before. */
   make(tree: string): void {
-    shell('sh', [join(tree, 'installer/make-release.sh'), this.directory, this.url]);
+    shell('sh', [join(tree, 'cli/posix/installer/make-release.sh'), this.directory, this.url]);
   }
 
   /** Publishes this version of what is published now, after a change. */

@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const PROGRAM = `'${process.execPath}' --import '${join(ROOT, 'node_modules/tsx/dist/esm/index.mjs')}' '${join(ROOT, 'cli/main.ts')}'`;
+const PROGRAM = `'${process.execPath}' '${join(ROOT, 'dist/cli/main.js')}'`;
 
 const script = (state: string, rootless: boolean): string => `#!/bin/sh
 state='${state}'
@@ -54,7 +54,7 @@ case "$1 \${2-}" in
     shift
     . "$state/environment"
     case $1 in
-      node) exec '${process.execPath}' --import '${join(ROOT, 'node_modules/tsx/dist/esm/index.mjs')}' '${join(ROOT, 'cli/health.ts')}' ;;
+      node) exec '${process.execPath}' '${join(ROOT, 'dist/cli/health.js')}' ;;
       *) shift; exec ${PROGRAM} "$@" ;;
     esac
     ;;

@@ -19,7 +19,7 @@ import { withoutProgress } from '../install/machine.ts';
 import { layoutOf, type Layout } from '../../cli/installation.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-export const LAUNCHER = join(ROOT, 'launcher/claude-db-proxy.sh');
+export const LAUNCHER = join(ROOT, 'cli/posix/launcher/claude-db-proxy.sh');
 
 /** All that the launcher may use: POSIX, and curl. */
 const TOOLS = [

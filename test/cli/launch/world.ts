@@ -1,6 +1,7 @@
 /**
  * One user's machine in a temporary directory: a HOME, a PATH with a scripted `claude` that writes down how it was
- * started, a simulated API, and `claude-db-proxy` as a process of its own. Whatever was started is ended by `close`.
+ * started, a simulated API, and `claude-db-proxy` as a process of its own: the bundle (`npm run build:cli`), and the
+ * launcher in front of it, as the installer leaves them. Whatever was started is ended by `close`.
  */
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { once } from 'node:events';
@@ -16,7 +17,6 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -25,8 +25,6 @@ import { layoutOf, readRuntimeRecord, type Layout, type RuntimeRecord } from '..
 import { startSimulatedApi, type SimulatedApi } from '../../../src/simulated-api/index.ts';
 import { newDataDir } from '../../src/forwarder/quick-rig.ts';
 
-/** By its path: processes run in a directory that it cannot be found from. */
-export const TSX = createRequire(import.meta.url).resolve('tsx');
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 
 /** How the scripted `claude` was started. */
@@ -65,6 +63,8 @@ export interface Ended {
   readonly stderr: string;
 }
 
+export type Command = readonly [string, ...string[]];
+
 /** One run of `claude-db-proxy`. */
 export class Run {
   readonly process: ChildProcessWithoutNullStreams;
@@ -72,7 +72,7 @@ export class Run {
   stderr = '';
   readonly ended: Promise<Ended>;
 
-  constructor(command: readonly [string, ...string[]], env: Readonly<Record<string, string>>, cwd: string) {
+  constructor(command: Command, env: Readonly<Record<string, string>>, cwd: string) {
     const [program, ...args] = command;
     this.process = spawn(program, args, { env, cwd });
     this.process.stdin.on('error', () => undefined); // it may end without reading
@@ -131,6 +131,7 @@ export class World {
     const world = new World(home, await newDataDir(), await startSimulatedApi());
     mkdirSync(world.bin);
     mkdirSync(world.#starts);
+    world.#install('current', (from, to) => symlinkSync(from, to));
     if (options.claude !== false) {
       writeFileSync(join(world.bin, 'claude'), CLAUDE);
       chmodSync(join(world.bin, 'claude'), 0o755);
@@ -138,10 +139,19 @@ export class World {
     return world;
   }
 
+  /** What the installed command runs. */
+  get launcher(): Command {
+    return ['/bin/sh', join(this.#app('current'), 'cli/posix/launcher/claude-db-proxy.sh')];
+  }
+
+  /** The program without the launcher, as npm installs it. */
+  get program(): Command {
+    return [process.execPath, join(ROOT, 'dist/cli/main.js')];
+  }
+
   /** Runs `claude-db-proxy` with arguments. */
-  run(args: readonly string[], env: Readonly<Record<string, string>> = {}, root = ROOT): Run {
-    const command = [process.execPath, '--import', TSX, join(root, 'cli/main.ts'), ...args] as const;
-    const run = new Run(command, { ...this.env, ...env }, this.home);
+  run(args: readonly string[], env: Readonly<Record<string, string>> = {}, command: Command = this.launcher): Run {
+    const run = new Run([...command, ...args], { ...this.env, ...env }, this.home);
     this.#runs.push(run);
     return run;
   }
@@ -201,17 +211,28 @@ export class World {
     }
   }
 
+  #app(version: string): string {
+    return join(this.home, 'app', version);
+  }
+
+  /** Puts a version of the program where the installer would, `dist` by a link or as a copy that finds its own version. */
+  #install(version: string, dist: (from: string, to: string) => void): void {
+    const app = this.#app(version);
+    mkdirSync(app, { recursive: true });
+    symlinkSync(join(ROOT, 'cli'), join(app, 'cli'));
+    symlinkSync(process.execPath, join(app, 'node'));
+    symlinkSync(realpathSync(join(ROOT, 'node_modules')), join(app, 'node_modules'));
+    cpSync(join(ROOT, 'package.json'), join(app, 'package.json'));
+    dist(join(ROOT, 'dist'), join(app, 'dist'));
+  }
+
   /** A copy of this program that says it is of another version. */
-  copy(version: string): string {
-    const root = join(this.home, `copy-${version}`);
-    mkdirSync(root);
-    for (const part of ['cli', 'src', 'machines', 'tsconfig.json']) {
-      cpSync(join(ROOT, part), join(root, part), { recursive: true });
-    }
-    symlinkSync(realpathSync(join(ROOT, 'node_modules')), join(root, 'node_modules'));
-    const json = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as object;
-    writeFileSync(join(root, 'package.json'), JSON.stringify({ ...json, version }));
-    return root;
+  copy(version: string): Command {
+    this.#install(version, (from, to) => cpSync(from, to, { recursive: true }));
+    const manifest = join(this.#app(version), 'package.json');
+    const json = JSON.parse(readFileSync(manifest, 'utf8')) as object;
+    writeFileSync(manifest, JSON.stringify({ ...json, version }, null, 2));
+    return ['/bin/sh', join(this.#app(version), 'cli/posix/launcher/claude-db-proxy.sh')];
   }
 
   async close(): Promise<void> {

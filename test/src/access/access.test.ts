@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { expect } from 'chai';
-import { COOKIE, createAccess, dashboardUrl, type AccessRequest, type Verdict } from '../../../src/access/access.ts';
+import { createAccess, dashboardUrl, type AccessRequest, type Verdict } from '../../../src/access/access.ts';
 import { ownHosts } from '../../../src/access/hosts.ts';
 
 const TOKEN = 'A'.repeat(43);
@@ -8,8 +8,10 @@ const PORT = 8443;
 const access = createAccess(TOKEN, null, { hosts: ownHosts('127.0.0.1', ['box.example']), port: () => PORT });
 
 const BEARER = { authorization: `Bearer ${TOKEN}` };
-const cookieFor = (url: string): string => access.wayIn({ url, headers: {} })?.cookie?.split(';')[0] ?? '';
-const COOKIES = { cookie: cookieFor(`/dashboard?token=${TOKEN}`) };
+const COOKIE = `dbproxy_token_${PORT}`;
+const cookieFor = (host: string): string =>
+  access.wayIn({ url: `/dashboard?token=${TOKEN}`, headers: { host } })?.cookie?.split(';')[0] ?? '';
+const COOKIES = { cookie: cookieFor(`localhost:${PORT}`) };
 const OWN = { origin: `https://localhost:${PORT}` };
 
 const check = (headers: IncomingHttpHeaders, rest: Omit<AccessRequest, 'headers'> = {}): Verdict =>
@@ -34,7 +36,11 @@ describe('access', () => {
       ['as cookie on a POST of our own page', { ...COOKIES, ...OWN }, { method: 'POST' }],
       ['as cookie on an upgrade of our own page', { ...COOKIES, ...OWN, upgrade: 'websocket' }],
       ['from our own page by another of our names', { ...COOKIES, origin: `https://127.0.0.1:${PORT}` }],
-      ['from our own page through a mapped port', { ...COOKIES, host: 'localhost:9', origin: 'https://localhost:9' }],
+      [
+        'from our own page through a mapped port',
+        { cookie: cookieFor('localhost:9'), host: 'localhost:9', origin: 'https://localhost:9' },
+      ],
+      ['as the cookie beside one of another proxy', { cookie: `dbproxy_token_9=other; ${COOKIES.cookie}` }],
       ['from a page of an allowed host', { ...BEARER, host: 'box.example', origin: 'https://box.example' }],
       ['from a fetch of our own page', { ...COOKIES, 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'cors' }],
       ['from the address bar', { ...COOKIES, 'sec-fetch-site': 'none', 'sec-fetch-mode': 'navigate' }],
@@ -58,6 +64,7 @@ describe('access', () => {
       ['the cookie as bearer', { authorization: `Bearer ${COOKIES.cookie.split('=')[1] ?? ''}` }],
       ['the cookie in the URL', {}, { url: `/dashboard?token=${COOKIES.cookie.split('=')[1] ?? ''}` }],
       ['an empty cookie', { cookie: `${COOKIE}=` }],
+      ['a cookie of another port', { cookie: cookieFor('localhost:9') }],
       ['a cookie of another name', { cookie: COOKIES.cookie.replace(COOKIE, `x${COOKIE}`) }],
       ['twice in the URL', {}, { url: `/dashboard?token=${TOKEN}&token=${TOKEN}` }],
       ['in the fragment', {}, { url: `/dashboard#?token=${TOKEN}` }],
@@ -116,10 +123,11 @@ describe('access', () => {
 
   describe('the way in', () => {
     it('takes the token out of the URL and gives a cookie that does not tell it', () => {
-      const wayIn = access.wayIn({ url: `/dashboard/a?x=1&token=${TOKEN}&y=%20`, headers: {} });
+      const headers = { host: 'localhost:9' };
+      const wayIn = access.wayIn({ url: `/dashboard/a?x=1&token=${TOKEN}&y=%20`, headers });
       expect(wayIn?.location).to.equal('/dashboard/a?x=1&y=+');
       expect(wayIn?.cookie).to.match(
-        /^dbproxy_token=[\w-]{43}; Path=\/; Secure; HttpOnly; SameSite=Strict; Max-Age=2592000$/,
+        /^dbproxy_token_9=[\w-]{43}; Path=\/; Secure; HttpOnly; SameSite=Strict; Max-Age=2592000$/,
       );
       expect(wayIn?.cookie).not.to.include(TOKEN);
     });

@@ -5,6 +5,7 @@ import { createAccess, dashboardUrl, type AccessRequest } from '../../../src/acc
 import { allowRequest, guardedSocket, SECURITY_HEADERS } from '../../../src/access/guard.ts';
 import { ownHosts } from '../../../src/access/hosts.ts';
 import { createLocalPages } from '../../../src/forwarder/local-pages.ts';
+import { createOwnPages } from '../../../src/forwarder/own-pages.ts';
 import { recordingLog, type LogLine } from '../../support/rig.ts';
 import { portOf } from '../redirector/sockets.ts';
 
@@ -23,7 +24,8 @@ describe('our own pages', () => {
   let server: Server;
 
   before(async () => {
-    const pages = createLocalPages({
+    const log = recordingLog(lines);
+    const pages = createOwnPages({
       health: () => ({
         status: 'ok',
         version: '1',
@@ -43,21 +45,29 @@ describe('our own pages', () => {
         pid: 1,
       }),
       access,
-      log: recordingLog(lines),
-      routes(guardedAt) {
-        const dashboard = guardedAt('/dashboard');
-        dashboard.get('/', (_request, response) => void response.send('what was said'));
-        dashboard.get('/of/:name', (_request, response) => void response.send('a part of it'));
-        dashboard.get('/fails', () => {
-          throw new Error('quite unforeseen');
-        });
-        dashboard.post('/forget', (_request, response) => void response.send('forgotten'));
-      },
+      log,
+      load: () =>
+        Promise.resolve(
+          createLocalPages({
+            access,
+            log,
+            routes(guardedAt) {
+              const dashboard = guardedAt('/dashboard');
+              dashboard.get('/', (_request, response) => void response.send('what was said'));
+              dashboard.get('/of/:name', (_request, response) => void response.send('a part of it'));
+              dashboard.get('/fails', () => {
+                throw new Error('quite unforeseen');
+              });
+              dashboard.post('/forget', (_request, response) => void response.send('forgotten'));
+            },
+          }),
+        ),
     });
+    await pages.ready('/');
     const guard = guardedSocket(access);
     server = createServer((incoming, response) => {
       if (incoming.url?.startsWith('/socket.io') === true) guard(incoming, response, () => response.end('session'));
-      else pages(incoming, response);
+      else pages.handle(incoming, response);
     });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');

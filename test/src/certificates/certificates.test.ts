@@ -62,7 +62,7 @@ describe('certificates', () => {
       const api = await certificate(template, 'api.pem');
       expect(ca.ca).to.be.true;
       expect(ca.subject).to.match(/^CN=claude-db-proxy local CA [0-9a-f]{8}$/);
-      expect(days(ca.validFrom, ca.validTo)).to.be.within(3650, 3660);
+      expect(days(start, ca.validTo)).to.be.within(3650, 3660);
       expect(days(api.validFrom, api.validTo)).to.be.at.most(397);
       expect(days(api.validFrom, start)).to.be.closeTo(1, 0.01);
       expect(api.subjectAltName).to.equal('DNS:api.anthropic.com');
@@ -228,6 +228,31 @@ describe('certificates', () => {
       const { caPem } = await open(directory, later, log);
       expect(lines.filter((line) => line.startsWith('certificate.ca_replaced'))).to.have.lengthOf(1);
       expect(days(later, new X509Certificate(caPem).validTo)).to.be.closeTo(3653, 1);
+    });
+
+    it('goes on with everything as it is by a clock that is months behind', async () => {
+      const directory = await copy();
+      const before = await contents(directory);
+      const { log, lines } = recordingLog();
+      const behind = new Date(start.getTime() - 300 * DAY_MS);
+      const { caPem } = await open(directory, behind, log);
+      expect(caPem).to.equal(before['ca.pem']);
+      expect(lines.filter((line) => !line.startsWith('certificate.leaf_issued'))).to.deep.equal([]);
+      expect((await certificate(directory, 'api.pem')).checkIssued(new X509Certificate(caPem))).to.be.true;
+      // With the clock set right again what was made meanwhile is made anew, by the same CA.
+      const again = await open(directory, new Date(start.getTime() + 100 * DAY_MS));
+      expect(again.caPem).to.equal(caPem);
+      expect(days(start, (await certificate(directory, 'api.pem')).validTo)).to.be.above(400);
+    });
+
+    it('never replaces a CA for a clock from before its time, and says so', async () => {
+      const directory = await copy();
+      const before = await contents(directory);
+      const { log, lines } = recordingLog();
+      const { caPem } = await open(directory, new Date('1980-01-01'), log);
+      expect(lines.map((line) => line.split(' ')[0])).to.deep.equal(['certificate.clock_behind']);
+      expect(caPem).to.equal(before['ca.pem']);
+      expect(await contents(directory)).to.deep.equal(before);
     });
 
     it('takes lax permissions away and says so', async () => {

@@ -5,12 +5,11 @@ import { ByteBudget } from '../../../src/byte-budget.ts';
 import { CheckpointGate } from '../../../src/checkpoint/gate.ts';
 import { CheckpointCalls } from '../../../src/conversations/checkpoint-calls.ts';
 import { CheckpointIndex } from '../../../src/conversations/checkpoint-index.ts';
-import { readLineage } from '../../../src/conversations/lineage-reader.ts';
 import { CheckpointError } from '../../../src/errors.ts';
 import { silentLog } from '../../../src/log.ts';
 import type { Upstream, UpstreamEvents } from '../../../src/upstream/upstream.ts';
 import { lineageOf, wholeOf } from '../../../src/wire/lineage.ts';
-import { historyFrom, type History, type Message } from '../../../src/wire/message-request.ts';
+import type { Message } from '../../../src/wire/message-request.ts';
 import { requestBody } from '../../support/histories.ts';
 
 const ONE = conversationId('one');
@@ -249,30 +248,5 @@ describe('checkpoint calls', () => {
     answer('x');
     await now;
     expect(calls.size).to.equal(0);
-  });
-});
-
-describe('histories read in slices', () => {
-  it('are read as a whole', async () => {
-    const messages = [user('a'), user('b')];
-    expect(await readLineage(historyFrom(messages))).to.deep.equal(lineageOf(messages));
-    expect(await readLineage(historyFrom([]))).to.have.length(0);
-  });
-
-  it('are not read when a message is of no known shape', async () => {
-    const broken: History = { length: 2, message: (at) => (at === 0 ? user('a') : null) };
-    expect(await readLineage(broken)).to.equal(null);
-  });
-
-  it('let others work in between', async () => {
-    const messages = Array.from({ length: 400 }, (_, at) => user(`${at} ${'x'.repeat(60_000)}`));
-    let turns = 0;
-    const timer = setInterval(() => (turns += 1), 1);
-    const began = performance.now();
-    const lineage = await readLineage(historyFrom(messages));
-    const took = performance.now() - began;
-    clearInterval(timer);
-    expect(lineage).to.have.length(400);
-    if (took > 20) expect(turns).to.be.greaterThan(1);
   });
 });

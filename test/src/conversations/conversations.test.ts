@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import { conversationId } from '../../../machines/units.ts';
-import { speakerOf } from '../../../src/conversations/conversations.ts';
+import { speakerOf } from '../../../src/conversations/seen-request.ts';
 import { readMessageRequest, type Message } from '../../../src/wire/message-request.ts';
 import { requestBody } from '../../support/histories.ts';
-import { compactionOf, Desk, INSTRUCTION, seenOf, servedText, settle, type Asking } from './desk.ts';
+import { compactionOf, Desk, INSTRUCTION, seenOf, servedText, settle, usageOf, type Asking } from './desk.ts';
 
 const user = (content: Message['content']): Message => ({ role: 'user', content });
 const assistant = (content: Message['content']): Message => ({ role: 'assistant', content });
@@ -590,6 +590,22 @@ describe('conversations', () => {
     expect(desk.calls.concerns(S1)).to.equal(false);
     await desk.turn({ messages: LONGEST }, SWAP);
     expect(desk.calls.concerns(S1)).to.equal(false);
+  });
+
+  it('account for a request from the end of its answer until nobody needs it', async () => {
+    const turn = desk.begin({ messages: HISTORY });
+    desk.conversations.completeTurn(turn, usageOf(130_000));
+    // Its history is still being read.
+    const { length } = turn.seen.body;
+    expect([desk.calls.holds(S1), desk.budget.used]).to.deep.equal([false, length]);
+    await settle();
+    expect([desk.calls.holds(S1), desk.budget.used]).to.deep.equal([true, length]);
+    desk.pending.succeed('SUMMARY');
+    await settle();
+    expect(desk.budget.used).to.equal(0);
+    const unknown = [...HISTORY, { role: 'user', content: 7 } as unknown as Message];
+    await desk.turn({ messages: unknown, session: 's2' }, 130_000);
+    expect(desk.budget.used, 'of a history that cannot be read').to.equal(0);
   });
 
   describe('reset by hand', () => {

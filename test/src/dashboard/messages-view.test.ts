@@ -87,7 +87,8 @@ describe('the messages that a page is shown', () => {
       }),
       { numRuns: 50 },
     );
-    const holed = { length: 2, message: (at: number) => (at === 0 ? null : { role: 'user', content: 'x' }) };
+    const messages = (at: number) => (at === 0 ? null : { role: 'user', content: 'x' });
+    const holed = { length: 2, message: messages, bytesOfFirst: () => null };
     expect(await readMessagesView(holed)).to.have.length(1);
   });
 });

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { Recent, Thinned } from '../../../src/dashboard/series.ts';
+import { Recent, Samples } from '../../../src/dashboard/series.ts';
+import type { TokenSample } from '../../../web/contract.ts';
 
 describe('sequences of bounded length', () => {
   it('keep the newest', () => {
@@ -15,16 +16,26 @@ describe('sequences of bounded length', () => {
   });
 
   it('or all of it more coarsely, first and newest always among them', () => {
+    const sampleAt = (at: number): TokenSample => ({
+      at: 1.7e12 + at,
+      used: 3 * at,
+      effectiveWindow: 3_000_000_000 + at,
+    });
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 500 }), fc.integer({ min: 2, max: 20 }), (count, capacity) => {
-        const thinned = new Thinned<{ readonly at: number }>(capacity);
-        for (let at = 0; at < count; at += 1) thinned.push({ at });
-        const shown = thinned.values.map(({ at }) => at);
-        expect(shown.length).to.be.at.most(capacity + 1);
+      fc.property(fc.integer({ min: 1, max: 500 }), fc.integer({ min: 2, max: 80 }), (count, capacity) => {
+        const samples = new Samples(capacity);
+        for (let at = 0; at < count; at += 1) samples.push(sampleAt(at));
+        const shown = samples.values.map(({ used }) => used / 3);
+        expect(shown.length).to.be.within(Math.min(count, capacity / 2), capacity + 1);
         expect([shown[0], shown.at(-1)]).to.deep.equal([0, count - 1]);
         expect(shown).to.deep.equal([...new Set(shown)].sort((a, b) => a - b));
-        expect(thinned.values).to.equal(thinned.values);
+        expect(samples.values).to.deep.equal(shown.map(sampleAt));
+        expect(samples.values).to.equal(samples.values);
       }),
     );
+  });
+
+  it('have none to begin with', () => {
+    expect(new Samples(10).values).to.deep.equal([]);
   });
 });

@@ -61,18 +61,29 @@ describe('the batch writer', () => {
     expect(Buffer.concat(received).equals(Buffer.concat(sent))).to.equal(true);
   });
 
-  it('sends what is small at once and what is large in the next round at the latest', async () => {
+  it('sends the first small piece of a round at once, and what follows in the same round together at its end', async () => {
     const writer = new BatchWriter(near);
     writer.write(Buffer.alloc(10));
     expect(near.bytesWritten).to.equal(10);
-    writer.write(Buffer.alloc(16_384));
+    for (let piece = 0; piece < 100; piece += 1) writer.write(Buffer.alloc(150));
     expect(near.bytesWritten).to.equal(10);
     await nextRound();
-    await nextRound();
-    expect(near.bytesWritten).to.equal(16_394);
+    expect(near.bytesWritten).to.equal(15_010);
+    writer.write(Buffer.alloc(20));
+    expect(near.bytesWritten).to.equal(15_030);
+  });
+
+  it('gathers what is large until there is enough, or the round ends', async () => {
+    const writer = new BatchWriter(near);
+    writer.write(Buffer.alloc(16_384));
+    expect(near.bytesWritten).to.equal(0);
+    writer.write(Buffer.alloc(16_384));
+    expect(near.bytesWritten).to.equal(32_768);
     writer.write(Buffer.alloc(16_384));
     writer.write(Buffer.alloc(1));
-    expect(near.bytesWritten).to.equal(32_779);
+    expect(near.bytesWritten).to.equal(32_768);
+    await nextRound();
+    expect(near.bytesWritten).to.equal(49_153);
   });
 
   it('says when the source should wait, and that it may go on after `drain`', async () => {

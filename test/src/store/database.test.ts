@@ -6,7 +6,7 @@ import { timestamp } from '../../../machines/units.ts';
 import { StoreError } from '../../../src/errors.ts';
 import type { Database } from '../../../src/store/database.ts';
 import { MIGRATIONS } from '../../../src/store/schema.ts';
-import { checkpoint, START, StoreRig } from './rig.ts';
+import { checkpoint, conversation, START, StoreRig } from './rig.ts';
 
 describe('the state file', () => {
   let rig: StoreRig;
@@ -94,14 +94,48 @@ describe('the state file', () => {
     expect(statSync(rig.file).isFile()).to.equal(true);
   });
 
-  it('sets a file of a later version aside: it must not be written by an older one', () => {
-    const store = rig.open();
-    store.query('PRAGMA user_version = 99');
-    store.close();
-    rig.open();
-    expect(rig.events('store.set_aside').map(({ fields }) => fields['reason'])).to.deep.equal([
-      'a later version wrote it',
-    ]);
+  describe('of a later version', () => {
+    const later = (...changes: readonly string[]) => {
+      const store = rig.open();
+      store.checkpointMade(checkpoint('cp-1'));
+      for (const change of ['PRAGMA user_version = 99', ...changes]) store.query(change);
+      store.close();
+      return rig.open();
+    };
+    const reasons = () => rig.events('store.set_aside').map(({ fields }) => fields['reason']);
+
+    it('is used where that has only added to it: who goes back keeps every checkpoint', () => {
+      const store = later(
+        'ALTER TABLE checkpoints ADD COLUMN mood TEXT',
+        "ALTER TABLE conversations ADD COLUMN colour TEXT NOT NULL DEFAULT 'blue'",
+        'CREATE TABLE more (id TEXT)',
+      );
+      store.checkpointMade(checkpoint('cp-2'));
+      store.conversationChanged(conversation('s').id, () => conversation('s'));
+      store.flush();
+      expect(store.checkpoints().map((kept) => kept.checkpoint)).to.deep.equal([
+        checkpoint('cp-1'),
+        checkpoint('cp-2'),
+      ]);
+      expect(store.conversationsOf({ session: 's', agent: null })).to.deep.equal([conversation('s')]);
+      expect(store.query('PRAGMA user_version')[0]?.['user_version'], 'still that version').to.equal(99);
+      expect(reasons()).to.deep.equal([]);
+    });
+
+    it('is set aside where it says that it needs one', () => {
+      expect(later('UPDATE schema SET needs = 99').checkpoints()).to.deep.equal([]);
+      expect(reasons()).to.deep.equal(['a later version wrote it']);
+    });
+
+    for (const [what, change] of [
+      ['does not say', 'DROP TABLE schema'],
+      ['says nothing', 'DELETE FROM schema'],
+    ] as const) {
+      it(`is set aside where it ${what}`, () => {
+        later(change);
+        expect(reasons()).to.deep.equal(['a later version wrote it']);
+      });
+    }
   });
 
   it('brings a file of every earlier version up to date', () => {

@@ -105,7 +105,9 @@ describe('the state store', () => {
             },
           });
           store.checkpointMade(made);
-          expect(store.checkpoints().map((kept) => kept.checkpoint)).to.deep.equal([made]);
+          const kept = store.checkpoints().map((stored) => stored.checkpoint);
+          expect(kept).to.deep.equal([made]);
+          expect(kept.map(({ prefix }) => prefix.details.buffer.byteLength)).to.deep.equal([details.length]);
         },
       ),
       { numRuns: 100 },

@@ -47,6 +47,11 @@ describe('the lineage of histories', () => {
     );
   });
 
+  it('is kept in no more memory than it takes', () => {
+    const { details } = wholeOf(lineageOf([user('one'), assistant('two'), user('three')]));
+    expect([details.length, details.buffer.byteLength]).to.deep.equal([8, 8]);
+  });
+
   it('does not take a beginning for the whole', () => {
     fc.assert(
       fc.property(history, continuation, (before, after) => {

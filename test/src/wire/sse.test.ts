@@ -5,13 +5,16 @@ import { anyCharacter } from '../../support/histories.ts';
 
 const SEED = { seed: 20260731 };
 
-/** The events in `chunks`, in order. */
-function read(...chunks: readonly (string | Uint8Array)[]): ServerSentEvent[] {
+/** The events in `chunks` that are wanted, in order. */
+function readWanted(wanted: (event: string) => boolean, chunks: readonly (string | Uint8Array)[]): ServerSentEvent[] {
   const events: ServerSentEvent[] = [];
-  const reader = new SseReader((event) => events.push(event));
+  const reader = new SseReader((event) => events.push(event), wanted);
   for (const chunk of chunks) reader.push(Buffer.from(chunk as string));
   return events;
 }
+
+/** The events in `chunks`, in order. */
+const read = (...chunks: readonly (string | Uint8Array)[]): ServerSentEvent[] => readWanted(() => true, chunks);
 
 /** A stream cut into pieces at the given places. */
 const cutAt = (stream: Buffer, places: readonly number[]): Buffer[] => {
@@ -102,6 +105,22 @@ describe('server-sent events', () => {
       fc.property(bytes, fc.array(fc.nat()), (given, cuts) => {
         const stream = Buffer.from(given);
         expect(read(...cutAt(stream, cuts))).to.deep.equal(read(stream));
+      }),
+      { ...SEED, numRuns: 500 },
+    );
+  });
+
+  it('are all those that are wanted, whatever is between them', () => {
+    const names = ['ping', 'content_block_delta', 'content_block_stop', 'message_delta', 'x'];
+    const named = fc
+      .tuple(written, fc.option(fc.constantFrom(...names)))
+      .map(([event, name]): Written => ({ ...event, event: name }));
+    const wanted = (name: string): boolean => !name.startsWith('content') && name !== 'ping';
+    fc.assert(
+      fc.property(fc.array(named, { maxLength: 12 }), newline, fc.array(fc.nat()), (events, end, cuts) => {
+        const stream = Buffer.from(events.map((event) => writeEvent(event, end)).join(''));
+        const heard = readWanted(wanted, cutAt(stream, cuts));
+        expect(heard).to.deep.equal(events.map(expected).filter(({ event }) => wanted(event)));
       }),
       { ...SEED, numRuns: 500 },
     );

@@ -9,23 +9,23 @@
 set -eu
 umask 022
 
-tree=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
-# shellcheck source=installer/common.sh
-. "$tree/installer/common.sh"
-# shellcheck source=launcher/find-node.sh
-. "$tree/launcher/find-node.sh"
-# shellcheck source=installer/application.sh
-. "$tree/installer/application.sh"
-# shellcheck source=installer/engine.sh
-. "$tree/installer/engine.sh"
-# shellcheck source=installer/status-line.sh
-. "$tree/installer/status-line.sh"
-# shellcheck source=installer/record.sh
-. "$tree/installer/record.sh"
-# shellcheck source=installer/install.sh
-. "$tree/installer/install.sh"
-# shellcheck source=installer/uninstall.sh
-. "$tree/installer/uninstall.sh"
+tree=$(CDPATH='' cd -- "$(dirname -- "$0")/../../.." && pwd -P)
+# shellcheck source=cli/posix/installer/common.sh
+. "$tree/cli/posix/installer/common.sh"
+# shellcheck source=cli/posix/launcher/find-node.sh
+. "$tree/cli/posix/launcher/find-node.sh"
+# shellcheck source=cli/posix/installer/application.sh
+. "$tree/cli/posix/installer/application.sh"
+# shellcheck source=cli/posix/installer/engine.sh
+. "$tree/cli/posix/installer/engine.sh"
+# shellcheck source=cli/posix/installer/status-line.sh
+. "$tree/cli/posix/installer/status-line.sh"
+# shellcheck source=cli/posix/installer/record.sh
+. "$tree/cli/posix/installer/record.sh"
+# shellcheck source=cli/posix/installer/install.sh
+. "$tree/cli/posix/installer/install.sh"
+# shellcheck source=cli/posix/installer/uninstall.sh
+. "$tree/cli/posix/installer/uninstall.sh"
 
 # Again, from where this version came from, or from DBPROXY_RELEASE_URL.
 proxy_update() {
@@ -51,7 +51,7 @@ main() {
     install | update) install "$@" ;;
     proxy-update) proxy_update ;;
     uninstall) uninstall "${2-}" ;;
-    *) fail "installer/main.sh: no such thing as ${1-nothing}" ;;
+    *) fail "main.sh: no such thing as ${1-nothing}" ;;
   esac
 }
 

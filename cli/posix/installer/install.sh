@@ -15,7 +15,7 @@ finish() {
 
 # A first install that failed leaves nothing behind.
 undo_install() {
-  sh "$app/$installed/launcher/claude-db-proxy.sh" stop >/dev/null 2>&1 </dev/null || true
+  sh "$app/$installed/cli/posix/launcher/claude-db-proxy.sh" stop >/dev/null 2>&1 </dev/null || true
   restore_status_line
   [ -z "$engine" ] || remove_images "$images" "$engine"
   remove_files
@@ -27,12 +27,12 @@ undo_install() {
 undo_update() {
   if [ -n "$switched" ]; then
     warn "going back to $(version_of "$app/$before")"
-    sh "$app/current/launcher/claude-db-proxy.sh" stop >/dev/null 2>&1 </dev/null || true
+    sh "$app/current/cli/posix/launcher/claude-db-proxy.sh" stop >/dev/null 2>&1 </dev/null || true
     replace_link "$before" "$app/current"
     mv -f "$work/install.json" "$record"
     [ "$data_dir" = "$base" ] || cp -p "$record" "$data_dir/install.json"
     [ -z "$engine" ] || put_image_back "$engine"
-    sh "$app/current/launcher/claude-db-proxy.sh" start </dev/null ||
+    sh "$app/current/cli/posix/launcher/claude-db-proxy.sh" start </dev/null ||
       warn 'the version before does not start either; see: claude-db-proxy proxy-doctor'
   fi
   if [ -n "$installed" ] && [ "$installed" != "$before" ]; then rm -rf "$app/${installed:?}"; fi
@@ -106,7 +106,7 @@ look_around() {
 # Started by the version that was put in place: healthy, or not there.
 start_proxy() {
   step 'Starting the proxy …'
-  sh "$app/current/launcher/claude-db-proxy.sh" start </dev/null
+  sh "$app/current/cli/posix/launcher/claude-db-proxy.sh" start </dev/null
 }
 
 # install install|update checkout|release FROM
@@ -130,7 +130,7 @@ install() {
   if [ -n "$before" ]; then
     switched=1
     # Gone before the new one comes, so that it comes from what is new.
-    [ "$installed" = "$before" ] || sh "$app/$before/launcher/claude-db-proxy.sh" stop >/dev/null 2>&1 || true
+    [ "$installed" = "$before" ] || sh "$app/$before/cli/posix/launcher/claude-db-proxy.sh" stop >/dev/null 2>&1 || true
   fi
   replace_link "$installed" "$app/current"
   write_command

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # The proxy's container, for a machine without Node. The same arguments as cli/runtime/container-arguments.ts has;
-# test/launcher/launchers-agree.test.ts holds the two together.
+# test/launcher/without-node.test.ts holds the two together.
 
 image=${DBPROXY_IMAGE:-localhost/claude-db-proxy:$version}
 
@@ -11,13 +11,18 @@ container_name() {
   name_slug=$(printf '%s' "$name_owner" | LC_ALL=C tr -cs 'A-Za-z0-9' '-' | sed 's/^-//; s/-$//')
   printf 'claude-db-proxy%s\n' "${name_slug:+-$name_slug}"
 }
-container=$(container_name)
+container=''
 
-# Sets $engine: the one that is asked for, or that the installer found, or that is there. Else says why not in $fault.
+# Sets $engine: the one that is asked for, or that the installer found, or that is there; and $container. Else says why not
+# in $fault.
 choose_engine() {
   check_settings || return 1
+  container=$(container_name)
   wanted=${DBPROXY_RUNTIME:-auto}
-  [ "$wanted" != auto ] || wanted=$(installed runtime)
+  if [ "$wanted" = auto ]; then
+    installed runtime
+    wanted=$found
+  fi
   case $wanted in
     docker | podman) engine=$wanted ;;
     *) if have docker; then engine=docker; else engine=podman; fi ;;
@@ -94,7 +99,7 @@ run_container() {
 container_network() {
   case ${DBPROXY_CONTAINER_NETWORK-} in
     host | bridge) printf '%s\n' "$DBPROXY_CONTAINER_NETWORK" ;;
-    *) installed network ;;
+    *) installed network && printf '%s\n' "$found" ;;
   esac
 }
 

@@ -9,38 +9,46 @@ wanted_proxy_port=${DBPROXY_PROXY_PORT:-8080}
 wanted_dashboard_port=${DBPROXY_DASHBOARD_PORT:-8443}
 
 # The first `"proxy":` in runtime.json is that of `ports`, the second that of `wanted`.
-remembered_port() { sed -n "s/^ *\"$1\": *\([0-9][0-9]*\),\{0,1\}\$/\1/p" "$remembered" 2>/dev/null | sed -n "${2}p"; }
+remembered_port() { value_of "$1" "$remembered" "$2" && printf '%s\n' "$found"; }
 
 # Sets $proxy_port and $dashboard_port to where it was last, or is to be.
 read_ports() {
-  proxy_port=$(remembered_port proxy 1)
-  dashboard_port=$(remembered_port dashboard 1)
+  value_of proxy "$remembered" || true
+  proxy_port=$found
+  value_of dashboard "$remembered" || true
+  dashboard_port=$found
   if [ -z "$proxy_port" ] || [ -z "$dashboard_port" ]; then
     proxy_port=$wanted_proxy_port
     dashboard_port=$wanted_dashboard_port
   fi
 }
 
-# Prints what /health says, checked against our own CA: another process on that port is no healthy proxy.
-health() {
-  [ -r "$ca" ] || return 1
+# Sets $said to what /health says, asked as cli/health-check.ts asks: another process on that port is no healthy proxy.
+healthy() {
+  said=''
+  [ -r "$ca" ] && said=$(ask_health 2>/dev/null) || return 1
+  case $said in
+    *'"status":"ok"'*) ;;
+    *) return 1 ;;
+  esac
+}
+ask_health() {
   if have curl; then
-    curl --silent --fail --noproxy '*' --max-time 2 --cacert "$ca" \
-      --connect-to "localhost:$dashboard_port:127.0.0.1:$dashboard_port" "https://localhost:$dashboard_port/health" 2>/dev/null
+    curl --disable --silent --fail --max-time 2 --noproxy '' --proxy "http://127.0.0.1:$proxy_port" --cacert "$ca" \
+      --header 'Host: localhost' https://api.anthropic.com/health
   elif have openssl; then
     printf 'GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' |
       openssl s_client -quiet -verify_return_error -CAfile "$ca" -servername localhost \
-        -connect "127.0.0.1:$dashboard_port" 2>/dev/null
+        -connect "127.0.0.1:$dashboard_port"
   else
-    "$engine" exec "$container" node /app/dist/cli/health.js </dev/null >/dev/null 2>&1 && printf '{"status":"ok"}\n'
-  fi | grep '"status":"ok"'
+    "$engine" exec "$container" node /app/dist/cli/health.js </dev/null >/dev/null && printf '{"status":"ok"}\n'
+  fi
 }
-healthy() { health >/dev/null; }
 
 # Fails where something listens there. Where nothing can look, the engine finds out.
 port_free() {
   if have curl; then
-    curl --silent --noproxy '*' --max-time 1 --output /dev/null "http://127.0.0.1:$1/" 2>/dev/null
+    curl --disable --silent --noproxy '*' --max-time 1 --output /dev/null "http://127.0.0.1:$1/" 2>/dev/null
     [ $? -eq 7 ]
   elif have nc; then
     ! nc -z 127.0.0.1 "$1" 2>/dev/null
@@ -179,14 +187,14 @@ older() {
     [ "$(printf '%s\n%s\n' "$1" "$version" | sort -t . -k 1,1n -k 2,2n -k 3,3n | head -n 1)" = "$1" ]
 }
 
-# Whether what health said on stdin is of an older proxy on which nothing hangs: it makes way.
+# Whether $said is of an older proxy on which nothing hangs: it makes way.
 replaceable() {
-  replaceable_said=$(cat)
-  case $replaceable_said in
+  case $said in
     *'"open_connections":0,'*'"checkpoint_calls":0,'*) ;;
     *) return 1 ;;
   esac
-  older "$(printf '%s\n' "$replaceable_said" | sed -n 's/.*"version":"\([^"]*\)".*/\1/p')"
+  between '"version":"' '"' "$said" || true
+  older "$found"
 }
 
 # A healthy proxy: the one that runs, else a new one. Of any number of callers one starts it. Sets $said to what its
@@ -194,19 +202,19 @@ replaceable() {
 ensure_running() {
   started=''
   read_ports
-  if said=$(health) && ! printf '%s\n' "$said" | replaceable; then return 0; fi
+  if healthy && ! replaceable; then return 0; fi
   choose_engine || return 1
   take_lock start
   case $? in
     2)
-      said=$(health)
+      healthy
       return 0
       ;;
     1) return 1 ;;
   esac
   # Whoever had the lock before may have done it.
   read_ports
-  if said=$(health) && ! printf '%s\n' "$said" | replaceable; then
+  if healthy && ! replaceable; then
     give_lock_back
     return 0
   fi
@@ -214,7 +222,7 @@ ensure_running() {
   start_locked
   start_status=$?
   if [ "$start_status" -eq 0 ]; then
-    said=$(health)
+    healthy
     write_record true
   fi
   give_lock_back

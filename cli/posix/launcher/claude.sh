@@ -104,11 +104,22 @@ check_settings() {
   [ -z "$fault" ]
 }
 
+# in_percent SHARE: 0.655 is 65.5.
+in_percent() {
+  case $1 in
+    0.[1-9][0-9]) printf '%s\n' "${1#0.}" ;;
+    0.[1-9]) printf '%s0\n' "${1#0.}" ;;
+    *) awk "BEGIN { print int($1 * 10000 + 0.5) / 100 }" ;;
+  esac
+}
+
 set_environment() {
   headers=$(launch_headers)
   [ -z "$headers" ] || export ANTHROPIC_CUSTOM_HEADERS="$headers"
-  swap=${DBPROXY_SWAP_THRESHOLD:-$(printf '%s\n' "$said" | sed -n 's/.*"swap_threshold":\([0-9.]*\).*/\1/p')}
-  : "${CLAUDE_AUTOCOMPACT_PCT_OVERRIDE:=$(awk "BEGIN { print int(${swap:-0.80} * 10000 + 0.5) / 100 }")}"
+  if [ -z "${CLAUDE_AUTOCOMPACT_PCT_OVERRIDE-}" ]; then
+    between '"swap_threshold":' ',' "$said," || found=0.80
+    CLAUDE_AUTOCOMPACT_PCT_OVERRIDE=$(in_percent "${DBPROXY_SWAP_THRESHOLD:-${found%%\}*}}")
+  fi
   NO_PROXY=$(no_proxy_for_claude)
   no_proxy=$NO_PROXY
   NODE_EXTRA_CA_CERTS=$(ca_file)
@@ -125,7 +136,7 @@ watch_over() {
   while sleep 1 && kill -0 "$1" 2>/dev/null; do
     healthy && continue
     # Stopped by somebody who meant it.
-    [ "$(in_file "$remembered" running)" = true ] || return 0
+    { value_of running "$remembered" && [ "$found" = true ]; } || return 0
     watch_proxy_port=$proxy_port
     choose_engine && take_lock start && {
       if ! healthy; then start_locked && write_record true; fi
@@ -158,7 +169,9 @@ launch() {
     warn "$fault. Running claude without the proxy."
   elif ensure_running; then
     # With the user's own environment, for a proxy that has to be started again.
-    (watch_over "$$" </dev/null >/dev/null 2>&1 &)
+    # `exec`: redirected in any other way, a shell keeps what was there before open, and whoever reads claude's output
+    # would wait for its end.
+    (exec </dev/null >/dev/null 2>&1 && watch_over "$$" &)
     set_environment
     announce
   else

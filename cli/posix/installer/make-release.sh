@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes a release of this tree:  sh installer/make-release.sh DIRECTORY [ADDRESS]
+# Makes a release of this tree:  sh cli/posix/installer/make-release.sh DIRECTORY [ADDRESS]
 #
 #   DIRECTORY/claude-db-proxy.tar.gz, .sha256    sources, and what they were built to
 #   DIRECTORY/install.sh                         knows ADDRESS, where these files will be published
@@ -7,9 +7,9 @@
 # Puts the directory's contents behind https://…; DBPROXY_RELEASE_URL, or ADDRESS, is that directory.
 set -eu
 
-root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/../../.." && pwd -P)
 [ $# -ge 1 ] || {
-  echo 'usage: sh installer/make-release.sh DIRECTORY [ADDRESS]' >&2
+  echo 'usage: sh cli/posix/installer/make-release.sh DIRECTORY [ADDRESS]' >&2
   exit 64
 }
 mkdir -p "$1"
@@ -25,8 +25,8 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/claude-db-proxy.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 tree=$work/claude-db-proxy-$version
 mkdir "$tree"
-# shellcheck source=installer/application.sh
-base=$work . "$root/installer/application.sh"
+# shellcheck source=cli/posix/installer/application.sh
+base=$work . "$root/cli/posix/installer/application.sh"
 copy_sources "$root" "$tree" release
 find "$tree/dist" -name '*.map' -exec rm -f {} +
 

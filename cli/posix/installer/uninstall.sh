@@ -54,7 +54,7 @@ uninstall() {
   made=$(recorded_list made)
   images=$(recorded_list images)
   step 'Stopping the proxy …'
-  sh "$app/current/launcher/claude-db-proxy.sh" stop >/dev/null 2>&1 </dev/null || true
+  sh "$app/current/cli/posix/launcher/claude-db-proxy.sh" stop >/dev/null 2>&1 </dev/null || true
   for candidate in docker podman; do
     if have "$candidate" && bounded 10 "$candidate" info >/dev/null 2>&1 </dev/null; then remove_containers "$candidate"; fi
   done

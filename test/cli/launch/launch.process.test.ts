@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { checkHealth } from '../../../cli/health-check.ts';
 import { startTcp } from '../../src/redirector/sockets.ts';
-import { eventually, lives, TSX, worlds } from './world.ts';
+import { eventually, lives, worlds } from './world.ts';
 
 const ANNOUNCED = /^◈ DB_PROXY_ON {2}https:\/\/localhost:\d+\/dashboard\n$/;
 const WITHOUT = /\. Running claude without the proxy\.\n$/;
@@ -97,8 +97,7 @@ describe('claude-db-proxy as claude', function () {
     const world = await open();
     writeFileSync(join(world.bin, 'claude'), '#!/bin/sh\ntest -t 0 && test -t 1 && test -t 2 && stty size && exit 5\n');
     await world.ended(['start']);
-    const main = fileURLToPath(new URL('../../../cli/main.ts', import.meta.url));
-    const command = `stty rows 33 cols 77; '${process.execPath}' --import '${TSX}' '${main}'`;
+    const command = `stty rows 33 cols 77; '${world.launcher.join("' '")}'`;
     const child = spawn('script', ['-qec', command, '/dev/null'], { env: { ...world.env, SHELL: '/bin/sh' } });
     let seen = '';
     child.stdout.on('data', (chunk: Buffer) => (seen += chunk.toString()));
@@ -183,7 +182,7 @@ describe('claude-db-proxy as claude', function () {
 
     it('says how to get claude where there is none, and takes no link to ourselves for it', async () => {
       const world = await open({ claude: false });
-      symlinkSync(fileURLToPath(new URL('../../../cli/main.ts', import.meta.url)), join(world.bin, 'claude'));
+      symlinkSync(fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url)), join(world.bin, 'claude'));
       const { code, stderr } = await world.ended(['x'], { PATH: world.bin });
       expect(code).to.equal(127);
       expect(stderr).to.match(/^claude-db-proxy: Claude Code is not installed.*install\.sh/);

@@ -97,7 +97,7 @@ check_command() {
 write_command() {
   need_directory "$bin"
   remember "$command_file"
-  quoted=$(printf '%s' "$app/current/launcher/claude-db-proxy.sh" | sed "s/'/'\\\\''/g")
+  quoted=$(printf '%s' "$app/current/cli/posix/launcher/claude-db-proxy.sh" | sed "s/'/'\\\\''/g")
   {
     printf '%s\n' '#!/bin/sh' '# claude-db-proxy: the installed command. Made by its installer, removed by `claude-db-proxy uninstall`.'
     printf "launcher='%s'\n" "$quoted"

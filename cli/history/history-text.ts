@@ -1,0 +1,110 @@
+/** The history as people read it in a terminal: what it adds up to, then one compaction a line. Pure. */
+import type pc from 'picocolors';
+import type { HistoryAnswer } from '../../src/dashboard/history-routes.ts';
+import type { CompactionEntry, TokensByKind } from '../../src/store/history.ts';
+import { countText, durationText } from '../figures.ts';
+
+type Colours = ReturnType<typeof pc.createColors>;
+
+/** Why it went to the API, in few words. */
+const REASONS: Readonly<Record<string, string>> = {
+  passthrough: 'passthrough was on',
+  no_checkpoint: 'no checkpoint covered it',
+  instructions: 'instructions of its own',
+  stale: 'too much said since the checkpoint',
+  wait_timeout: 'the checkpoint took too long',
+  checkpoint_failed: 'the checkpoint had failed',
+  loop: 'just compacted before',
+  unreadable: 'could not be read',
+};
+
+interface Column {
+  readonly title: string;
+  readonly right: boolean;
+  /** Left out where there is too little room. */
+  readonly cost: boolean;
+  readonly value: (entry: CompactionEntry) => string;
+}
+
+const NONE = '–';
+
+const left = (title: string, value: Column['value']): Column => ({ title, right: false, cost: false, value });
+const right = (title: string, value: Column['value']): Column => ({ title, right: true, cost: false, value });
+const cost = (title: string, kind: keyof TokensByKind): Column => ({
+  title,
+  right: true,
+  cost: true,
+  value: ({ checkpoint }) => (checkpoint === null ? NONE : countText(checkpoint.tokens[kind])),
+});
+
+const COLUMNS: readonly Column[] = [
+  left('when', ({ at }) => whenText(at)),
+  left('conversation', ({ conversation }) => conversation.slice(0, 12)),
+  right('before', ({ tokensBefore }) => countText(tokensBefore)),
+  right('after', ({ tokensAfter }) => (tokensAfter === null ? NONE : countText(tokensAfter))),
+  right('not waited', ({ outcome, savedMs }) => (outcome === 'served' ? durationText(savedMs) : NONE)),
+  cost('input', 'input'),
+  cost('cached', 'cacheRead'),
+  cost('to cache', 'cacheCreation'),
+  cost('output', 'output'),
+  left('answered', outcomeText),
+];
+
+/** In the time of this machine, which is the reader's. */
+function whenText(at: number): string {
+  const date = new Date(at);
+  const two = (value: number): string => String(value).padStart(2, '0');
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${two(date.getHours())}:${two(date.getMinutes())}`;
+}
+
+function outcomeText({ outcome, reason, confirmed }: CompactionEntry): string {
+  if (outcome === 'served') return confirmed === false ? 'at once, but not taken' : 'at once';
+  return `by the API: ${REASONS[reason ?? ''] ?? (reason ?? 'unknown').replaceAll('_', ' ')}`;
+}
+
+/** @param columns width of the terminal */
+export function historyText({ complete, totals, compactions }: HistoryAnswer, columns: number, c: Colours): string {
+  const { served, forwarded, savedMs, checkpoints: made, tokens } = totals;
+  const whole = complete ? '' : `  ${c.yellow('the state file cannot be read: there may be more than is told here')}\n`;
+  if (served + forwarded + made.made === 0) return `${whole}No compactions in the last 90 days.\n`;
+  const rows: readonly (readonly [string, string])[] = [
+    ['compactions', `${served + forwarded}: ${served} answered at once, ${forwarded} by the API`],
+    ['not waited', durationText(savedMs)],
+    ['checkpoints', `${made.made}: ${made.used} used, ${made.ready} ready, ${made.wasted} never used`],
+    [
+      'their tokens',
+      `${countText(tokens.cacheRead)} cached, ${countText(tokens.cacheCreation)} to cache, ` +
+        `${countText(tokens.input)} input, ${countText(tokens.output)} output`,
+    ],
+  ];
+  const head = `${c.green('◈')} The last 90 days\n`;
+  const sums = rows.map(([name, value]) => `  ${c.dim(name.padEnd(14))}${value}\n`).join('');
+  return `${head}${whole}${sums}${compactions.length === 0 ? '' : `\n${tableOf(compactions, columns, c)}`}${moreText(served + forwarded - compactions.length, c)}`;
+}
+
+const moreText = (more: number, c: Colours): string =>
+  more > 0 ? `  ${c.dim(`and ${more} older; -n shows more`)}\n` : '';
+
+function tableOf(entries: readonly CompactionEntry[], width: number, c: Colours): string {
+  const wide = linesOf(entries, COLUMNS);
+  const fits = wide.every((line) => line.length <= width);
+  const [titles = '', ...lines] = fits
+    ? wide
+    : linesOf(
+        entries,
+        COLUMNS.filter((column) => !column.cost),
+      );
+  return [c.dim(titles), ...lines].map((line) => `${line}\n`).join('');
+}
+
+/** Titles first. */
+function linesOf(entries: readonly CompactionEntry[], columns: readonly Column[]): readonly string[] {
+  const cells = [
+    columns.map(({ title }) => title),
+    ...entries.map((entry) => columns.map(({ value }) => value(entry))),
+  ];
+  const widths = columns.map((_, at) => Math.max(...cells.map((row) => row[at]?.length ?? 0)));
+  return cells.map((row) =>
+    `  ${row.map((cell, at) => (columns[at]?.right === true ? cell.padStart(widths[at] ?? 0) : cell.padEnd(widths[at] ?? 0))).join('  ')}`.trimEnd(),
+  );
+}
