@@ -146,7 +146,7 @@ function RecordDetail({ record }: { readonly record: InspectionRecord | null }):
   }
   const sender = record.sender === null ? 'outside' : (actors.value.get(record.sender)?.id ?? record.sender);
   return (
-    <div class="record-detail">
+    <div class="record-detail" tabIndex={0} role="region" aria-label="What changed it last">
       <div>
         <h3>
           <code>{record.type}</code>

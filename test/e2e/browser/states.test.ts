@@ -62,6 +62,14 @@ describe('the pages, in states that are rare', () => {
     await it.page.goto(url);
     return it;
   };
+  /** Waits until an expression holds in a page. Playwright's own way compiles it there, which the page's policy forbids. */
+  const holds = async (page: Page, expression: string): Promise<void> => {
+    const deadline = Date.now() + 15_000;
+    while ((await page.evaluate(expression)) !== true) {
+      if (Date.now() > deadline) throw new Error(`it never came to this: ${expression}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  };
   const focused = (page: Page): Promise<string> => page.evaluate('document.activeElement?.dataset.row ?? ""');
 
   for (const theme of ['light', 'dark'] as const) {
@@ -136,7 +144,7 @@ describe('the pages, in states that are rare', () => {
       ['ArrowDown', '1'],
     ] as const) {
       await page.keyboard.press(key);
-      await page.waitForFunction(`document.activeElement?.dataset.row === ${JSON.stringify(row)}`);
+      await holds(page, `document.activeElement?.dataset.row === ${JSON.stringify(row)}`);
     }
     const href = await page.evaluate('document.activeElement.getAttribute("href")');
     await page.getByText('order held').waitFor();
@@ -147,16 +155,16 @@ describe('the pages, in states that are rare', () => {
       const seen = { subtree: true, characterData: true, childList: true };
       new MutationObserver(() => (globalThis.changes += 1)).observe(messages, seen);
     })()`);
-    await page.waitForFunction('globalThis.changes >= 4');
+    await holds(page, 'globalThis.changes >= 4');
     expect(await page.evaluate('document.activeElement.getAttribute("href")')).to.equal(href);
     expect(await focused(page)).to.equal('1');
     await page.keyboard.press('Enter');
     await page.locator('.conversation .head').waitFor();
     expect(page.url()).to.include(String(href));
     // The focus stays in the list: the next arrow goes on from there.
-    await page.waitForFunction('document.activeElement?.closest(".rows") !== null');
+    await holds(page, 'document.activeElement?.closest(".rows") !== null');
     await page.keyboard.press('ArrowDown');
-    await page.waitForFunction('document.activeElement?.dataset.row === "2"');
+    await holds(page, 'document.activeElement?.dataset.row === "2"');
   });
 
   it('skip to the content, and reach every page, by the keyboard', async () => {
@@ -184,9 +192,7 @@ describe('the pages, in states that are rare', () => {
     await button.waitFor({ timeout: 40_000 });
     fake.running = false;
     await button.click();
-    await page.waitForFunction(
-      'navigator.clipboard.readText().then((text) => text.startsWith("## 1. What was asked"))',
-    );
+    await holds(page, 'navigator.clipboard.readText().then((text) => text.startsWith("## 1. What was asked"))');
     expect(await page.evaluate('navigator.clipboard.readText()')).to.include('```ts\nexport function* splitRecords');
   });
 
@@ -244,7 +250,7 @@ describe('the pages, in states that are rare', () => {
     await page.locator('.record-row').nth(5).waitFor();
     await page.locator('.sequence').getByRole('button', { name: 'Pause' }).click();
     const standing = await page.locator('.record-row button[aria-current]').getAttribute('data-row');
-    await page.waitForFunction('document.querySelectorAll(".record-row.ahead").length > 2');
+    await holds(page, 'document.querySelectorAll(".record-row.ahead").length > 2');
     expect(await page.locator('.record-row button[aria-current]').getAttribute('data-row')).to.equal(standing);
     await page.getByRole('checkbox', { name: 'this actor' }).check();
     await page.getByRole('checkbox', { name: 'transitions' }).check();
@@ -252,7 +258,7 @@ describe('the pages, in states that are rare', () => {
     const types = await page.locator('.record-row .record-type').allTextContents();
     expect(new Set(types)).to.deep.equal(new Set(['turn.completed']));
     await page.getByRole('button', { name: 'Follow', exact: true }).click();
-    await page.waitForFunction('document.querySelectorAll(".record-row.ahead").length === 0');
+    await holds(page, 'document.querySelectorAll(".record-row.ahead").length === 0');
     expect(await violations(page)).to.deep.equal([]);
   });
 });
