@@ -112,7 +112,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     inspectUrl: config.inspectUrl?.href ?? null,
     now,
     sources: {
-      root: () => supervisor,
+      roots: () => [supervisor, gate.actor],
       checkpoint: (id) => index.get(id),
       checkpointsHeld: () => index.size,
       callsRunning: () => calls.size,

@@ -72,7 +72,7 @@ function Page(): JSX.Element {
     case 'log':
       return <LogPage conversation={here.conversation} />;
     case 'inspector':
-      return <InspectorPage actor={here.actor} />;
+      return <InspectorPage />;
   }
 }
 

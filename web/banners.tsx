@@ -77,17 +77,17 @@ function PausedBanner(): JSX.Element | null {
   if (paused === undefined) return null;
   return (
     <p class="banner bad">
-      <strong>Checkpoints pause,</strong>
+      <strong>Checkpoints pause.</strong>
       <span>
-        for many have failed.{' '}
+        Many have failed in a row;{' '}
         {paused.until === null ? (
-          'One is tried now.'
+          'one is tried now.'
         ) : (
           <>
-            One is tried again <Until at={paused.until} />.
+            the next one is tried <Until at={paused.until} />.
           </>
         )}{' '}
-        Until then compactions go to the API, as without the proxy.
+        Until then a conversation without a checkpoint compacts by the API, as without the proxy.
       </span>
     </p>
   );

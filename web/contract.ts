@@ -359,7 +359,7 @@ export interface ActorView {
   readonly session: string;
   /** Name among its parent's children: `conversation:…`, `forwarder`, `computeCheckpoint`… */
   readonly id: string;
-  /** Session of its parent; null for the supervisor. */
+  /** Session of its parent; null for the supervisor, and for an actor that has none. */
   readonly parent: string | null;
   /** Key into `machines` for an actor with a statechart, else null. */
   readonly machine: string | null;
@@ -442,6 +442,19 @@ export type InspectionRecord =
       readonly edges: readonly string[];
       /** Hand-picked fields of the receiver's context afterwards. */
       readonly context: Readonly<Record<string, LogValue>>;
+    }
+  /** Events of actors that this page does not watch, left out because there were too many; `seq` is the last one's. */
+  | {
+      readonly kind: 'left_out';
+      readonly seq: number;
+      readonly at: number;
+      readonly events: number;
+      /** Receivers that have come to other states by them. */
+      readonly moved: readonly {
+        readonly session: string;
+        readonly before: readonly string[];
+        readonly after: readonly string[];
+      }[];
     };
 
 /** Answer to `inspector.open`. */
@@ -453,7 +466,7 @@ export interface InspectorView {
   readonly records: readonly InspectionRecord[];
 }
 
-/** Records, oldest first; a gap in `seq` means that this page was too slow for some (reopen for a fresh view). */
+/** Records, oldest first. */
 export interface InspectorPatch {
   readonly records: readonly InspectionRecord[];
 }
@@ -501,10 +514,10 @@ export interface ClientToServerEvents {
   /** Begins to inspect. `inspector` patches follow. Opening again gives a fresh view. */
   readonly 'inspector.open': (answer: (outcome: Outcome<InspectorView>) => void) => void;
   /**
-   * Limits the records to these actors and those below them; null for all, as at the beginning. Beginnings and ends of
-   * actors always come.
+   * The actors that this page looks at; none at the beginning. All that they take and send comes, and all beginnings and
+   * ends; of the other events some hundred a second, the rest as `left_out`.
    */
-  readonly 'inspector.watch': (sessions: readonly string[] | null) => void;
+  readonly 'inspector.watch': (sessions: readonly string[]) => void;
   readonly 'inspector.close': () => void;
 }
 

@@ -28,8 +28,9 @@ export function span(ms: number): string {
   return `${Math.floor(seconds / 86_400)} d`;
 }
 
-/** How long something took, two units at most: `18 ms`, `4.2 s`, `3 min 12 s`, `2 h 5 min`. */
+/** How long something took, two units at most: `0 s`, `18 ms`, `4.2 s`, `3 min 12 s`, `2 h 5 min`. */
 export function duration(ms: number): string {
+  if (ms === 0) return '0 s';
   if (ms < 1_000) return `${Math.round(ms)} ms`;
   if (ms < 59_950) return `${(ms / 1_000).toFixed(1).replace(/\.0$/, '')} s`;
   const seconds = Math.round(ms / 1_000);

@@ -58,6 +58,11 @@ export class CheckpointGate {
     this.#breaker.start();
   }
 
+  /** The breaker itself, for the inspector. */
+  get actor(): BreakerActor {
+    return this.#breaker;
+  }
+
   get breaker(): BreakerStatus {
     return statusOf(this.#breaker.getSnapshot());
   }

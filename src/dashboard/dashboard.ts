@@ -28,8 +28,8 @@ import { Statistics } from './statistics.ts';
 
 /** What the dashboard asks the rest of the proxy for. */
 export interface Sources {
-  /** The root of the actors. */
-  readonly root: () => AnyActorRef;
+  /** The roots of all actors, the supervisor first. */
+  readonly roots: () => readonly AnyActorRef[];
   readonly checkpoint: (id: CheckpointId) => Checkpoint | null;
   readonly checkpointsHeld: () => number;
   readonly callsRunning: () => number;
@@ -82,7 +82,7 @@ export class Dashboard {
       onChange: (id) => this.live.noteChange(id),
     });
     const inspector = new Inspector({
-      root: () => sources.root(),
+      roots: () => sources.roots(),
       now,
       onRecords: news,
       onError: (error) => this.log.error('inspector.failed', { message: messageOf(error) }),
@@ -156,7 +156,7 @@ export class Dashboard {
     const opening = this.#opening;
     const { forwardInspection } = await import('./inspector/forward.ts');
     if (opening !== this.#opening) return;
-    this.#stopForwarding = forwardInspection({ url, root: this.#options.sources.root(), log: this.log });
+    this.#stopForwarding = forwardInspection({ url, roots: this.#options.sources.roots(), log: this.log });
   }
 
   /** Opens for pages, and begins to forward inspection where that is wanted. May be called again after a failure. */

@@ -16,7 +16,6 @@ import type {
   ConversationView,
   Hello,
   HistoryPatch,
-  InspectionRecord,
   Outcome,
   ServerToClientEvents,
   Totals,
@@ -33,15 +32,12 @@ import { BUCKET_MS, type Statistics } from './statistics.ts';
 const ROUND_MS = 100;
 /** … and new figures this often: they change with everything. */
 const FIGURES_MS = 500;
-/** Records of the inspector that a page is told at once. */
-const MAX_RECORDS = 1_000;
 /** Larger messages from a page are none of ours. */
 const MAX_MESSAGE_BYTES = 64 * 1024;
-/** Actors whose records a page may ask for by name. */
-const MAX_SESSIONS = 1_000;
+/** Actors that a page may watch. */
+const MAX_WATCHED = 100;
 
 const EVERYBODY = 'everybody';
-const INSPECTORS = 'inspectors';
 const watchersOf = (id: ConversationId): string => `detail:${id}`;
 
 /** socket.io's server: given, because it is loaded later than this. */
@@ -70,8 +66,8 @@ class Page {
   detail: ConversationId | null = null;
   stopWatching: (() => void) | null = null;
   inspecting: (() => void) | null = null;
-  /** The actors whose records it wants; null for all. */
-  sessions: ReadonlySet<string> | null = null;
+  /** The actors whose events it wants all of. */
+  watched: ReadonlySet<string> = new Set();
 
   constructor(socket: PageSocket) {
     this.socket = socket;
@@ -216,8 +212,6 @@ export class LivePages {
       this.#contained((answer) => {
         if (typeof answer !== 'function') return;
         page.inspecting ??= this.#options.inspector.watch();
-        page.sessions = null;
-        this.#place(page);
         answer(ok(this.#options.inspector.view()));
       }),
     );
@@ -225,9 +219,7 @@ export class LivePages {
       'inspector.watch',
       this.#contained((sessions) => {
         const named: unknown = sessions;
-        if (named !== null && !Array.isArray(named)) return;
-        page.sessions = named === null ? null : new Set(named.slice(0, MAX_SESSIONS).map(String));
-        this.#place(page);
+        if (Array.isArray(named)) page.watched = new Set(named.slice(0, MAX_WATCHED).map(String));
       }),
     );
     socket.on(
@@ -273,13 +265,12 @@ export class LivePages {
   }
 
   /** Puts a page into the rooms that it is told by. One that is behind is in none. */
-  #place({ behind, detail, inspecting, sessions, socket }: Page): void {
+  #place({ behind, detail, socket }: Page): void {
     const put = (room: string, belongs: boolean): void => {
       void (belongs ? socket.join(room) : socket.leave(room));
     };
     put(EVERYBODY, !behind);
     if (detail !== null) put(watchersOf(detail), !behind);
-    put(INSPECTORS, !behind && inspecting !== null && sessions === null);
   }
 
   #openDetail(page: Page, name: string): Outcome<ConversationDetail> {
@@ -308,8 +299,7 @@ export class LivePages {
   #closeInspector(page: Page): void {
     page.inspecting?.();
     page.inspecting = null;
-    page.sessions = null;
-    void page.socket.leave(INSPECTORS);
+    page.watched = new Set();
   }
 
   /** Plans the next round, `delay` after the last one at the earliest; one that is planned sooner stays. */
@@ -341,7 +331,7 @@ export class LivePages {
     this.#tellDetails(server);
     const moreFigures = this.#tellFigures(server);
     this.#tellLog(server);
-    this.#tellRecords(server);
+    this.#tellRecords();
     this.#changed.clear();
     let behind = false;
     for (const page of this.#pages) {
@@ -408,20 +398,13 @@ export class LivePages {
     server.to(EVERYBODY).emit('log', { full: false, entries });
   }
 
-  #tellRecords(server: PageServer): void {
+  #tellRecords(): void {
     const { inspector } = this.#options;
-    const records = inspector.after(this.#lastRecord).slice(-MAX_RECORDS);
+    const since = this.#lastRecord;
     this.#lastRecord = inspector.newest;
-    if (records.length === 0) return;
-    server.to(INSPECTORS).emit('inspector', { records });
-    for (const { behind, inspecting, sessions, socket } of this.#pages) {
-      if (behind || inspecting === null || sessions === null) continue;
-      const wanted = records.filter((record) => this.#isWanted(record, sessions));
-      if (wanted.length > 0) socket.emit('inspector', { records: wanted });
+    for (const { behind, inspecting, socket, watched } of this.#pages) {
+      const records = behind || inspecting === null ? [] : inspector.after(since, watched);
+      if (records.length > 0) socket.emit('inspector', { records });
     }
-  }
-
-  #isWanted(record: InspectionRecord, sessions: ReadonlySet<string>): boolean {
-    return record.kind !== 'event' || this.#options.inspector.isWithin(record.receiver, sessions);
   }
 }

@@ -13,6 +13,7 @@ const answer = (description: string, schema: SchemaName) => ({
 const REFUSED = {
   401: answer('The token is missing or wrong.', 'Error'),
   403: answer('The host or the origin is not ours.', 'Error'),
+  421: answer('The host is served by nobody here.', 'Error'),
 };
 const MISSING = { 404: answer('There is no such conversation.', 'Error') };
 const ID = {
@@ -49,7 +50,7 @@ export function openApiDocument(): object {
         get: {
           summary: 'How the proxy is.',
           security: [],
-          responses: { 200: answer('It runs.', 'Health'), 403: REFUSED[403] },
+          responses: { 200: answer('It runs.', 'Health'), 403: REFUSED[403], 421: REFUSED[421] },
         },
       },
       '/metrics': {

@@ -54,7 +54,7 @@ function Held({ checkpoint }: { readonly checkpoint: CheckpointView }): JSX.Elem
     <div class="body">
       <p class="muted facts">
         <span>
-          <Ago at={checkpoint.created} /> old
+          made <Ago at={checkpoint.created} past />
         </span>
         <span>{plural(covered, 'message')}</span>
         <span>took {duration(durationMs)} in the background</span>

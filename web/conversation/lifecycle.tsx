@@ -30,7 +30,7 @@ export function Lifecycle({ view }: { readonly view: ConversationView }): JSX.El
         ))}
       </ol>
       <p class="meaning muted">
-        {meaningOf(view)} In this phase: <Ago at={view.phaseSince} />.
+        {meaningOf(view)} It began <Ago at={view.phaseSince} past />.
       </p>
     </div>
   );

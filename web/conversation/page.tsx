@@ -96,10 +96,10 @@ function Head({ view }: { readonly view: ConversationView }): JSX.Element {
         <span>{view.model ?? 'model not known yet'}</span>
         <span>{plural(view.messages, 'message')}</span>
         <span title={dateTime(view.created)}>
-          begun <Ago at={view.created} /> ago
+          begun <Ago at={view.created} past />
         </span>
         <span>
-          active <Ago at={view.lastActivity} />
+          active <Ago at={view.lastActivity} past />
         </span>
         {name.folder !== null && <span class="mono folder">{name.folder}</span>}
         <span class="id">

@@ -16,7 +16,7 @@ export function SwapCard({ swap, counters }: SwapProps): JSX.Element {
         <h2>Last swap</h2>
         {swap !== null && (
           <span class="muted end">
-            {clockTime(swap.at)} · <Ago at={swap.at} /> ago
+            {clockTime(swap.at)} · <Ago at={swap.at} past />
           </span>
         )}
       </header>

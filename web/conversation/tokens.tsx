@@ -4,7 +4,7 @@ import { useMemo, useRef } from 'preact/hooks';
 import type uPlot from 'uplot';
 import type { ConversationDetail, ConversationView, SeriesMark } from '../contract.ts';
 import { clockTime, count, plural, short } from '../format.ts';
-import { Chart } from '../parts/chart.tsx';
+import { Chart, newest } from '../parts/chart.tsx';
 import { colour } from '../state/theme.ts';
 import { MARK_NAME, MARK_TONE } from '../words.ts';
 
@@ -94,14 +94,14 @@ function plotOptions(latest: Latest): Omit<uPlot.Options, 'width' | 'height'> {
       { ...axis, size: 48, values: (_, splits) => splits.map((value) => short(value)) },
     ],
     series: [
-      { label: 'Time', value: (_, at: number | null) => (at === null ? '—' : clockTime(at * 1_000)) },
+      { label: 'Time', value: (plot, at: number | null) => clockTime((at ?? newest(plot, 0)) * 1_000) },
       {
         label: 'Tokens in use',
         stroke: colour('wal'),
         fill: translucent(colour('wal')),
         width: 2,
         points: { show: true, size: 5, fill: colour('wal') },
-        value: (_, value: number | null) => (value === null ? '—' : count(value)),
+        value: (plot, value: number | null) => count(value ?? newest(plot, 1)),
       },
     ],
     hooks: { draw: [(plot) => drawMarks(plot, latest.current)] },

@@ -5,7 +5,7 @@ import { useMemo } from 'preact/hooks';
 import uPlot from 'uplot';
 import type { HistoryBucket } from '../contract.ts';
 import { clockTime, count, duration, short } from '../format.ts';
-import { Chart } from '../parts/chart.tsx';
+import { Chart, newest } from '../parts/chart.tsx';
 import { history, type History } from '../state/store.ts';
 import { barsOf, stacked } from './bars.ts';
 import { colour } from '../state/theme.ts';
@@ -179,7 +179,7 @@ function barOptions(view: View): Omit<uPlot.Options, 'width' | 'height'> {
       },
     ],
     series: [
-      { label: 'From', value: (_, at: number | null) => (at === null ? '—' : clockTime(at * 1_000)) },
+      { label: 'From', value: (plot, at: number | null) => clockTime((at ?? newest(plot, 0)) * 1_000) },
       ...view.series.map(({ name, ink }, at) => ({
         label: name,
         stroke: colour(ink),
@@ -188,7 +188,7 @@ function barOptions(view: View): Omit<uPlot.Options, 'width' | 'height'> {
         points: { show: false },
         ...(bars === undefined ? {} : { paths: bars }),
         value: (plot: uPlot, _value: number | null, _series: number, index: number | null) =>
-          index === null ? '—' : view.format(own(plot, at + 1, index)),
+          view.format(own(plot, at + 1, index ?? plot.data[0].length - 1)),
       })),
     ],
   };

@@ -1,18 +1,22 @@
 /** A statechart, drawn: nested boxes and arrows, what is active lit, what was taken last marked. Pans and zooms. */
 import { useSignal } from '@preact/signals';
 import { select } from 'd3-selection';
-import { zoom, zoomIdentity, type ZoomBehavior } from 'd3-zoom';
+import { zoom, zoomIdentity, zoomTransform, type ZoomBehavior } from 'd3-zoom';
 import type { JSX } from 'preact';
 import { memo } from 'preact/compat';
 import { useEffect, useRef } from 'preact/hooks';
 import type { GraphEdge, MachineGraph } from '../contract.ts';
 import { Icon } from '../parts/icons.tsx';
-import { LINE, TITLE, type Arrow, type Box, type Diagram, type Line } from './diagram.ts';
+import { focusOf, LINE, TITLE, type Arrow, type Box, type Diagram, type Line } from './diagram.ts';
 import { layOut } from './layout.ts';
 
 const SCALES: readonly [number, number] = [0.15, 3];
 /** A chart that is smaller than its place is not blown up. */
 const FIT_SCALE = 1.15;
+/** What is written in a chart can be read from here on. A larger one is not shrunk further: it moves to where something happens. */
+const READABLE = 0.72;
+/** How near to the edge the active state may be before the chart moves. */
+const MARGIN = 12;
 const STEP = 1.3;
 const PAN = 60;
 
@@ -58,26 +62,47 @@ function Canvas({ diagram, label, active, taken }: CanvasProps): JSX.Element {
   const svg = useRef<SVGSVGElement>(null);
   const group = useRef<SVGGElement>(null);
   const behaviour = useRef<Zoom | null>(null);
-  /** Nobody has moved it yet: it keeps fitting when its place changes. */
-  const untouched = useRef(true);
+  /** Who moves it: it follows what happens, keeps fitting, or stays where somebody has put it. */
+  const mode = useRef<'follow' | 'fit' | 'free'>('follow');
+  const looked = useRef({ active, taken });
+  looked.current = { active, taken };
 
-  const fit = (): void => {
+  /** Puts the chart where its mode wants it; one that follows stays put as long as what is active can be seen. */
+  const place = (anew: boolean): void => {
     const { current } = svg;
-    if (current === null || behaviour.current === null) return;
+    if (current === null || behaviour.current === null || mode.current === 'free') return;
     const { clientWidth: width, clientHeight: height } = current;
     if (width === 0 || height === 0) return;
-    const scale = Math.min(FIT_SCALE, width / diagram.width, height / diagram.height);
-    const to = zoomIdentity
-      .translate((width - diagram.width * scale) / 2, (height - diagram.height * scale) / 2)
-      .scale(scale);
+    const fitting = Math.min(FIT_SCALE, width / diagram.width, height / diagram.height);
+    const focus =
+      mode.current === 'follow' && fitting < READABLE
+        ? focusOf(diagram, looked.current.active, looked.current.taken)
+        : null;
     const { current: it } = behaviour;
-    it.transform(selected(current), to);
-    untouched.current = true;
+    if (focus === null) {
+      const [left, top] = [(width - diagram.width * fitting) / 2, (height - diagram.height * fitting) / 2];
+      it.transform(selected(current), zoomIdentity.translate(left, top).scale(fitting));
+      return;
+    }
+    const now = zoomTransform(current);
+    const [x, y] = now.apply([focus.x, focus.y]);
+    const [right, bottom] = now.apply([focus.x + focus.width, focus.y + focus.height]);
+    const seen = x >= MARGIN && y >= MARGIN && right <= width - MARGIN && bottom <= height - MARGIN;
+    if (seen && !anew) return;
+    const [left, top] = [
+      offset(width, diagram.width * READABLE, (focus.x + focus.width / 2) * READABLE),
+      offset(height, diagram.height * READABLE, (focus.y + focus.height / 2) * READABLE),
+    ];
+    it.transform(selected(current), zoomIdentity.translate(left, top).scale(READABLE));
+  };
+  const choose = (how: 'follow' | 'fit'): void => {
+    mode.current = how;
+    place(true);
   };
   const change = (by: (it: Zoom, on: ReturnType<typeof selected>) => void): void => {
     if (svg.current === null || behaviour.current === null) return;
     by(behaviour.current, selected(svg.current));
-    untouched.current = false;
+    mode.current = 'free';
   };
 
   useEffect(() => {
@@ -89,25 +114,27 @@ function Canvas({ diagram, label, active, taken }: CanvasProps): JSX.Element {
       .filter((event: Event) => !(event instanceof TouchEvent && event.touches.length < 2))
       .on('zoom', (event: { transform: { toString(): string }; sourceEvent: unknown }) => {
         group.current?.setAttribute('transform', event.transform.toString());
-        if (event.sourceEvent !== null) untouched.current = false;
+        if (event.sourceEvent !== null) mode.current = 'free';
       });
     behaviour.current = it;
     selected(current).call(it);
-    fit();
-    const observer = new ResizeObserver(() => untouched.current && fit());
+    place(true);
+    const observer = new ResizeObserver(() => place(true));
     observer.observe(current);
     return () => {
       observer.disconnect();
       selected(current).on('.zoom', null);
     };
   }, [diagram]);
+  useEffect(() => place(false), [active.join(), taken.join()]);
 
   const onKey = (event: KeyboardEvent): void => {
     const moves: Readonly<Record<string, () => void>> = {
       '+': () => change((it, on) => it.scaleBy(on, STEP)),
       '=': () => change((it, on) => it.scaleBy(on, STEP)),
       '-': () => change((it, on) => it.scaleBy(on, 1 / STEP)),
-      '0': fit,
+      '0': () => choose('fit'),
+      f: () => choose('follow'),
       ArrowLeft: () => change((it, on) => it.translateBy(on, PAN, 0)),
       ArrowRight: () => change((it, on) => it.translateBy(on, -PAN, 0)),
       ArrowUp: () => change((it, on) => it.translateBy(on, 0, PAN)),
@@ -161,12 +188,33 @@ function Canvas({ diagram, label, active, taken }: CanvasProps): JSX.Element {
         >
           <Icon name="minus" />
         </button>
-        <button type="button" class="button icon" aria-label="Fit the whole chart" onClick={fit}>
+        <button
+          type="button"
+          class="button icon"
+          aria-label="Fit the whole chart"
+          title="The whole chart"
+          onClick={() => choose('fit')}
+        >
           <Icon name="fit" />
+        </button>
+        <button
+          type="button"
+          class="button icon"
+          aria-label="Follow what happens"
+          title="Readable, and where something happens"
+          onClick={() => choose('follow')}
+        >
+          <Icon name="follow" />
         </button>
       </div>
     </div>
   );
+}
+
+/** Where a drawing begins within a place, with `middle` of it as near to the place's middle as its edges allow. */
+function offset(place: number, drawing: number, middle: number): number {
+  if (drawing <= place) return (place - drawing) / 2;
+  return Math.min(0, Math.max(place - drawing, place / 2 - middle));
 }
 
 const selected = (svg: SVGSVGElement) => select<SVGSVGElement, unknown>(svg);

@@ -59,9 +59,13 @@ export interface Diagram {
   readonly entrances: readonly Entrance[];
 }
 
-/** What a transition says: `event [guard]`. Its actions are told by its tooltip, or no chart would fit a screen. */
+/**
+ * What a transition says: its event, and its guard in a line below, for long lines make wide charts. Its actions are told
+ * by its tooltip, or no chart would fit a screen.
+ */
 export function linesOf({ id, label, guard }: GraphEdge, mark = ''): Line[] {
-  return [{ text: `${mark}${label}${guard === null ? '' : ` [${guard}]`}`, tone: 'plain', edge: id }];
+  const line = (text: string): Line => ({ text, tone: 'plain', edge: id });
+  return [line(`${mark}${label}`), ...(guard === null ? [] : [line(`${mark === '' ? '' : '  '}[${guard}]`)])];
 }
 
 const ownOf = (node: GraphNode, edges: readonly GraphEdge[]): GraphEdge[] =>
@@ -96,8 +100,11 @@ export function planOf({ nodes, edges }: MachineGraph): Plan {
   const root: ElkNode = { id: '#root', layoutOptions: { ...LAYERED, ...ROOT }, children: [], edges: [] };
   /** An arrow belongs to the innermost box that holds both its ends. */
   const holderOf = (source: string, target: string): ElkNode => made.get(kin.common(source, target) ?? '') ?? root;
+  // Regions that lie below each other are best flat; a chart of one region fits its place best as a column.
+  const direction = nodes.some(({ type }) => type === 'parallel') ? 'RIGHT' : 'DOWN';
+  Object.assign(root.layoutOptions ?? {}, { 'elk.direction': direction });
   for (const node of nodes) {
-    const elk = elkNode(node, inside.get(node.id) ?? []);
+    const elk = elkNode(node, inside.get(node.id) ?? [], direction);
     const parent = (node.parent === null ? null : made.get(node.parent)) ?? root;
     made.set(node.id, elk);
     parent.children?.push(elk);
@@ -114,7 +121,7 @@ export function planOf({ nodes, edges }: MachineGraph): Plan {
     elk.children =
       elk.children?.map((region) => ({
         id: `${region.id}#frame`,
-        layoutOptions: { ...LAYERED, 'elk.padding': '[top=0,left=0,bottom=0,right=0]' },
+        layoutOptions: { ...LAYERED, 'elk.direction': direction, 'elk.padding': '[top=0,left=0,bottom=0,right=0]' },
         children: [region],
       })) ?? [];
   }
@@ -179,30 +186,34 @@ const ROOT = {
   'elk.padding': '[top=8,left=8,bottom=8,right=8]',
 };
 
-const LAYERED = {
-  'elk.algorithm': 'layered',
-  'elk.direction': 'DOWN',
-  'elk.hierarchyHandling': 'INCLUDE_CHILDREN',
+/** For every box with something in it: ELK hands down none of these. */
+const INSIDE = {
   'elk.edgeRouting': 'ORTHOGONAL',
-  'elk.spacing.nodeNode': '24',
-  'elk.spacing.edgeNode': '14',
-  'elk.spacing.edgeEdge': '12',
-  'elk.spacing.edgeLabel': '4',
-  'elk.layered.spacing.nodeNodeBetweenLayers': '28',
-  'elk.layered.spacing.edgeNodeBetweenLayers': '14',
-  'elk.layered.spacing.edgeEdgeBetweenLayers': '10',
-  'elk.layered.considerModelOrder.strategy': 'NODES_AND_EDGES',
+  'elk.spacing.nodeNode': '14',
+  'elk.spacing.edgeNode': '8',
+  'elk.spacing.edgeEdge': '8',
+  'elk.spacing.edgeLabel': '2',
+  'elk.layered.spacing.nodeNodeBetweenLayers': '12',
+  'elk.layered.spacing.edgeNodeBetweenLayers': '8',
+  'elk.layered.spacing.edgeEdgeBetweenLayers': '7',
   'elk.layered.nodePlacement.strategy': 'NETWORK_SIMPLEX',
+};
+
+const LAYERED = {
+  ...INSIDE,
+  'elk.algorithm': 'layered',
+  'elk.hierarchyHandling': 'INCLUDE_CHILDREN',
+  'elk.layered.considerModelOrder.strategy': 'NODES_AND_EDGES',
 };
 
 const PACKED = {
   'elk.algorithm': 'rectpacking',
   'elk.hierarchyHandling': 'SEPARATE_CHILDREN',
-  'elk.aspectRatio': '1.2',
+  'elk.aspectRatio': '1.6',
   'elk.spacing.nodeNode': '16',
 };
 
-function elkNode(node: GraphNode, lines: readonly Line[]): ElkNode {
+function elkNode(node: GraphNode, lines: readonly Line[], direction: 'DOWN' | 'RIGHT'): ElkNode {
   const width = Math.max(node.key.length * TITLE_CHAR + 2 * PAD + 8, widthOf(lines) + 2 * PAD, 72);
   const height = TITLE + lines.length * LINE + (lines.length > 0 ? 8 : 4);
   const compound = node.type === 'compound' || node.type === 'parallel';
@@ -212,11 +223,25 @@ function elkNode(node: GraphNode, lines: readonly Line[]): ElkNode {
     children: [],
     edges: [],
     layoutOptions: {
+      ...INSIDE,
+      'elk.direction': direction,
       'elk.padding': `[top=${height + 12},left=16,bottom=16,right=16]`,
       'elk.nodeSize.constraints': 'MINIMUM_SIZE',
       'elk.nodeSize.minimum': `(${width},${height})`,
     },
   };
+}
+
+/**
+ * Where one should look: where the last of the transitions `taken` led to; else the first active state that has none
+ * inside of it. Null when nothing is active.
+ */
+export function focusOf({ boxes, arrows }: Diagram, active: readonly string[], taken: readonly string[]): Box | null {
+  const moving = arrows.flatMap(({ edges }) => edges);
+  const led = taken.toReversed().flatMap((id) => moving.find((edge) => edge.id === id)?.target ?? []);
+  const lit = active.filter((id) => !active.some((other) => other.startsWith(`${id}.`)));
+  const wanted = [...led.filter((id) => lit.includes(id)), ...lit][0];
+  return boxes.find(({ node }) => node.id === wanted) ?? null;
 }
 
 /** What is drawn, from the layout. */

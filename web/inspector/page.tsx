@@ -14,12 +14,12 @@ import {
   closeFile,
   current,
   everLive,
-  findActor,
   lastOf,
   machines,
   openedFile,
   openFile,
   recordingParts,
+  selected,
 } from '../state/inspection.ts';
 import { link } from '../state/link.ts';
 import { StateChart } from './chart.tsx';
@@ -28,10 +28,10 @@ import { makeRecording, parseRecording, RecordingError } from './recording.ts';
 import { Sequence } from './sequence.tsx';
 import { ActorTree } from './tree.tsx';
 
-export function InspectorPage({ actor }: { readonly actor: string | null }): JSX.Element {
+export function InspectorPage(): JSX.Element {
   const problem = useSignal<string | null>(null);
   const dropping = useDrop((file) => void read(file, problem));
-  const selected = selectedActor(actor);
+  const { value: actor } = selected;
   const empty = !everLive.value && openedFile.value === null;
   return (
     <div class="inspector">
@@ -54,9 +54,9 @@ export function InspectorPage({ actor }: { readonly actor: string | null }): JSX
         <Nothing />
       ) : (
         <div class="inspector-grid">
-          <ActorTree selected={selected?.session ?? null} />
-          <ActorPanel actor={selected} />
-          <Sequence selected={selected?.session ?? null} />
+          <ActorTree selected={actor?.session ?? null} />
+          <ActorPanel actor={actor} />
+          <Sequence selected={actor?.session ?? null} />
         </div>
       )}
       {dropping.value && (
@@ -66,14 +66,6 @@ export function InspectorPage({ actor }: { readonly actor: string | null }): JSX
       )}
     </div>
   );
-}
-
-/** What was asked for; else a conversation, for that is what people come to see; else the first with a statechart. */
-function selectedActor(wanted: string | null): ActorView | null {
-  const known = wanted === null ? null : findActor(wanted);
-  if (known !== null) return known;
-  const all = [...actors.value.values()].filter(({ machine, status }) => machine !== null && status === 'active');
-  return all.find(({ parent }) => parent === null) ?? all[0] ?? null;
 }
 
 function Source(): JSX.Element {
@@ -154,7 +146,7 @@ function RecordDetail({ record }: { readonly record: InspectionRecord | null }):
   }
   const sender = record.sender === null ? 'outside' : (actors.value.get(record.sender)?.id ?? record.sender);
   return (
-    <div class="record-detail">
+    <div class="record-detail" tabIndex={0} role="region" aria-label="What changed it last">
       <div>
         <h3>
           <code>{record.type}</code>
@@ -193,11 +185,17 @@ function Fields({ of, none }: FieldsProps): ComponentChildren {
       {fields.map(([name, value]) => (
         <div key={name}>
           <dt>{name}</dt>
-          <dd>{Array.isArray(value) ? value.join(', ') : String(value)}</dd>
+          <dd>{shownValue(name, value)}</dd>
         </div>
       ))}
     </dl>
   );
+}
+
+/** Times are read as such, all else as it is. */
+function shownValue(name: string, value: LogValue): string {
+  if (typeof value === 'number' && /^(at|resumesAt)$/.test(name)) return preciseTime(value);
+  return Array.isArray(value) ? value.join(', ') : String(value);
 }
 
 function OpenButton({ onFile }: { readonly onFile: (file: File) => void }): JSX.Element {

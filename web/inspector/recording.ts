@@ -102,10 +102,15 @@ function isRecord(value: unknown): value is InspectionRecord {
         areTexts(value['after']) &&
         areTexts(value['edges'])
       );
+    case 'left_out':
+      return typeof value['events'] === 'number' && Array.isArray(value['moved']) && value['moved'].every(isMove);
     default:
       return false;
   }
 }
+
+const isMove = (value: unknown): boolean =>
+  isObject(value) && isText(value['session']) && areTexts(value['before']) && areTexts(value['after']);
 
 function isGraph(value: unknown): value is MachineGraph {
   if (!isObject(value) || !isText(value['id'])) return false;

@@ -23,11 +23,17 @@ function apply(actors: Map<string, ActorView>, record: InspectionRecord): void {
       if (actor !== undefined) actors.set(record.session, { ...actor, status: record.status });
       return;
     }
-    case 'event': {
-      const actor = actors.get(record.receiver);
-      if (actor?.machine != null) actors.set(record.receiver, { ...actor, states: record.after });
-    }
+    case 'event':
+      place(actors, record.receiver, record.after);
+      return;
+    case 'left_out':
+      for (const { session, after } of record.moved) place(actors, session, after);
   }
+}
+
+function place(actors: Map<string, ActorView>, session: string, states: readonly string[]): void {
+  const actor = actors.get(session);
+  if (actor?.machine != null) actors.set(session, { ...actor, states });
 }
 
 /** The actors before `records`, from those after them. Who ended meanwhile and is not known any more stays unknown. */
@@ -43,10 +49,11 @@ export function rewind(now: readonly ActorView[], records: readonly InspectionRe
         if (actor !== undefined) actors.set(record.session, { ...actor, status: 'active' });
         break;
       }
-      case 'event': {
-        const actor = actors.get(record.receiver);
-        if (actor?.machine != null) actors.set(record.receiver, { ...actor, states: record.before });
-      }
+      case 'event':
+        place(actors, record.receiver, record.before);
+        break;
+      case 'left_out':
+        for (const { session, before } of record.moved) place(actors, session, before);
     }
   }
   return actors;
@@ -65,8 +72,8 @@ export function lastEvent(
   return null;
 }
 
-/** What actor a record is about, and what is written for it. */
-export const sessionOf = (record: InspectionRecord): string => {
+/** What actor a record is about; null for one that is about several. */
+export const sessionOf = (record: InspectionRecord): string | null => {
   switch (record.kind) {
     case 'started':
       return record.actor.session;
@@ -74,5 +81,7 @@ export const sessionOf = (record: InspectionRecord): string => {
       return record.session;
     case 'event':
       return record.receiver;
+    case 'left_out':
+      return null;
   }
 };

@@ -2,7 +2,7 @@
 import { signal } from '@preact/signals';
 import type { JSX } from 'preact';
 import type { InspectionRecord } from '../contract.ts';
-import { count, preciseTime } from '../format.ts';
+import { count, plural, preciseTime } from '../format.ts';
 import { Icon } from '../parts/icons.tsx';
 import { Rows } from '../parts/rows.tsx';
 import { actors, follow, following, lookAt, openedFile, pause, position, records } from '../state/inspection.ts';
@@ -49,10 +49,11 @@ const concerns = (record: InspectionRecord, session: string): boolean =>
   sessionOf(record) === session || (record.kind === 'event' && record.sender === session);
 
 function searchable(record: InspectionRecord): string {
-  const name = nameOfSession(sessionOf(record));
+  const session = sessionOf(record) ?? '';
+  const name = nameOfSession(session);
   const more =
     record.kind === 'event' ? `${record.type} ${JSON.stringify(record.payload)} ${record.after.join(' ')}` : '';
-  return `${record.kind} ${name} ${sessionOf(record)} ${more}`.toLowerCase();
+  return `${record.kind} ${name} ${session} ${more}`.toLowerCase();
 }
 
 export function Sequence({ selected }: { readonly selected: string | null }): JSX.Element {
@@ -204,7 +205,7 @@ function RecordRow({ found: { record, at }, index, current, ahead }: RecordRowPr
   const session = sessionOf(record);
   const show = (): void => {
     lookAt(at + 1);
-    go({ page: 'inspector', actor: session });
+    if (session !== null) go({ page: 'inspector', actor: session });
   };
   return (
     <li class={`record-row ${ahead ? 'ahead' : ''} ${record.kind}`}>
@@ -217,7 +218,7 @@ function RecordRow({ found: { record, at }, index, current, ahead }: RecordRowPr
               {record.sender === null ? 'outside' : nameOfSession(record.sender)} <span aria-label="to">→</span>{' '}
             </>
           )}
-          {nameOfSession(session)}
+          {session === null ? 'of actors that are not looked at' : nameOfSession(session)}
         </span>
         <span class="mono record-change">{record.kind === 'event' && <Change record={record} />}</span>
       </button>
@@ -233,6 +234,8 @@ function typeOf(record: InspectionRecord): string {
       return 'began';
     case 'ended':
       return record.status === 'done' ? 'ended' : record.status === 'error' ? 'failed' : 'stopped';
+    case 'left_out':
+      return `${plural(record.events, 'event')} left out`;
   }
 }
 

@@ -5,11 +5,15 @@ import { useLayoutEffect } from 'preact/hooks';
 import { dateTime, duration, span } from '../format.ts';
 import { seconds } from '../state/clock.ts';
 
-/** How long ago `at` was: `42 s`. */
-export function Ago({ at }: { readonly at: number }): JSX.Element {
+/** How long ago `at` was: `42 s`; within a sentence (`past`) `42 s ago`, or `just now`. */
+export function Ago({ at, past = false }: { readonly at: number; readonly past?: boolean }): JSX.Element {
   const since = useSignal(at);
   useLayoutEffect(() => void (since.value = at), [at]);
-  const text = useComputed(() => span(seconds.value - since.value));
+  const text = useComputed(() => {
+    const gone = span(seconds.value - since.value);
+    if (!past) return gone;
+    return gone === 'now' ? 'just now' : `${gone} ago`;
+  });
   return (
     <time class="number" dateTime={new Date(at).toISOString()} title={dateTime(at)}>
       {text}

@@ -6,6 +6,7 @@ import { batch, computed, signal } from '@preact/signals';
 import type { ActorView, InspectionRecord, InspectorView, MachineGraph, Recording } from '../contract.ts';
 import { lastEvent, replay, rewind, type Actors } from '../inspector/replay.ts';
 import { calmly } from './calm.ts';
+import { route } from './route.ts';
 import type { RecordingParts } from '../inspector/recording.ts';
 
 /** Records kept of what runs; older ones are dissolved into the actors they led to. */
@@ -135,8 +136,18 @@ export function recordingParts(): RecordingParts {
 }
 
 /** An actor by its session, or by its name; of several of a name the newest. */
-export function findActor(wanted: string): ActorView | null {
+function findActor(wanted: string): ActorView | null {
   const known = actors.value.get(wanted);
   if (known !== undefined) return known;
   return [...actors.value.values()].findLast(({ id }) => id === wanted) ?? null;
 }
+
+/** The actor that is looked at: the one that the address names; else the supervisor; else any with a statechart. */
+export const selected = computed<ActorView | null>(() => {
+  const { value: here } = route;
+  const wanted = here.page === 'inspector' ? here.actor : null;
+  const known = wanted === null ? null : findActor(wanted);
+  if (known !== null) return known;
+  const all = [...actors.value.values()].filter(({ machine, status }) => machine !== null && status === 'active');
+  return all.find(({ parent }) => parent === null) ?? all[0] ?? null;
+});

@@ -2,11 +2,11 @@
  * The connection to the proxy. It is made again by itself; meanwhile what was known stays, and the pages say since when
  * it is old. Nothing here draws: what comes in goes to `store.ts` and `inspection.ts`.
  */
-import { effect, signal, untracked } from '@preact/signals';
+import { computed, effect, signal, untracked } from '@preact/signals';
 import { io, type Socket } from 'socket.io-client';
 import type { ClientToServerEvents, ContractVersion, Hello, Outcome, ServerToClientEvents } from '../contract.ts';
 import { setClock } from './clock.ts';
-import { takeInspector, takeInspectorView } from './inspection.ts';
+import { openedFile, selected, takeInspector, takeInspectorView } from './inspection.ts';
 import { route } from './route.ts';
 import { conversation, detail, hello, takeConversations, takeDetail, takeHistory, takeLog, totals } from './store.ts';
 
@@ -76,6 +76,13 @@ export function connect(): void {
       else if (inspecting && live) socket.emit('inspector.close');
       inspecting = wanted && live;
     });
+  });
+  // However much happens elsewhere: of the actor that is looked at everything is told.
+  const watched = computed(() => (openedFile.value === null ? (selected.value?.session ?? null) : null));
+  effect(() => {
+    if (route.value.page !== 'inspector' || link.value.state !== 'live') return;
+    const { value: session } = watched;
+    socket.emit('inspector.watch', session === null ? [] : [session]);
   });
   socket.connect();
 }

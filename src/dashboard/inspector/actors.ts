@@ -28,11 +28,19 @@ export function graphOf({ logic }: Inspected): ReadGraph | null {
   return known;
 }
 
+const NONE: readonly string[] = [];
+/** By the list of nodes that a snapshot holds: one that moved nothing has the list of the one before it. */
+const states = new WeakMap<object, readonly string[]>();
+
 /** Ids of the active state nodes, outermost first; [] for an actor without a statechart. */
 export function statesOf(snapshot: unknown): readonly string[] {
-  if (!isMachineSnapshot(snapshot)) return [];
+  if (!isMachineSnapshot(snapshot)) return NONE;
   const nodes = snapshot._nodes as readonly { readonly id: string; readonly path: readonly string[] }[];
-  return [...nodes].sort((a, b) => a.path.length - b.path.length).map(({ id }) => id);
+  const known = states.get(nodes);
+  if (known !== undefined) return known;
+  const ids = [...nodes].sort((a, b) => a.path.length - b.path.length).map(({ id }) => id);
+  states.set(nodes, ids);
+  return ids;
 }
 
 export function statusOf(snapshot: unknown): ActorView['status'] {

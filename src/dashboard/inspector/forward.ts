@@ -110,25 +110,27 @@ function allowed(told: InspectionEvent): object | null {
 }
 
 /**
- * Forwards inspection of everything below `root` to `url`, until the returned function is called. A viewer that is not
+ * Forwards inspection of everything below `roots` to `url`, until the returned function is called. A viewer that is not
  * there is looked for every few seconds; nothing is kept for it meanwhile but the actors that there are.
  */
 export function forwardInspection(options: {
   readonly url: string;
-  readonly root: AnyActorRef;
+  readonly roots: readonly AnyActorRef[];
   readonly log: Log;
 }): () => void {
-  const { log, root, url } = options;
-  const introduce = (actor: AnyActorRef): void => {
-    tell({ type: '@xstate.actor', rootId: root.sessionId, actorRef: actor });
+  const { log, roots, url } = options;
+  const introduce = (actor: AnyActorRef, rootId: string): void => {
+    tell({ type: '@xstate.actor', rootId, actorRef: actor });
     const snapshot: unknown = actor.getSnapshot();
-    tell({ type: '@xstate.snapshot', rootId: root.sessionId, actorRef: actor, event: { type: '' }, snapshot } as never);
+    tell({ type: '@xstate.snapshot', rootId, actorRef: actor, event: { type: '' }, snapshot } as never);
     if (typeof snapshot !== 'object' || snapshot === null || !('children' in snapshot)) return;
     for (const child of Object.values(snapshot.children as Readonly<Record<string, AnyActorRef | undefined>>)) {
-      if (child !== undefined) introduce(child);
+      if (child !== undefined) introduce(child, rootId);
     }
   };
-  const viewer = new Viewer(url, log, () => introduce(root));
+  const viewer = new Viewer(url, log, () => {
+    for (const root of roots) introduce(root, root.sessionId);
+  });
   const inspector = createInspector(viewer);
   const tell = (told: InspectionEvent): void => {
     try {
@@ -138,10 +140,10 @@ export function forwardInspection(options: {
       log.warn('inspect.failed', { message: error instanceof Error ? error.message : String(error) });
     }
   };
-  const subscription = root.system.inspect(tell);
+  const subscriptions = roots.map((root) => root.system.inspect(tell));
   viewer.start();
   return () => {
-    subscription.unsubscribe();
+    for (const subscription of subscriptions) subscription.unsubscribe();
     viewer.stop();
   };
 }

@@ -27,7 +27,7 @@ function nameOf(reference: unknown): string | null {
 function actionNames(actions: readonly unknown[]): string[] {
   return actions.flatMap((action) => {
     const name = nameOf(action);
-    if (name === null || /^xstate\.(raise|cancel)$/.test(name)) return [];
+    if (name === null || /^(xstate\.)?(raise|cancel)$/.test(name)) return [];
     return [name.replace(/^xstate\./, '')];
   });
 }

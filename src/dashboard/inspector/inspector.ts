@@ -6,24 +6,23 @@
 import type { AnyActorRef, InspectionEvent } from 'xstate';
 import type { ActorView, InspectionRecord, InspectorView, MachineGraph } from '../../../web/contract.ts';
 import { actorView, graphOf, statesOf, statusOf, type Inspected } from './actors.ts';
-import { contextOf, payloadOf } from './redact.ts';
+import { shown, toldOf, type Kept, type KeptEvent } from './records.ts';
 
 /** Records that are kept for looking back. */
 const CAPACITY = 2_000;
 
-type EventRecord = Extract<InspectionRecord, { readonly kind: 'event' }>;
-type Unnumbered<R> = R extends InspectionRecord ? Omit<R, 'seq'> : never;
+type Unnumbered<R> = R extends Kept ? Omit<R, 'seq'> : never;
 
 /** An event on its way: told when it is sent, complete when its receiver has taken it. */
 interface Underway {
   readonly event: object;
-  record: Omit<EventRecord, 'seq'>;
+  record: Omit<KeptEvent, 'seq'>;
   readonly edges: string[];
 }
 
 export interface InspectorOptions {
-  /** The root of the actor system. */
-  readonly root: () => AnyActorRef;
+  /** The roots of all actors, the supervisor first. */
+  readonly roots: () => readonly AnyActorRef[];
   readonly now: () => number;
   /** Called after records were added. */
   readonly onRecords: () => void;
@@ -35,11 +34,11 @@ export class Inspector {
   #watching = 0;
   #stop: (() => void) | null = null;
   #seq = 0;
-  #records: InspectionRecord[] = [];
+  #records: Kept[] = [];
   readonly #actors = new Map<string, ActorView>();
   readonly #machines: Record<string, MachineGraph> = {};
   /** What one event has set off so far, in the order in which it was sent or happened. */
-  #round: (Underway | Unnumbered<InspectionRecord>)[] = [];
+  #round: (Underway | Unnumbered<Kept>)[] = [];
   /** By receiver: the events of this round that it has not taken yet. It takes them in this order. */
   readonly #waiting = new Map<string, Underway[]>();
 
@@ -64,7 +63,7 @@ export class Inspector {
     return {
       machines: { ...this.#machines },
       actors: [...this.#actors.values()].filter(({ status }) => status === 'active'),
-      records: this.#records.slice(-CAPACITY),
+      records: this.#records.slice(-CAPACITY).map(shown),
     };
   }
 
@@ -73,31 +72,26 @@ export class Inspector {
     return this.#seq;
   }
 
-  /** Records after `seq`, oldest first. */
-  after(seq: number): readonly InspectionRecord[] {
+  /** What a page that watches the actors `watched` is told of the records after `seq`, oldest first. */
+  after(seq: number, watched: ReadonlySet<string>): InspectionRecord[] {
     const missing = this.#seq - seq;
-    return missing <= 0 ? [] : this.#records.slice(-missing);
-  }
-
-  /** True for an actor that is one of `sessions`, or below one. */
-  isWithin(session: string, sessions: ReadonlySet<string>): boolean {
-    for (let at: string | null = session; at !== null; at = this.#actors.get(at)?.parent ?? null) {
-      if (sessions.has(at)) return true;
-    }
-    return false;
+    return missing <= 0 ? [] : toldOf(this.#records.slice(-missing), watched);
   }
 
   #begin(): void {
-    const root = this.#options.root();
-    this.#meet(root);
-    const subscription = root.system.inspect((event: InspectionEvent) => {
-      try {
-        this.#take(event);
-      } catch (error) {
-        this.#options.onError(error);
-      }
+    const subscriptions = this.#options.roots().map((root) => {
+      this.#meet(root);
+      return root.system.inspect((event: InspectionEvent) => {
+        try {
+          this.#take(event);
+        } catch (error) {
+          this.#options.onError(error);
+        }
+      });
     });
-    this.#stop = () => subscription.unsubscribe();
+    this.#stop = () => {
+      for (const subscription of subscriptions) subscription.unsubscribe();
+    };
   }
 
   #end(): void {
@@ -129,69 +123,70 @@ export class Inspector {
 
   #take(told: InspectionEvent): void {
     const actor = told.actorRef as unknown as Inspected;
+    const { sessionId: session } = actor;
     switch (told.type) {
       case '@xstate.event':
-        if (told.event.type === 'xstate.init') this.#started(actor);
-        else this.#sent(actor, told.event, told.sourceRef?.sessionId ?? null);
+        if (told.event.type === 'xstate.init') {
+          this.#add({ kind: 'started', at: this.#options.now(), actor: this.#note(actor) });
+        } else {
+          this.#sent(session, told.event, told.sourceRef?.sessionId ?? null);
+        }
         return;
       case '@xstate.microstep': {
         const graph = graphOf(actor);
         const edges = told._transitions.flatMap((transition) => graph?.edgesOf(transition) ?? []);
-        this.#waiting.get(actor.sessionId)?.[0]?.edges.push(...edges);
+        this.#waiting.get(session)?.[0]?.edges.push(...edges);
         return;
       }
       case '@xstate.snapshot':
-        this.#taken(actor, told.event, told.snapshot);
+        this.#taken(session, told.event, told.snapshot);
         return;
       default:
         return;
     }
   }
 
-  #started(actor: Inspected): void {
-    this.#add({ kind: 'started', at: this.#options.now(), actor: this.#note(actor) });
-  }
-
-  #sent(actor: Inspected, event: { readonly type: string }, sender: string | null): void {
-    const states = this.#actors.get(actor.sessionId)?.states ?? [];
-    const record: Omit<EventRecord, 'seq'> = {
+  #sent(receiver: string, event: { readonly type: string }, sender: string | null): void {
+    const states = this.#actors.get(receiver)?.states ?? [];
+    const record: Omit<KeptEvent, 'seq'> = {
       kind: 'event',
       at: this.#options.now(),
       sender,
-      receiver: actor.sessionId,
+      receiver,
       type: event.type,
-      payload: payloadOf(event),
       before: states,
       after: states,
       edges: [],
-      context: {},
+      event,
+      snapshot: null,
     };
     const entry: Underway = { event, record, edges: [] };
-    const waiting = this.#waiting.get(actor.sessionId);
-    if (waiting === undefined) this.#waiting.set(actor.sessionId, [entry]);
+    const waiting = this.#waiting.get(receiver);
+    if (waiting === undefined) this.#waiting.set(receiver, [entry]);
     else waiting.push(entry);
     this.#add(entry);
   }
 
-  #taken(actor: Inspected, event: object, snapshot: unknown): void {
-    const before = this.#actors.get(actor.sessionId);
+  #taken(session: string, event: object, snapshot: unknown): void {
+    const before = this.#actors.get(session);
     const after = statesOf(snapshot);
     const status = statusOf(snapshot);
-    const waiting = this.#waiting.get(actor.sessionId);
+    const waiting = this.#waiting.get(session);
     const entry = waiting?.[0];
     if (entry?.event === event) {
       waiting?.shift();
-      const states = before?.states ?? [];
-      entry.record = { ...entry.record, before: states, after, context: contextOf(snapshot) };
+      entry.record = { ...entry.record, before: before?.states ?? [], after, snapshot };
     }
     if (before === undefined) return;
-    this.#actors.set(actor.sessionId, { ...before, states: after, status });
+    if (before.states !== after || before.status !== status) {
+      this.#actors.set(session, { ...before, states: after, status });
+    }
     if (status === 'active' || before.status !== 'active') return;
-    this.#add({ kind: 'ended', at: this.#options.now(), session: actor.sessionId, status });
+    this.#add({ kind: 'ended', at: this.#options.now(), session, status });
   }
 
   /** All that one event sets off happens in one go; what is left of it then will not be taken by anybody. */
-  #add(entry: Underway | Unnumbered<InspectionRecord>): void {
+  #add(entry: Underway | Unnumbered<Kept>): void {
     if (this.#round.length === 0) queueMicrotask(() => this.#close());
     this.#round.push(entry);
   }
@@ -203,7 +198,7 @@ export class Inspector {
     if (this.#stop === null) return;
     for (const entry of round) {
       this.#seq += 1;
-      const record = 'event' in entry ? { ...entry.record, edges: entry.edges } : entry;
+      const record = 'record' in entry ? { ...entry.record, edges: entry.edges } : entry;
       this.#records.push({ ...record, seq: this.#seq });
     }
     if (this.#records.length >= 2 * CAPACITY) this.#records = this.#records.slice(-CAPACITY);
@@ -211,7 +206,6 @@ export class Inspector {
     this.#options.onRecords();
   }
 
-  /** Ended actors are looked up by `isWithin` for records that are on their way, and no longer. */
   #forgetEnded(): void {
     if (this.#actors.size < 2 * CAPACITY) return;
     for (const [session, { status }] of this.#actors) if (status !== 'active') this.#actors.delete(session);

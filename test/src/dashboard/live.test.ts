@@ -1,5 +1,8 @@
 import { expect } from 'chai';
+import { conversationId } from '../../../machines/units.ts';
+import { ROOM } from '../../../src/dashboard/inspector/records.ts';
 import { FULL, LARGE, openStage, type Stage } from '../../e2e/flows.ts';
+import { said } from '../../machines/conversation-rig.ts';
 import { until } from '../redirector/sockets.ts';
 import { Page } from './page.ts';
 
@@ -153,7 +156,7 @@ describe('the pages that are open', () => {
   });
 
   it('that do not read miss what happens, and are told all of it anew when they do', async () => {
-    const page = await open();
+    const [page, witness] = [await open(), await open()];
     const { dashboard } = stage.proxy;
     const { engine } = page.socket.io as unknown as {
       engine: { transport: { ws: { pause(): void; resume(): void } } };
@@ -172,7 +175,13 @@ describe('the pages that are open', () => {
     const client = stage.client();
     await client.say('Said behind its back.');
     for (let round = 0; round < 20; round += 1) talk();
-    await new Promise((resolve) => setTimeout(resolve, 300)); // three rounds in which it is told nothing
+    // Three rounds in which the one that reads is told something, and this one nothing.
+    const heard = (): number => witness.told.filter((name) => name === 'log').length;
+    const before = heard();
+    await until(() => {
+      dashboard.log.info('round.over');
+      return heard() >= before + 3;
+    });
     expect(dashboard.live.behind).to.equal(1);
     engine.transport.ws.resume();
     await until(() => page.told.slice(rounds).includes('hello') && page.conversations.has(client.session));
@@ -181,6 +190,28 @@ describe('the pages that are open', () => {
     const log = page.log.length;
     dashboard.log.info('heard.again');
     await until(() => page.log.slice(log).some(({ event }) => event === 'heard.again'));
+  });
+
+  it('are told all that the actor does which they look at, and of what all others do no more than can be read', async () => {
+    const client = await stage.checkpointed();
+    const { supervisor } = stage.proxy;
+    const conversation = supervisor.getSnapshot().children[`conversation:${client.session}`];
+    if (conversation === undefined) throw new Error('there is no conversation');
+    const page = await open();
+    await page.inspect();
+    page.socket.emit('inspector.watch', [conversation.sessionId]);
+    await page.inspect(); // an answer, so that the other has been read
+    page.records.length = 0;
+    for (let at = 0; at < 5 * ROOM; at += 1) {
+      supervisor.send({ type: 'conversation.closed', id: conversationId('none such') });
+      if (at % 2 === 0) conversation.send(said.started());
+    }
+    const taken = (session: string): number =>
+      page.records.filter((record) => record.kind === 'event' && record.receiver === session).length;
+    await until(() => taken(conversation.sessionId) === 2.5 * ROOM);
+    expect(taken(supervisor.sessionId)).to.equal(ROOM);
+    const left = page.records.flatMap((record) => (record.kind === 'left_out' ? [record.events] : []));
+    expect(left).to.deep.equal([4 * ROOM]);
   });
 
   it('do not hold up the end of the proxy', async () => {

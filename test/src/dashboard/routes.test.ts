@@ -151,6 +151,7 @@ describe('the HTTP API', () => {
         ] as const) {
           const answer = await ask(stage, { path, host, headers });
           expect(answer.status, `${path} ${String(headers)} ${host}`).to.equal(status);
+          if (path in document.paths) assertDescribed(document, path, 'get', answer);
           expect(answer.text)
             .not.to.include('canary')
             .and.not.to.include(canary.session)

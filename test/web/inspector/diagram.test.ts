@@ -1,10 +1,12 @@
 import { expect } from 'chai';
 import Elk from 'elkjs/lib/elk.bundled.js';
+import { breakerMachine } from '../../../machines/breaker.ts';
 import { conversationMachine } from '../../../machines/conversation.ts';
+import { serviceMachine } from '../../../machines/service.ts';
 import { supervisorMachine } from '../../../machines/supervisor.ts';
 import { readGraph } from '../../../src/dashboard/inspector/graph.ts';
 import type { MachineGraph } from '../../../web/contract.ts';
-import { diagramOf, planOf, type Box, type Diagram } from '../../../web/inspector/diagram.ts';
+import { diagramOf, focusOf, planOf, type Box, type Diagram } from '../../../web/inspector/diagram.ts';
 
 async function drawn(graph: MachineGraph): Promise<Diagram> {
   const plan = planOf(graph);
@@ -17,7 +19,7 @@ const inside = (inner: Box, outer: Box): boolean =>
   inner.x + inner.width <= outer.x + outer.width &&
   inner.y + inner.height <= outer.y + outer.height;
 
-for (const machine of [conversationMachine, supervisorMachine]) {
+for (const machine of [conversationMachine, supervisorMachine, serviceMachine, breakerMachine]) {
   describe(`web/inspector/diagram: the ${machine.id} machine`, () => {
     const { graph } = readGraph(machine);
     let diagram: Diagram;
@@ -33,10 +35,9 @@ for (const machine of [conversationMachine, supervisorMachine]) {
     });
 
     it('shows every transition, once: at an arrow, or in the box of the state that it stays in', () => {
-      const shown = [
-        ...diagram.arrows.flatMap(({ label }) => label.lines.map(({ edge }) => edge)),
-        ...diagram.boxes.flatMap(({ lines }) => lines.flatMap(({ edge }) => edge ?? [])),
-      ];
+      const lines = [...diagram.arrows.map(({ label }) => label), ...diagram.boxes].flatMap((it) => it.lines);
+      // A guard stands in a line of its own, below what it guards.
+      const shown = lines.flatMap(({ edge, text }) => (edge === null || text.trim().startsWith('[') ? [] : [edge]));
       expect(shown).to.have.members(graph.edges.map(({ id }) => id));
     });
 
@@ -45,13 +46,23 @@ for (const machine of [conversationMachine, supervisorMachine]) {
       expect(diagram.entrances).to.have.length(graph.nodes.filter(({ initial }) => initial !== null).length);
     });
 
-    it('names guards, and what is invoked', () => {
+    it('leads the eye to where a transition led, or to what is active', () => {
+      const leaf = graph.nodes.find(({ type, parent }) => type === 'atomic' && parent !== null);
+      const edge = graph.edges.find(({ source, target }) => target === leaf?.id && source !== target);
+      const active = [graph.id, leaf?.id ?? ''];
+      expect(focusOf(diagram, active, edge === undefined ? [] : [edge.id])?.node.id).to.equal(leaf?.id);
+      expect(focusOf(diagram, active, [])?.node.id).to.equal(leaf?.id);
+      expect(focusOf(diagram, [], [])).to.equal(null);
+    });
+
+    it('names guards, delays, and what is invoked', () => {
       const text = diagram.boxes
         .flatMap(({ lines }) => lines)
         .concat(diagram.arrows.flatMap(({ label }) => label.lines))
         .map((line) => line.text)
         .join('\n');
       for (const { guard } of graph.edges) if (guard !== null) expect(text).to.include(`[${guard}]`);
+      for (const delay of graph.nodes.flatMap(({ delays }) => delays)) expect(text).to.include(`after ${delay}`);
       for (const { src } of graph.nodes.flatMap(({ invokes }) => invokes)) expect(text).to.include(src);
     });
   });

@@ -11,12 +11,15 @@ import { Server } from 'socket.io';
 import { conversationMachine } from '../../../machines/conversation.ts';
 import { supervisorMachine } from '../../../machines/supervisor.ts';
 import { SECURITY_HEADERS } from '../../../src/access/guard.ts';
+import { changesOf, detailChanges } from '../../../src/dashboard/changes.ts';
 import { readGraph } from '../../../src/dashboard/inspector/graph.ts';
+import { shown, toldOf, type Kept } from '../../../src/dashboard/inspector/records.ts';
 import type {
   ActorView,
   ClientToServerEvents,
+  ConversationDetail,
+  ConversationView,
   HistoryBucket,
-  InspectionRecord,
   LogEntry,
   ServerToClientEvents,
   Totals,
@@ -44,6 +47,8 @@ export interface FakeOptions {
   /** Every conversation of such a number has checkpoints that fail. */
   readonly failing?: (number: number) => boolean;
   readonly passthrough?: boolean;
+  /** The breaker is open: checkpoints pause, until so many milliseconds after the start. */
+  readonly pausedFor?: number;
   /** Minutes of history that are made up. */
   readonly past?: number;
 }
@@ -60,7 +65,7 @@ export async function startFakeProxy(options: FakeOptions): Promise<FakeProxy> {
   const { conversations, rate, port = 0, checkpointMs = 4_000, failing = () => false, passthrough = false } = options;
   const now = (): number => Date.now();
   const started = now();
-  const records: InspectionRecord[] = [];
+  const records: Kept[] = [];
   const entries: LogEntry[] = [];
   let seq = 0;
   let logSeq = 0;
@@ -87,7 +92,7 @@ export async function startFakeProxy(options: FakeOptions): Promise<FakeProxy> {
       passthrough,
       record: (record) => {
         seq += 1;
-        records.push({ ...record, seq } as InspectionRecord);
+        records.push({ ...record, seq });
         if (records.length > 4_000) records.splice(0, 2_000);
       },
       said: (event, level, fields) => {
@@ -123,6 +128,7 @@ export async function startFakeProxy(options: FakeOptions): Promise<FakeProxy> {
       failed: history.reduce((sum, { failed }) => sum + failed, 0),
       running: stories.filter((story) => story.view().call.state === 'running').length,
       held: stories.filter((story) => story.view().covered !== null).length,
+      ...(options.pausedFor === undefined ? {} : { paused: { until: started + options.pausedFor } }),
     },
     compactions: {
       served: history.reduce((sum, { served }) => sum + served, 0),
@@ -145,8 +151,10 @@ export async function startFakeProxy(options: FakeOptions): Promise<FakeProxy> {
   });
 
   io.on('connection', (socket) => {
-    let open: string | null = null;
+    let open: ConversationDetail | null = null;
+    const told = new Map<string, ConversationView>(stories.map((story) => [story.id, story.view()]));
     let inspecting = false;
+    let watched: ReadonlySet<string> = new Set();
     let sent = 0;
     socket.emit('hello', {
       contract: 1,
@@ -164,11 +172,11 @@ export async function startFakeProxy(options: FakeOptions): Promise<FakeProxy> {
     let logged = logSeq;
     socket.on('detail.open', (id, answer) => {
       const story = byId.get(id);
-      open = story === undefined ? null : id;
+      open = story?.detail() ?? null;
       answer(
-        story === undefined
+        open === null
           ? { ok: false, error: { type: 'not_found', message: 'there is no such conversation' } }
-          : { ok: true, value: story.detail() },
+          : { ok: true, value: open },
       );
     });
     socket.on('detail.close', () => (open = null));
@@ -187,22 +195,33 @@ export async function startFakeProxy(options: FakeOptions): Promise<FakeProxy> {
             supervisor: readGraph(supervisorMachine).graph,
           },
           actors: [supervisor, ...stories.map((story) => story.actorView())],
-          records: records.slice(-2_000),
+          records: records.slice(-2_000).map(shown),
         },
       });
     });
+    socket.on('inspector.watch', (sessions) => (watched = new Set(sessions)));
     socket.on('inspector.close', () => (inspecting = false));
     const patches = setInterval(() => {
       if (!fake.running) return;
-      const changed = stories.filter((story) => touched.has(story)).map((story) => story.view());
+      const changed = [...touched].flatMap((story) => {
+        const view = story.view();
+        const change = changesOf(view, told.get(story.id));
+        told.set(story.id, view);
+        return change ?? [];
+      });
       if (changed.length > 0) socket.emit('conversations', { full: false, changed, removed: [] });
       const fresh = entries.filter((entry) => entry.seq > logged);
       logged = logSeq;
       if (fresh.length > 0) socket.emit('log', { full: false, entries: fresh });
-      const story = open === null ? undefined : byId.get(open);
-      if (story !== undefined && touched.has(story)) socket.emit('detail', story.detail());
+      const detail = open === null ? undefined : byId.get(open.id)?.detail();
+      const patch = detail === undefined || open === null ? null : detailChanges(detail, open);
+      open = detail ?? null;
+      if (patch !== null) socket.emit('detail', patch);
       if (inspecting) {
-        const more = records.filter((record) => record.seq > sent);
+        const more = toldOf(
+          records.filter((record) => record.seq > sent),
+          watched,
+        );
         sent = seq;
         if (more.length > 0) socket.emit('inspector', { records: more });
       }

@@ -1,6 +1,7 @@
 /** A conversation that never took place: the real statechart, fed with a plausible life. For the fake proxy. */
 import { createActor, fromPromise, type AnyTransitionDefinition, type InspectionEvent } from 'xstate';
 import { readGraph, type ReadGraph } from '../../../src/dashboard/inspector/graph.ts';
+import type { Kept } from '../../../src/dashboard/inspector/records.ts';
 import { conversationMachine, type ConversationActor } from '../../../machines/conversation.ts';
 import type { CheckpointRef, ConversationEvent } from '../../../machines/conversation-events.ts';
 import { phaseOf } from '../../../machines/phases.ts';
@@ -10,7 +11,7 @@ import type {
   CheckpointView,
   ConversationDetail,
   ConversationView,
-  InspectionRecord,
+  MessagesView,
   MessageView,
   SwapView,
 } from '../../../web/contract.ts';
@@ -62,6 +63,8 @@ export function* splitRecords(pieces: Iterable<string>): Generator<string> {
 
 const FAILURE = 'the API answered 529 overloaded_error: Overloaded';
 
+type Unnumbered<R> = R extends Kept ? Omit<R, 'seq'> : never;
+
 export interface StoryOptions {
   readonly number: number;
   readonly now: () => number;
@@ -69,7 +72,7 @@ export interface StoryOptions {
   readonly checkpointMs: number;
   readonly failing: boolean;
   readonly passthrough: boolean;
-  readonly record: (record: Omit<InspectionRecord, 'seq'>) => void;
+  readonly record: (record: Unnumbered<Kept>) => void;
   readonly said: (event: string, level: 'info' | 'warn' | 'error', fields: Record<string, string | number>) => void;
 }
 
@@ -81,6 +84,7 @@ export class Story {
   readonly #chart: ReadGraph;
   readonly #window = 180_000;
   readonly #messages: MessageView[] = [];
+  #shown: MessagesView = { state: 'waiting' };
   #samples: ConversationDetail['samples'] = [];
   #marks: ConversationDetail['marks'] = [];
   #phases: ConversationDetail['phases'] = [];
@@ -131,7 +135,7 @@ export class Story {
     });
     this.actor.subscribe((snapshot) => this.#noticed(phaseOf(snapshot)));
     this.actor.start();
-    this.options.record({ kind: 'started', at: now(), actor: this.actorView() } as Omit<InspectionRecord, 'seq'>);
+    this.options.record({ kind: 'started', at: now(), actor: this.actorView() });
     for (let turn = 0; turn < 2 + (number % 5); turn += 1) this.#say();
   }
 
@@ -225,12 +229,7 @@ export class Story {
       phases: this.#phases,
       samples: this.#samples,
       marks: this.#marks,
-      messages: {
-        state: 'shown',
-        at: this.#options.now(),
-        total: this.#messages.length,
-        messages: [...this.#messages],
-      },
+      messages: this.#shown,
       checkpoint: this.#checkpoint,
       lastSwap: this.#swap,
     };
@@ -270,27 +269,19 @@ export class Story {
     if (event.type !== '@xstate.snapshot') return;
     const taken = this.#taken;
     this.#taken = [];
-    const { context } = this.actor.getSnapshot();
-    const { type, ...fields } = event.event as unknown as { type: string } & Record<string, unknown>;
+    const { type } = event.event;
     this.#options.record({
       kind: 'event',
       at: this.#options.now(),
       sender: type.startsWith('xstate.') ? this.actor.sessionId : null,
       receiver: this.actor.sessionId,
       type,
-      payload: Object.fromEntries(
-        Object.entries(fields).filter(([, value]) => ['string', 'number', 'boolean'].includes(typeof value)),
-      ),
       before: this.#before,
       after: this.#states(),
       edges: taken.flatMap((transition) => [...this.#chart.edgesOf(transition)]),
-      context: {
-        used: context.used,
-        effectiveWindow: context.effectiveWindow,
-        messages: context.messages,
-        tries: context.tries,
-      },
-    } as Omit<InspectionRecord, 'seq'>);
+      event: event.event,
+      snapshot: event.snapshot,
+    });
   }
 
   #before: string[] = [];
@@ -393,6 +384,13 @@ export class Story {
 
   #renumber(): void {
     this.#messages.forEach((message, index) => (this.#messages[index] = { ...message, index }));
+    this.#show();
+  }
+
+  /** Every field of a detail is the same object as long as it has not changed, as in the book. */
+  #show(): void {
+    const messages = [...this.#messages];
+    this.#shown = { state: 'shown', at: this.#options.now(), total: messages.length, messages };
   }
 
   #say(): void {
@@ -425,5 +423,6 @@ export class Story {
         ],
       },
     );
+    this.#show();
   }
 }

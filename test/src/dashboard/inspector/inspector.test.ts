@@ -1,12 +1,16 @@
 import { expect } from 'chai';
 import { createActor, fromCallback, fromPromise, setup, SimulatedClock, type AnyActorRef } from 'xstate';
 import type { InspectionRecord } from '../../../../web/contract.ts';
+import { breakerMachine, FAILURES_TO_OPEN } from '../../../../machines/breaker.ts';
 import { conversationMachine } from '../../../../machines/conversation.ts';
 import { serviceMachine, type ServiceName } from '../../../../machines/service.ts';
 import { supervisorMachine } from '../../../../machines/supervisor.ts';
+import { timestamp } from '../../../../machines/units.ts';
 import { Inspector } from '../../../../src/dashboard/inspector/inspector.ts';
 import { CHECKPOINT, INPUT, said } from '../../../machines/conversation-rig.ts';
 import { settle } from '../../../machines/walk.ts';
+
+const NOBODY: ReadonlySet<string> = new Set();
 
 type EventRecord = Extract<InspectionRecord, { readonly kind: 'event' }>;
 
@@ -14,7 +18,7 @@ describe('the inspector', () => {
   const errors: unknown[] = [];
   let told = 0;
   const over = (root: AnyActorRef): Inspector =>
-    new Inspector({ root: () => root, now: () => 5, onRecords: () => (told += 1), onError: (e) => errors.push(e) });
+    new Inspector({ roots: () => [root], now: () => 5, onRecords: () => (told += 1), onError: (e) => errors.push(e) });
   const start = () => {
     const actor = createActor(
       supervisorMachine.provide({
@@ -57,7 +61,7 @@ describe('the inspector', () => {
     const stop = inspector.watch();
     conversationOf(root).send(said.started());
     await settle();
-    expect(inspector.after(0)).to.have.length(1);
+    expect(inspector.after(0, NOBODY)).to.have.length(1);
     stop();
     stop();
     conversationOf(root).send(said.started());
@@ -105,7 +109,7 @@ describe('the inspector', () => {
     const conversation = conversationOf(root);
     conversation.send(said.completed(750));
     await settle();
-    const records = inspector.after(0);
+    const records = inspector.after(0, NOBODY);
     expect(records.map(({ seq }) => seq)).to.deep.equal(records.map((_, at) => at + 1));
     const events = records.filter((record): record is EventRecord => record.kind === 'event');
     const completed = events[0];
@@ -136,22 +140,47 @@ describe('the inspector', () => {
     root.stop();
   });
 
-  it('sees actors end, and knows who is below whom', async () => {
+  it('sees actors end', async () => {
     const root = start();
     root.send(opened());
     await settle();
     const inspector = over(root);
     const stop = inspector.watch();
     const { sessionId } = conversationOf(root);
-    expect(inspector.isWithin(sessionId, new Set([root.sessionId]))).to.equal(true);
-    expect(inspector.isWithin(root.sessionId, new Set([sessionId]))).to.equal(false);
     root.send({ type: 'conversation.closed', id: INPUT.id });
     await settle();
-    const ended = inspector.after(0).filter(({ kind }) => kind === 'ended');
+    const ended = inspector.after(0, NOBODY).filter(({ kind }) => kind === 'ended');
     expect(ended).to.deep.equal([{ kind: 'ended', seq: ended[0]?.seq, at: 5, session: sessionId, status: 'stopped' }]);
     expect(inspector.view().actors.some(({ session }) => session === sessionId)).to.equal(false);
     stop();
     root.stop();
+  });
+
+  it('shows actors of another system beside them', async () => {
+    const root = start();
+    const breaker = createActor(breakerMachine, { clock: new SimulatedClock() }).start();
+    const inspector = new Inspector({
+      roots: () => [root, breaker],
+      now: () => 5,
+      onRecords: () => undefined,
+      onError: (error) => errors.push(error),
+    });
+    const stop = inspector.watch();
+    const { actors, machines } = inspector.view();
+    expect(actors.filter(({ parent }) => parent === null).map(({ id, session }) => [id, session])).to.deep.equal([
+      ['supervisor', root.sessionId],
+      ['breaker', breaker.sessionId],
+    ]);
+    expect(Object.keys(machines)).to.include('breaker');
+    for (let at = 0; at < FAILURES_TO_OPEN; at += 1) breaker.send({ type: 'call.failed', at: timestamp(at) });
+    await settle();
+    const events = inspector.after(0, NOBODY).filter((record): record is EventRecord => record.kind === 'event');
+    const last = events.findLast(({ type }) => type === 'call.failed');
+    expect([last?.receiver, last?.after]).to.deep.equal([breaker.sessionId, ['breaker', 'breaker.open']]);
+    expect(inspector.view().actors.find(({ session }) => session === root.sessionId)?.states).to.include('supervisor');
+    stop();
+    root.stop();
+    breaker.stop();
   });
 
   it('survives a machine that throws, and events that nobody takes', async () => {
@@ -172,7 +201,7 @@ describe('the inspector', () => {
     root.send({ type: 'more' });
     await settle();
     expect(
-      inspector.after(0).map((record) => (record.kind === 'event' ? record.type : record.kind)),
+      inspector.after(0, NOBODY).map((record) => (record.kind === 'event' ? record.type : record.kind)),
     ).to.include.members(['break', 'more']);
     stop();
   });

@@ -1,0 +1,264 @@
+/** What few sessions come to, and all have to bear: banners, many conversations, the keyboard, the clipboard, a drop. */
+import { expect } from 'chai';
+import type { Browser, Page } from 'playwright-core';
+import type { Recording } from '../../../web/contract.ts';
+import { startFakeProxy, type FakeOptions, type FakeProxy } from '../../web/support/fake-proxy.ts';
+import { violations } from './axe.ts';
+import { elsewhere, openBrowser, visit, type Visit } from './browser.ts';
+
+/** A recording of one actor that has gone from one state to another. */
+const RECORDING: Recording = {
+  format: 'claude-db-proxy/recording',
+  version: 1,
+  proxy: { version: '9.9.9' },
+  exported: Date.UTC(2026, 5, 12, 14),
+  machines: {
+    lamp: {
+      id: 'lamp',
+      nodes: ['lamp', 'lamp.off', 'lamp.on'].map((id) => ({
+        ...{ id, key: id.split('.').at(-1) ?? id, parent: id === 'lamp' ? null : 'lamp' },
+        ...{ type: id === 'lamp' ? 'compound' : 'atomic', initial: id === 'lamp' ? 'lamp.off' : null },
+        ...{ description: null, entry: [], exit: [], invokes: [], delays: id === 'lamp.on' ? ['burnOut'] : [] },
+      })),
+      edges: [
+        ...[{ id: 'e1', source: 'lamp.off', target: 'lamp.on', label: 'switched', event: 'switched', kind: 'event' }],
+        ...[{ id: 'e2', source: 'lamp.on', target: 'lamp.off', label: 'after burnOut', event: 'x', kind: 'after' }],
+      ].map((edge) => ({ ...edge, guard: 'hasPower', actions: [], moves: true })) as never,
+    },
+  },
+  actors: [
+    ...[{ session: 'x:1', id: 'lamp', parent: null, machine: 'lamp', kind: 'machine', status: 'active' }].map(
+      (actor) => ({ ...actor, states: ['lamp', 'lamp.off'] }) as Recording['actors'][number],
+    ),
+  ],
+  records: [
+    {
+      ...{ kind: 'event', seq: 1, at: Date.UTC(2026, 5, 12, 13), sender: null, receiver: 'x:1', type: 'switched' },
+      ...{ payload: { used: 7 }, before: ['lamp', 'lamp.off'], after: ['lamp', 'lamp.on'], edges: ['e1'], context: {} },
+    },
+  ],
+};
+
+describe('the pages, in states that are rare', () => {
+  let browser: Browser;
+  const rest: (() => Promise<void>)[] = [];
+
+  before(async () => {
+    browser = await openBrowser();
+  });
+  afterEach(async () => {
+    for (const end of rest.splice(0).reverse()) await end();
+  });
+  after(() => browser.close());
+
+  const start = async (options: Partial<FakeOptions> = {}): Promise<FakeProxy> => {
+    const fake = await startFakeProxy({ conversations: 12, rate: 0.5, ...options });
+    rest.push(() => fake.close());
+    return fake;
+  };
+  const open = async (url: string, options: Parameters<typeof visit>[1] = {}): Promise<Visit> => {
+    const it = await visit(browser, options);
+    rest.push(() => it.context.close());
+    await it.page.goto(url);
+    return it;
+  };
+  /** Waits until an expression holds in a page. Playwright's own way compiles it there, which the page's policy forbids. */
+  const holds = async (page: Page, expression: string): Promise<void> => {
+    const deadline = Date.now() + 15_000;
+    while ((await page.evaluate(expression)) !== true) {
+      if (Date.now() > deadline) throw new Error(`it never came to this: ${expression}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  };
+  const focused = (page: Page): Promise<string> => page.evaluate('document.activeElement?.dataset.row ?? ""');
+
+  for (const theme of ['light', 'dark'] as const) {
+    it(`say that passthrough is on, on every page: ${theme}`, async () => {
+      const fake = await start({ passthrough: true });
+      const { page, asked } = await open(fake.url, { theme });
+      for (const at of ['#/', '#/figures', '#/log', '#/inspector']) {
+        await page.goto(`${fake.url}${at}`);
+        await page.locator('.banner', { hasText: 'Passthrough is on.' }).waitFor();
+      }
+      await page.goto(fake.url);
+      await page.locator('.row').first().waitFor();
+      expect(await violations(page)).to.deep.equal([]);
+      expect(elsewhere(asked)).to.deep.equal([]);
+    });
+
+    it(`say that checkpoints pause, and until when: ${theme}`, async () => {
+      const fake = await start({ pausedFor: 90_000 });
+      const { page } = await open(fake.url, { theme });
+      const banner = page.locator('.banner', { hasText: 'Checkpoints pause.' });
+      await banner.getByText(/the next one is tried in 1 min \d+ s/).waitFor();
+      expect(await violations(page)).to.deep.equal([]);
+    });
+
+    it(`say why checkpoints fail, and when it is tried again: ${theme}`, async function () {
+      this.timeout(90_000);
+      const fake = await start({ rate: 4, failing: (number) => number === 1, checkpointMs: 300 });
+      const { page } = await open(fake.url, { theme });
+      const row = page.locator('.row', { has: page.locator('.failing') });
+      await row.waitFor({ timeout: 40_000 });
+      await page.locator('.banner', { hasText: 'Checkpoints are failing' }).getByText(/529/).waitFor();
+      await row.locator('a').click();
+      const notice = page.locator('.notice', { hasText: 'The last checkpoint call failed.' });
+      await notice.getByText(/Tried again (in \d+ s|now)/).waitFor();
+      expect(await violations(page)).to.deep.equal([]);
+    });
+  }
+
+  it('find one of 500 conversations, and draw no more than can be seen', async () => {
+    const fake = await start({ conversations: 500, rate: 0.2 });
+    const { page, errors } = await open(fake.url);
+    await page.getByText('500 conversations').waitFor();
+    expect(await page.locator('.row').count()).to.be.below(60);
+    await page.keyboard.press('/');
+    await page.keyboard.type('billing haiku');
+    await page.getByText(/^\d+ of 500 conversations/).waitFor();
+    const names = await page.locator('.row-name strong').allTextContents();
+    expect(names.length).to.be.above(3);
+    expect(new Set(names)).to.deep.equal(new Set(['billing']));
+    await page.getByRole('searchbox').fill('-499');
+    await page.getByText('1 of 500 conversations').waitFor();
+    await page.getByRole('searchbox').fill('there is none such');
+    await page.getByText('No conversation matches').waitFor();
+    await page.getByRole('button', { name: 'Show all' }).click();
+    await page.getByText('500 conversations').waitFor();
+    await page.evaluate("document.querySelector('.rows').scrollTop = 1e9");
+    await page.locator('.row[aria-posinset="500"]').waitFor();
+    expect(errors).to.deep.equal([]);
+  });
+
+  it('are walked through by the keyboard, and nothing moves meanwhile', async () => {
+    const fake = await start({ conversations: 60, rate: 2 });
+    const { page } = await open(fake.url);
+    await page.locator('.row a').first().focus();
+    for (const [key, row] of [
+      ['ArrowDown', '1'],
+      ['j', '2'],
+      ['ArrowUp', '1'],
+      ['End', '59'],
+      ['Home', '0'],
+      ['k', '0'],
+      ['ArrowDown', '1'],
+    ] as const) {
+      await page.keyboard.press(key);
+      await holds(page, `document.activeElement?.dataset.row === ${JSON.stringify(row)}`);
+    }
+    const href = await page.evaluate('document.activeElement.getAttribute("href")');
+    await page.getByText('order held').waitFor();
+    // The row changes as often as the list would have been sorted anew twice, were it not held.
+    await page.evaluate(`(() => {
+      globalThis.changes = 0;
+      const messages = document.activeElement.querySelector('.row-messages');
+      const seen = { subtree: true, characterData: true, childList: true };
+      new MutationObserver(() => (globalThis.changes += 1)).observe(messages, seen);
+    })()`);
+    await holds(page, 'globalThis.changes >= 4');
+    expect(await page.evaluate('document.activeElement.getAttribute("href")')).to.equal(href);
+    expect(await focused(page)).to.equal('1');
+    await page.keyboard.press('Enter');
+    await page.locator('.conversation .head').waitFor();
+    expect(page.url()).to.include(String(href));
+    // The focus stays in the list: the next arrow goes on from there.
+    await holds(page, 'document.activeElement?.closest(".rows") !== null');
+    await page.keyboard.press('ArrowDown');
+    await holds(page, 'document.activeElement?.dataset.row === "2"');
+  });
+
+  it('skip to the content, and reach every page, by the keyboard', async () => {
+    const fake = await start();
+    const { page } = await open(fake.url);
+    await page.locator('.row').first().waitFor();
+    await page.keyboard.press('Tab');
+    expect(await page.evaluate('document.activeElement.textContent')).to.equal('Skip to content');
+    await page.keyboard.press('Enter');
+    expect(await page.evaluate('document.activeElement.tagName')).to.equal('MAIN');
+    for (const name of ['Figures', 'Log', 'Inspector']) {
+      await page.getByRole('link', { name, exact: true }).focus();
+      await page.keyboard.press('Enter');
+      await page.getByRole('heading', { name, level: 1 }).waitFor();
+    }
+  });
+
+  it('copy the summary as it was written', async function () {
+    this.timeout(90_000);
+    const fake = await start({ rate: 4, checkpointMs: 200 });
+    const { page, context } = await open(fake.url);
+    await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: new URL(fake.url).origin });
+    await page.locator('.row a').first().click();
+    const button = page.getByRole('button', { name: 'Copy the summary' });
+    await button.waitFor({ timeout: 40_000 });
+    fake.running = false;
+    await button.click();
+    await holds(page, 'navigator.clipboard.readText().then((text) => text.startsWith("## 1. What was asked"))');
+    expect(await page.evaluate('navigator.clipboard.readText()')).to.include('```ts\nexport function* splitRecords');
+  });
+
+  it('move nothing for those who want no motion', async () => {
+    const fake = await start();
+    const { page } = await open('about:blank');
+    const moving = async (): Promise<number> => {
+      await page.goto(fake.url);
+      await page.locator('.row').first().waitFor();
+      fake.running = false;
+      return page.evaluate(`(() => {
+        const dot = document.querySelector('.link i');
+        dot.parentElement.className = 'link warn';
+        return document.getAnimations().length;
+      })()`);
+    };
+    expect(await moving()).to.be.above(0);
+    await page.emulateMedia({ reducedMotion: 'reduce' });
+    await page.goto('about:blank');
+    expect(await moving()).to.equal(0);
+  });
+
+  it('show a recording that is dropped, while a proxy runs, and go back to it', async () => {
+    const fake = await start();
+    const { page, errors } = await open(`${fake.url}#/inspector`);
+    await page.locator('.state').first().waitFor();
+    const drop = (text: string): Promise<void> =>
+      page.evaluate(`(() => {
+        const carried = new DataTransfer();
+        carried.items.add(new File([${JSON.stringify(text)}], 'bug.json', { type: 'application/json' }));
+        for (const type of ['dragover', 'drop'])
+          document.body.dispatchEvent(new DragEvent(type, { bubbles: true, cancelable: true, dataTransfer: carried }));
+      })()`);
+    await drop('{"format":"har"}');
+    await page.getByRole('alert').getByText('not a recording').waitFor();
+    await drop(JSON.stringify(RECORDING));
+    await page.locator('.recording-name', { hasText: 'bug.json' }).waitFor();
+    expect(await page.locator('[role=alert]').count()).to.equal(0);
+    await page.locator('.state.active[data-state="lamp.on"]').waitFor();
+    expect(await page.locator('.statechart').textContent())
+      .to.include('after burnOut')
+      .and.include('[hasPower]');
+    await page.getByRole('button', { name: 'One event back' }).click();
+    await page.locator('.state.active[data-state="lamp.off"]').waitFor();
+    await page.getByRole('button', { name: 'Close recording' }).click();
+    await page.locator('.state.active[data-state="supervisor.running"]').waitFor();
+    expect(errors).to.deep.equal([]);
+  });
+
+  it('stop in the inspector while one looks, and go on', async () => {
+    const fake = await start({ rate: 4 });
+    const { page } = await open(fake.url);
+    const first = await page.locator('.row a').first().getAttribute('href');
+    await page.goto(`${fake.url}#/inspector/conversation:${(first ?? '').slice(4)}`);
+    await page.locator('.record-row').nth(5).waitFor();
+    await page.locator('.sequence').getByRole('button', { name: 'Pause' }).click();
+    const standing = await page.locator('.record-row button[aria-current]').getAttribute('data-row');
+    await holds(page, 'document.querySelectorAll(".record-row.ahead").length > 2');
+    expect(await page.locator('.record-row button[aria-current]').getAttribute('data-row')).to.equal(standing);
+    await page.getByRole('checkbox', { name: 'this actor' }).check();
+    await page.getByRole('checkbox', { name: 'transitions' }).check();
+    await page.getByPlaceholder('Search events').fill('turn.completed');
+    const types = await page.locator('.record-row .record-type').allTextContents();
+    expect(new Set(types)).to.deep.equal(new Set(['turn.completed']));
+    await page.getByRole('button', { name: 'Follow', exact: true }).click();
+    await holds(page, 'document.querySelectorAll(".record-row.ahead").length === 0');
+    expect(await violations(page)).to.deep.equal([]);
+  });
+});
