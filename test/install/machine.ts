@@ -1,5 +1,5 @@
 /** A machine to install on, as far as HOME and PATH go, and releases on loopback to install from. */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import {
@@ -111,6 +111,18 @@ export class Machine {
     child.stdin.end(options.input ?? '');
     const [code] = (await once(child, 'close')) as [number | null];
     return { code, stdout, stderr: withoutProgress(stderr) };
+  }
+
+  /** A command of ours that goes on by itself. */
+  follow(args: readonly string[]): { readonly child: ChildProcess; readonly said: () => string } {
+    const child = spawn(join(this.home, '.local/bin/claude-db-proxy'), [...args], {
+      env: this.env,
+      cwd: this.home,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    let said = '';
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => (said += chunk));
+    return { child, said: () => said };
   }
 
   /** `curl … | sh`, of what was published. */

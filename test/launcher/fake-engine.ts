@@ -16,7 +16,8 @@ const PROGRAM = `'${process.execPath}' '${join(ROOT, 'dist/cli/main.js')}'`;
 const script = (state: string, rootless: boolean): string => `#!/bin/sh
 state='${state}'
 { printf '|'; printf '%s|' "$@"; echo; } >>"$state/calls"
-alive() { [ -f "$state/pid" ] && kill -0 "$(cat "$state/pid")" 2>/dev/null; }
+# Killed, it stays in the table of processes until somebody asks for its end.
+alive() { [ -f "$state/pid" ] && case $(/bin/ps -o stat= -p "$(cat "$state/pid")") in '' | Z*) false ;; esac }
 case "$1 \${2-}" in
   'info '*) case $* in *Rootless*) echo ${rootless} ;; *) echo '[${rootless ? '"name=rootless"' : ''}]' ;; esac ;;
   'image inspect') [ ! -f "$state/no-image" ] || { echo 'Error: no such image' >&2; exit 1; } ;;
@@ -44,6 +45,11 @@ case "$1 \${2-}" in
     ${PROGRAM} "$@" </dev/null >"$state/log" 2>&1 &
     echo $! >"$state/pid"
     echo 0123456789ab
+    ;;
+  'start '*)
+    . "$state/environment"
+    ${PROGRAM} serve --no-record </dev/null >>"$state/log" 2>&1 &
+    echo $! >"$state/pid"
     ;;
   'logs '*) cat "$state/log" ;;
   'stop '*) ! alive || kill "$(cat "$state/pid")"; while alive; do sleep 0.05; done ;;

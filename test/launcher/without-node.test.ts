@@ -12,8 +12,8 @@ import { VERSION } from '../../src/version.ts';
 import { FakeEngine } from './fake-engine.ts';
 import { eventually, Host, json, told } from './host.ts';
 
-/** For a container that is gone: the look every second, and a start on a busy machine. One that only died, the engine restarts. */
-const REVIVED_MS = 10_000;
+/** Measured: 1.8 s, of which up to one passes until the next look. Twice that, for a busy machine. */
+const REVIVED_MS = 4_000;
 
 /** Launched one after another, each with a proxy of its own: far from anybody's ports. */
 const PORTS = { DBPROXY_PROXY_PORT: '0', DBPROXY_DASHBOARD_PORT: '0' };
@@ -179,8 +179,7 @@ describe('the launcher on a machine without Node', function () {
     expect(engine.pid).not.to.equal(before);
     writeFileSync(join(host.home, 'end'), '');
     expect((await running).code).to.equal(0);
-    const [first = [], second = []] = engine.calls('run');
-    expect(second).to.deep.equal(first);
+    expect([engine.calls('run').length, engine.calls('start').length]).to.deep.equal([1, 1]);
   });
 
   it('runs the image that DBPROXY_IMAGE names', async () => {

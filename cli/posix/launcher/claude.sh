@@ -139,7 +139,7 @@ watch_over() {
     { value_of running "$remembered" && [ "$found" = true ]; } || return 0
     watch_proxy_port=$proxy_port
     choose_engine && take_lock start && {
-      if ! healthy; then start_locked && write_record true; fi
+      healthy || start_again || { start_locked && write_record true; }
       give_lock_back
     }
     # On another port claude would not find it.

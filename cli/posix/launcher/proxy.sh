@@ -164,6 +164,15 @@ start_locked() {
   return 1
 }
 
+# Starts the container that is there, as it is: sooner than a new one.
+start_again() {
+  case $(look_at_container | tr '\n' ' ') in
+    'exited '*" $data_dir " | 'stopped '*" $data_dir ") ;;
+    *) return 1 ;;
+  esac
+  "$engine" start "$container" >/dev/null 2>&1 </dev/null && wait_until_healthy
+}
+
 # Until it is healthy, has ended, or a minute has passed.
 wait_until_healthy() {
   waited=0

@@ -132,6 +132,7 @@ describe('the container', function () {
 
       const second = await checkpointed();
       const process1 = podman('inspect', '--format', '{{.State.Pid}}', machine.container);
+      const killed = performance.now();
       process.kill(Number(process1), 'SIGKILL');
       // Restarted by the engine, as the policy says.
       await eventually(
@@ -139,7 +140,8 @@ describe('the container', function () {
         'another process',
         60_000,
       );
-      while (!(await healthy())) await new Promise((resolve) => setTimeout(resolve, 100));
+      while (!(await healthy())) await new Promise((resolve) => setTimeout(resolve, 20));
+      console.log(`        killed, and healthy again after ${Math.round(performance.now() - killed)} ms`);
       const again = client(second.session);
       again.messages = [...second.messages];
       const compacted = await again.compact();
@@ -155,6 +157,8 @@ describe('the container', function () {
       [['proxy-help'], /uninstall/],
       [['dashboard'], /^https:\/\/localhost:\d+\/dashboard\?token=/],
       [['statusline'], /^$/],
+      [['history'], /served/],
+      [['proxy-demo'], /compact/i],
     ] as const) {
       it(`answers to ${words.join(' ')} without Node on the machine`, async () => {
         const ended = await machine.proxy([...words], { input: '{}' });
@@ -162,6 +166,26 @@ describe('the container', function () {
         expect(ended.stdout).to.match(expected);
       });
     }
+
+    it('lets its doctor look around', async () => {
+      const { code, stdout } = await machine.proxy(['proxy-doctor', '--json']);
+      const found = JSON.parse(stdout) as readonly { readonly check: string; readonly verdict: string }[];
+      expect([code, found.filter(({ verdict }) => verdict !== 'well')]).to.deep.equal([0, []]);
+      expect(found.map(({ check }) => check)).to.include.members(['ports', 'upstream', 'clock']);
+    });
+
+    it('follows its log until it is told to end', async () => {
+      const { child, said } = machine.follow(['logs', '-f', '--json']);
+      const ended = once(child, 'exit');
+      await eventually(() => said().includes('"event":"proxy.started"'), 'the log so far');
+      const talking = client();
+      await talking.say('Hello.');
+      await eventually(() => said().includes(talking.session), 'what is new in it');
+      child.kill('SIGINT');
+      expect(await ended).to.satisfy(
+        ([code, signal]: unknown[]) => [0, 130].includes(Number(code ?? -1)) || signal === 'SIGINT',
+      );
+    });
 
     it('ends in time, also when it has hardly begun', async () => {
       const stopped = performance.now();
