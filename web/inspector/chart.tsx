@@ -175,7 +175,7 @@ function Canvas({ diagram, label, active, taken }: CanvasProps): JSX.Element {
         <Tool icon="plus" name="Zoom in" use={() => change((it, on) => it.scaleBy(on, STEP))} />
         <Tool icon="minus" name="Zoom out" use={() => change((it, on) => it.scaleBy(on, 1 / STEP))} />
         <Tool icon="fit" name="Fit the whole chart" use={() => choose('fit')} />
-        <Tool icon="follow" name="Follow what happens" use={() => choose('follow')} />
+        <Tool icon="follow" name="Keep the active state in sight" use={() => choose('follow')} />
       </div>
     </div>
   );
