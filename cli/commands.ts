@@ -30,6 +30,8 @@ function build(): Command {
     .usage("[claude's arguments]   or   claude-db-proxy <command>")
     .helpCommand(false)
     .helpOption(false)
+    // Without the second name that most have: the last lines say that.
+    .configureHelp({ subcommandTerm: (command) => command.name() })
     .addHelpText('after', AFTER_HELP);
 
   command(program, 'status', 'whether the proxy runs, since when, with which conversations, and the time it saved')

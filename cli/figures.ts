@@ -17,6 +17,9 @@ export function durationText(ms: number): string {
   return shown.map(([amount, unit]) => `${amount} ${unit}`).join(' ');
 }
 
+/** `1 fault`, `2 faults`. */
+export const manyText = (count: number, one: string): string => `${count} ${one}${count === 1 ? '' : 's'}`;
+
 /** `850`, `9.3k`, `152k`, `1.2M`: three digits at most, as long as they mean something. */
 export function countText(count: number): string {
   if (count < 1_000) return String(count);

@@ -3,7 +3,7 @@ import pc from 'picocolors';
 import type { Environment } from '../src/config.ts';
 import type { StatusAnswer } from '../src/status-pages.ts';
 import { askApi } from './api.ts';
-import { durationText, phaseText } from './figures.ts';
+import { durationText, manyText, phaseText } from './figures.ts';
 import { wantsColours } from './progress.ts';
 import { findRunning, type Finding, type Running, type Site } from './runtime/supervision.ts';
 import { siteOf } from './site.ts';
@@ -68,14 +68,15 @@ function asText(site: Site, found: Finding, details: StatusAnswer | null, c: Col
     ...(running.health.passthrough
       ? ([['mode', 'passthrough: nothing is computed or served']] as [string, string][])
       : []),
-    ...(details === null
-      ? []
-      : ([['time saved', `${durationText(details.saved_ms)} (${details.served} compactions)`]] as [string, string][])),
+    ...(details === null ? [] : ([['time saved', savedText(details)]] as [string, string][])),
   ];
   const head = `${c.green('◈')} The proxy is running.\n`;
   const body = rows.map(([name, value]) => `  ${c.dim(name.padEnd(12))}${value}\n`).join('');
   return head + body + conversationsText(details, c);
 }
+
+const savedText = ({ saved_ms: saved, served }: StatusAnswer): string =>
+  served === 0 ? 'nothing yet' : `${durationText(saved)} (${manyText(served, 'compaction')})`;
 
 const ageText = ({ record }: Running): string => durationText(Math.max(0, Date.now() - Date.parse(record.since)));
 

@@ -2,6 +2,7 @@
 import pc from 'picocolors';
 import { parseConfig, type Environment } from '../../src/config.ts';
 import { ConfigError } from '../../src/errors.ts';
+import { manyText } from '../figures.ts';
 import { layoutOf } from '../installation.ts';
 import { wantsColours, withProgress } from '../progress.ts';
 import { allChecks } from './checks.ts';
@@ -37,6 +38,7 @@ function asText(findings: readonly Finding[], c: ReturnType<typeof pc.createColo
   });
   const faults = findings.filter(({ verdict }) => verdict === 'fault').length;
   const warnings = findings.filter(({ verdict }) => verdict === 'warning').length;
-  const end = faults + warnings === 0 ? 'Everything is well.' : `${faults} faults, ${warnings} warnings.`;
+  const end =
+    faults + warnings === 0 ? 'Everything is well.' : `${manyText(faults, 'fault')}, ${manyText(warnings, 'warning')}.`;
   return `${lines.join('')}\n${end}\n`;
 }

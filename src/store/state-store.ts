@@ -16,9 +16,17 @@ import type {
 import type { Log } from '../log.ts';
 import type { Speaker } from '../wire/speaker.ts';
 import { identityOf, isSound, openDatabase, release, sqliteCode, storeError, type Database } from './database.ts';
-import { digestOf, readCheckpoints, readConversations, readWal, stateJson, type Read } from './rows.ts';
+import { readCheckpoints, readConversations, readWal, type Read } from './rows.ts';
 import { Statements, type Row, type Value } from './statements.ts';
 import { WriteQueue } from './write-queue.ts';
+import {
+  checkpointWrite,
+  confirmedWrite,
+  tokensAfterWrite,
+  writeCompaction,
+  writeConversation,
+  writeWal,
+} from './writes.ts';
 
 /** How long the history of compactions is kept. */
 const HISTORY_MS = 90 * 86_400_000;
@@ -167,49 +175,12 @@ export class StateStore implements DurableState {
   conversationChanged(conversation: ConversationId, read: () => ConversationRecord | null): void {
     this.#queue.put(`conversation:${conversation}`, (statements) => {
       const record = read();
-      if (record === null) return;
-      const { state } = record;
-      statements.run(
-        `INSERT INTO conversations
-           (id, session, agent, roots, phase, used, effective_window, checkpoint, served, state, last_activity)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-         ON CONFLICT (id) DO UPDATE SET roots = excluded.roots, phase = excluded.phase, used = excluded.used,
-           effective_window = excluded.effective_window, checkpoint = excluded.checkpoint, served = excluded.served,
-           state = excluded.state, last_activity = excluded.last_activity`,
-        record.id,
-        record.session,
-        record.agent,
-        JSON.stringify(record.roots),
-        record.phase,
-        state.used,
-        state.effectiveWindow,
-        state.checkpoint?.id ?? null,
-        record.served,
-        stateJson(state),
-        record.lastActivity,
-      );
+      if (record !== null) writeConversation(statements, record);
     });
   }
 
   walChanged(conversation: ConversationId, read: () => WalRecord | null): void {
-    this.#queue.put(`wal:${conversation}`, (statements) => {
-      const record = read();
-      statements.run('DELETE FROM wal WHERE conversation = ?', conversation);
-      if (record === null) return;
-      // One statement for all entries: a hundred of them are a hundred calls otherwise.
-      const entries = record.entries.map(({ bytes, fingerprint, message }) => [
-        message,
-        Buffer.from(fingerprint, 'latin1').toString('hex'),
-        bytes,
-      ]);
-      statements.run(
-        `INSERT INTO wal (conversation, checkpoint, message, fingerprint, bytes)
-         SELECT ?, ?, value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)`,
-        conversation,
-        record.checkpoint.id,
-        JSON.stringify(entries),
-      );
-    });
+    this.#queue.put(`wal:${conversation}`, (statements) => writeWal(statements, conversation, read()));
   }
 
   conversationForgotten(conversation: ConversationId): void {
@@ -220,49 +191,8 @@ export class StateStore implements DurableState {
   }
 
   checkpointMade(checkpoint: Checkpoint): void {
-    const { prefix, usage } = checkpoint;
-    const cost = [usage.input, usage.cacheCreation, usage.cacheRead, usage.output];
-    const duration = Math.round(checkpoint.duration);
-    const served = {
-      key: Buffer.from(prefix.key, 'latin1'),
-      bare_key: Buffer.from(prefix.bareKey, 'latin1'),
-      details: prefix.details,
-      // As bytes: SQLite's text ends at a NUL.
-      summary: Buffer.from(checkpoint.summary),
-    };
-    this.#queue.put(`checkpoint:${checkpoint.id}`, (statements) => {
-      statements.run(
-        `INSERT OR REPLACE INTO checkpoints (id, conversation, key, bare_key, anchor_messages, anchor_tokens, details,
-           summary, digest, model, duration, input, cache_creation, cache_read, output, created_at, last_needed)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-        checkpoint.id,
-        checkpoint.conversation,
-        served.key,
-        served.bare_key,
-        prefix.messages,
-        checkpoint.anchorTokens,
-        served.details,
-        served.summary,
-        digestOf(served),
-        checkpoint.model,
-        duration,
-        ...cost,
-        checkpoint.createdAt,
-        this.#options.now(),
-      );
-      statements.run(
-        `INSERT OR REPLACE INTO checkpoint_history
-           (id, conversation, at, model, anchor_tokens, duration, input, cache_creation, cache_read, output)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-        checkpoint.id,
-        checkpoint.conversation,
-        checkpoint.createdAt,
-        checkpoint.model,
-        checkpoint.anchorTokens,
-        duration,
-        ...cost,
-      );
-    });
+    const write = checkpointWrite(checkpoint, this.#options.now());
+    this.#queue.put(`checkpoint:${checkpoint.id}`, write);
     this.#queue.flush();
   }
 
@@ -280,46 +210,16 @@ export class StateStore implements DurableState {
   }
 
   compacted(record: CompactionRecord): void {
-    this.#queue.put(`compaction:${record.id}`, (statements) => {
-      statements.run(
-        `INSERT OR REPLACE INTO compaction_history
-           (id, conversation, at, model, outcome, reason, tokens_before, checkpoint, waited, saved)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-        record.id,
-        record.conversation,
-        record.at,
-        record.model,
-        record.outcome,
-        record.reason,
-        record.tokensBefore,
-        record.checkpoint,
-        Math.round(record.waited),
-        Math.round(record.saved),
-      );
-    });
+    this.#queue.put(`compaction:${record.id}`, (statements) => writeCompaction(statements, record));
     this.#queue.flush();
   }
 
-  compactionFollowed(sequel: CompactionSequel): void {
-    const { conversation, confirmed, tokensAfter } = sequel;
-    const latest = '(SELECT id FROM compaction_history WHERE conversation = ? ORDER BY at DESC, rowid DESC LIMIT 1)';
+  compactionFollowed({ conversation, confirmed, tokensAfter }: CompactionSequel): void {
     if (confirmed !== undefined) {
-      this.#queue.put(`confirmed:${conversation}`, (statements) => {
-        statements.run(
-          `UPDATE compaction_history SET confirmed = ? WHERE confirmed IS NOT 1 AND id = ${latest}`,
-          confirmed ? 1 : 0,
-          conversation,
-        );
-      });
+      this.#queue.put(`confirmed:${conversation}`, confirmedWrite(conversation, confirmed));
     }
     if (tokensAfter !== undefined) {
-      this.#queue.put(`after:${conversation}`, (statements) => {
-        statements.run(
-          `UPDATE compaction_history SET tokens_after = ? WHERE tokens_after IS NULL AND id = ${latest}`,
-          tokensAfter,
-          conversation,
-        );
-      });
+      this.#queue.put(`after:${conversation}`, tokensAfterWrite(conversation, tokensAfter));
     }
   }
 

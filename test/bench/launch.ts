@@ -28,16 +28,19 @@ type Command = readonly [string, ...string[]];
 async function benchLaunches(installed: Installed): Promise<Figure[]> {
   const claude: Command = [installed.claude('exit 0')];
   const plain: number[] = [];
+  const bare: number[] = [];
   const node: number[] = [];
   const sh: number[] = [];
   for (let turn = 0; turn < LAUNCHES; turn += 1) {
     const { ms } = await installed.run(claude);
     plain.push(ms);
+    bare.push((await installed.run([process.execPath, '--eval', '0'])).ms);
     node.push((await installed.run(installed.launcher('with-node'))).ms - ms);
     sh.push((await installed.run(installed.launcher('without-node'), '', WITHOUT_NODE)).ms - ms);
   }
   return [
     figure('`claude` alone (a script that ends at once)', 'ms', plain, null),
+    figure('Node alone (nothing to do)', 'ms', bare, null),
     figure('added by the launcher on Node, proxy running', 'ms', node, LAUNCH_GOAL_MS),
     figure('added by the launcher in sh, proxy running', 'ms', sh, LAUNCH_GOAL_MS),
   ];

@@ -69,6 +69,28 @@ describe('the commands', function () {
     expect(conversation?.['used']).to.be.at.least(USED);
   });
 
+  it('tell the history, for people and for programs', async () => {
+    const world = await open();
+    const off = await world.ended(['history']);
+    expect([off.code, off.stdout]).to.deep.equal([1, '']);
+    expect(off.stderr).to.match(/not running/);
+    await world.ended(['start']);
+    world.api.respondWith(({ isSummary }) => (isSummary ? undefined : { promptTokens: 150_000 }));
+    const ca = readFileSync(world.layout.ca, 'utf8');
+    const client = new ScriptedClient({ proxy: `http://127.0.0.1:${world.record?.ports.proxy ?? 0}`, ca });
+    while ((await client.say('More.')).headers['x-double-buffer-phase'] !== 'SWAP_READY');
+    await client.compact();
+    await client.close();
+    const text = await world.ended(['proxy-history']);
+    expect([text.code, text.stderr]).to.deep.equal([0, '']);
+    expect(text.stdout)
+      .to.match(/compactions +1: 1 answered at once, 0 by the API\n/)
+      .and.to.match(new RegExp(`${client.session.slice(0, 12)} .* at once\\n`));
+    const json = JSON.parse((await world.ended(['history', '--json'])).stdout) as Record<string, object[]>;
+    expect(json['compactions']?.[0]).to.include({ conversation: client.session, outcome: 'served' });
+    expect((await world.ended(['history', '-n', '0'])).stderr).to.match(/--number 0: must be/);
+  });
+
   it('show the log, readable or raw, and go on with it', async () => {
     const world = await open();
     const none = await world.ended(['logs']);

@@ -286,6 +286,20 @@ describe('the installer', function () {
     });
   });
 
+  for (const shell of ['bash', 'zsh', 'fish']) {
+    it(`tells an alias that works in ${shell}`, async function () {
+      machine = new Machine(['node', 'npm', shell]);
+      if (!existsSync(join(machine.bin, shell))) return this.skip();
+      machine.program('claude', 'printf "%s|" "$@"; exit 6');
+      const installed = await machine.pipe(release, { SHELL: `/bin/${shell}` });
+      const [, command = ''] = /^Now, once: {2}(.*?)(?: {3}and open a new shell)?$/m.exec(installed.stdout) ?? [];
+      expect((await machine.run(shell, ['-c', command])).code, command).to.equal(0);
+      const launched = await machine.run(shell, ['-i', '-c', "claude -p 'two words'"], { env: { TERM: 'dumb' } });
+      expect([launched.code, launched.stdout], launched.stderr).to.deep.equal([6, '-p|two words|']);
+      expect(launched.stderr).to.include('DB_PROXY_ON');
+    });
+  }
+
   it('takes another port where somebody else has ours', async () => {
     machine = new Machine();
     const server = createServer((socket) => socket.destroy());

@@ -47,7 +47,11 @@ export interface RunOptions {
 
 /** npm's cache, shared by all machines of a run: only the first one downloads. */
 const npmCache = mkdtempSync(join(tmpdir(), 'dbproxy-npm-'));
-process.once('exit', () => rmSync(npmCache, { recursive: true, force: true }));
+/** Removed at the end at the latest, where a test never came to its own. */
+const leftovers = new Set([npmCache]);
+process.once('exit', () => {
+  for (const directory of leftovers) rmSync(directory, { recursive: true, force: true });
+});
 
 export class Machine {
   readonly #directory = mkdtempSync(join(tmpdir(), 'dbproxy-machine-'));
@@ -57,10 +61,9 @@ export class Machine {
 
   /** @param tools beside those that every machine has */
   constructor(tools: readonly string[] = ['node', 'npm']) {
-    // Where a test never came to its end.
-    process.once('exit', () => rmSync(this.#directory, { recursive: true, force: true }));
+    leftovers.add(this.#directory);
     for (const directory of [this.home, this.bin, join(this.#directory, 'tmp')]) mkdirSync(directory);
-    for (const tool of [...TOOLS, ...tools]) {
+    for (const tool of new Set([...TOOLS, ...tools])) {
       const path = which(tool);
       if (path !== null) symlinkSync(path, join(this.bin, tool));
     }
@@ -128,6 +131,7 @@ export class Machine {
   async remove(): Promise<void> {
     if (readdirSync(this.home).length > 0) await this.proxy(['uninstall']).catch(() => undefined);
     rmSync(this.#directory, { recursive: true, force: true });
+    leftovers.delete(this.#directory);
   }
 }
 

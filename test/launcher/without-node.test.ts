@@ -2,13 +2,18 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
 import { expect } from 'chai';
 import { launchEnvironment } from '../../cli/launch/launch-environment.ts';
+import { checkHealth } from '../../cli/health-check.ts';
 import { variablesForProxy } from '../../cli/environment.ts';
 import { containerName, runArguments } from '../../cli/runtime/container-arguments.ts';
 import { VERSION } from '../../src/version.ts';
 import { FakeEngine } from './fake-engine.ts';
 import { eventually, Host, json, told } from './host.ts';
+
+/** For a container that is gone: the look every second, and a start on a busy machine. One that only died, the engine restarts. */
+const REVIVED_MS = 10_000;
 
 /** Launched one after another, each with a proxy of its own: far from anybody's ports. */
 const PORTS = { DBPROXY_PROXY_PORT: '0', DBPROXY_DASHBOARD_PORT: '0' };
@@ -163,13 +168,26 @@ describe('the launcher on a machine without Node', function () {
     host.installClaude('while [ ! -e "$HOME/end" ]; do sleep 0.1; done');
     const running = host.run([], { env: PORTS });
     await eventually(() => existsSync(host.layout.runtime), 'a proxy');
+    const { ports } = json(host.layout.runtime) as { ports: { proxy: number } };
     const before = engine.pid;
+    const killed = performance.now();
     engine.kill();
-    await eventually(() => engine.pid !== null && engine.pid !== before, 'another proxy');
+    const healthy = async (): Promise<boolean> =>
+      (await checkHealth(host.layout, { host: '127.0.0.1', port: ports.proxy, patienceMs: 1_000 })).healthy;
+    while (!(await healthy())) expect(performance.now() - killed).to.be.below(20_000);
+    expect(performance.now() - killed, 'milliseconds until it served again').to.be.below(REVIVED_MS);
+    expect(engine.pid).not.to.equal(before);
     writeFileSync(join(host.home, 'end'), '');
     expect((await running).code).to.equal(0);
     const [first = [], second = []] = engine.calls('run');
     expect(second).to.deep.equal(first);
+  });
+
+  it('runs the image that DBPROXY_IMAGE names', async () => {
+    furnish();
+    const ended = await host.run([], { env: { ...PORTS, DBPROXY_IMAGE: 'registry.example/our/proxy:7' } });
+    expect(ended.code).to.equal(7);
+    expect(engine.calls('run')[0]?.slice(-3)).to.deep.equal(['registry.example/our/proxy:7', 'serve', '--no-record']);
   });
 
   it('says how to get claude where there is none', async () => {

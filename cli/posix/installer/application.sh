@@ -27,16 +27,27 @@ run_npm() (
   npm "$@" --no-audit --no-fund
 )
 
+# Leaves of the packages those that are not in the bundle (esbuild.config.mjs, external): libsql, and what it needs.
+keep_needed_packages() (
+  cd "$1/node_modules" || exit 1
+  for package in .[!.]* *; do
+    case $package in
+      libsql | @libsql | @neon-rs | detect-libc) ;;
+      *) rm -rf "$package" ;;
+    esac
+  done
+)
+
 # Makes the Node program in a staged tree. It is needed wherever there is Node: the launcher is part of it.
 build_program() {
   have npm || fail 'Node is here, but npm is not; install npm, or Node with npm'
   if [ ! -f "$1/dist/cli/main.js" ]; then
     quietly 'Installing what is needed to build' run_npm "$1" ci || fail "npm could not install the packages: see above"
     quietly 'Building' run_npm "$1" run build || fail 'the build failed: see above'
-    run_npm "$1" prune --omit=dev >"$work/log" 2>&1 || fail "npm could not remove the packages that only the build needs"
   else
     quietly 'Installing packages' run_npm "$1" ci --omit=dev || fail 'npm could not install the packages: see above'
   fi
+  keep_needed_packages "$1"
   ln -s "$node" "$1/node"
 }
 

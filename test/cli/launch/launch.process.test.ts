@@ -1,13 +1,15 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { checkHealth } from '../../../cli/health-check.ts';
 import { startTcp } from '../../src/redirector/sockets.ts';
+import { FakeEngine } from '../../launcher/fake-engine.ts';
 import { eventually, lives, worlds } from './world.ts';
 
 const ANNOUNCED = /^◈ DB_PROXY_ON {2}https:\/\/localhost:\d+\/dashboard\n$/;
+const JOB_CONTROL = fileURLToPath(new URL('job-control.py', import.meta.url));
 const WITHOUT = /\. Running claude without the proxy\.\n$/;
 
 describe('claude-db-proxy as claude', function () {
@@ -156,6 +158,72 @@ describe('claude-db-proxy as claude', function () {
     expect(lives(pid)).to.equal(false);
     expect(world.record?.version).not.to.equal('0.0.1');
     expect(world.record?.ports).to.deep.equal(ports);
+  });
+
+  it('takes no lasting harm from certificates that cannot be used', async () => {
+    const world = await open();
+    await world.ended(['start']);
+    await world.ended(['stop']);
+    for (const [file, bytes] of [
+      ['ca.pem', readFileSync(world.layout.ca).subarray(0, 300)],
+      ['ca-key.pem', Buffer.from('no key')],
+      ['ca.pem', Buffer.alloc(0)],
+    ] as const) {
+      world.forget();
+      writeFileSync(join(world.layout.certs, file), bytes);
+      const launched = await world.ended(['x']);
+      expect(launched.code, launched.stderr).to.equal(0);
+      expect(launched.stderr).to.match(/^◈ DB_PROXY_ON/m);
+      expect(world.start.env['NODE_EXTRA_CA_CERTS']).to.equal(world.layout.ca);
+      await world.ended(['stop']);
+    }
+  });
+
+  it('goes through the proxy without a network too, and says nothing of it: claude does', async () => {
+    const world = await open();
+    const env = { DBPROXY_UPSTREAM_URL: 'https://api.invalid' };
+    const launched = await world.ended(['x'], env);
+    expect(launched.code).to.equal(0);
+    expect(launched.stderr.replace('claude-db-proxy: starting the proxy …\n', '')).to.match(ANNOUNCED);
+    const doctor = await world.ended(['proxy-doctor'], env);
+    expect(doctor.code).to.equal(1);
+    expect(doctor.stdout).to.match(/^✘ .*api\.invalid.*\n {2}→ /m);
+  });
+
+  it('runs the image that DBPROXY_IMAGE names', async () => {
+    const world = await open();
+    const engine = new FakeEngine('docker', world.bin, world.home);
+    const env = { DBPROXY_RUNTIME: 'docker', DBPROXY_IMAGE: 'registry.example/our/proxy:7' };
+    try {
+      const launched = await world.ended(['x'], env);
+      expect([launched.code, world.record?.runtime], launched.stderr).to.deep.equal([0, 'docker']);
+      expect(engine.calls('run')[0]).to.include('registry.example/our/proxy:7');
+      expect((await world.ended(['stop'], env)).code).to.equal(0);
+      engine.loseImage();
+      world.forget();
+      const without = await world.ended(['x'], env);
+      expect(without.stderr)
+        .to.match(/docker has no image registry\.example\/our\/proxy:7/)
+        .and.to.match(WITHOUT);
+      expect(world.start.args).to.deep.equal(['x']);
+    } finally {
+      engine.kill();
+    }
+  });
+
+  it('stops with claude at Ctrl-Z, and goes on with it', async function () {
+    if (spawnSync('python3', ['-c', 'import pty']).status !== 0) return this.skip();
+    const world = await open();
+    await world.ended(['start']);
+    // In a shell with job control, on a terminal of its own: claude is started, stopped by Ctrl-Z, and brought back.
+    writeFileSync(join(world.bin, 'claude'), '#!/bin/sh\necho IS-UP\nread word\necho "HEARD $word"\nexit 5\n');
+    const child = spawn('python3', [JOB_CONTROL, ...world.launcher], { env: world.env });
+    let seen = '';
+    child.stdout.on('data', (chunk: Buffer) => (seen += chunk.toString()));
+    child.stderr.on('data', (chunk: Buffer) => (seen += chunk.toString()));
+    const code = await new Promise((resolve) => child.once('close', resolve));
+    expect(code, seen).to.equal(0);
+    expect(seen).to.match(/IS-UP[^]*Stopped[^]*HEARD again[^]*ended with 5/);
   });
 
   describe('without a proxy', () => {
