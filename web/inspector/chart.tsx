@@ -6,7 +6,7 @@ import type { JSX } from 'preact';
 import { memo } from 'preact/compat';
 import { useEffect, useRef } from 'preact/hooks';
 import type { GraphEdge, MachineGraph } from '../contract.ts';
-import { Icon } from '../parts/icons.tsx';
+import { Icon, type IconName } from '../parts/icons.tsx';
 import { focusOf, LINE, TITLE, type Arrow, type Box, type Diagram, type Line } from './diagram.ts';
 import { layOut } from './layout.ts';
 
@@ -172,44 +172,26 @@ function Canvas({ diagram, label, active, taken }: CanvasProps): JSX.Element {
         </g>
       </svg>
       <div class="canvas-tools" role="group" aria-label="Chart">
-        <button
-          type="button"
-          class="button icon"
-          aria-label="Zoom in"
-          onClick={() => change((it, on) => it.scaleBy(on, STEP))}
-        >
-          <Icon name="plus" />
-        </button>
-        <button
-          type="button"
-          class="button icon"
-          aria-label="Zoom out"
-          onClick={() => change((it, on) => it.scaleBy(on, 1 / STEP))}
-        >
-          <Icon name="minus" />
-        </button>
-        <button
-          type="button"
-          class="button icon"
-          aria-label="Fit the whole chart"
-          title="The whole chart"
-          onClick={() => choose('fit')}
-        >
-          <Icon name="fit" />
-        </button>
-        <button
-          type="button"
-          class="button icon"
-          aria-label="Follow what happens"
-          title="Readable, and where something happens"
-          onClick={() => choose('follow')}
-        >
-          <Icon name="follow" />
-        </button>
+        <Tool icon="plus" name="Zoom in" use={() => change((it, on) => it.scaleBy(on, STEP))} />
+        <Tool icon="minus" name="Zoom out" use={() => change((it, on) => it.scaleBy(on, 1 / STEP))} />
+        <Tool icon="fit" name="Fit the whole chart" use={() => choose('fit')} />
+        <Tool icon="follow" name="Keep the active state in sight" use={() => choose('follow')} />
       </div>
     </div>
   );
 }
+
+interface ToolProps {
+  readonly icon: IconName;
+  readonly name: string;
+  readonly use: () => void;
+}
+
+const Tool = ({ icon, name, use }: ToolProps): JSX.Element => (
+  <button type="button" class="button icon" aria-label={name} title={name} onClick={use}>
+    <Icon name={icon} />
+  </button>
+);
 
 /** Where a drawing begins within a place, with `middle` of it as near to the place's middle as its edges allow. */
 function offset(place: number, drawing: number, middle: number): number {

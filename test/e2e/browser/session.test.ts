@@ -82,6 +82,11 @@ describe('a demo session in a real browser', function () {
     await lit(page, 'call.running').waitFor();
     await page.locator('.transition.taken').first().waitFor({ state: 'attached' });
     await page.locator('.actor-row', { hasText: 'computeCheckpoint' }).waitFor();
+    for (const name of ['supervisor', 'forwarder', 'redirector', 'store', 'dashboard', 'breaker']) {
+      await page.getByPlaceholder(/^Search \d+ actors?/).fill(name);
+      await page.locator('.actor-row', { hasText: name }).first().waitFor();
+    }
+    await page.getByPlaceholder(/^Search \d+ actors?/).fill('');
     await lit(page, 'ready.wal').waitFor();
     await page.locator('.record-row', { hasText: 'xstate.done.actor' }).first().waitFor();
   });

@@ -58,6 +58,8 @@ describe('inspection forwarded to a viewer (DBPROXY_INSPECT)', () => {
     expect(conversation?.sessionId).to.match(/^x:/);
     expect(JSON.parse(conversation?.definition ?? '{}')).to.have.property('id', 'conversation');
     expect(conversation?.parentId).to.equal(actors.find(({ parentId }) => parentId === undefined)?.sessionId);
+    const charts = actors.map(({ definition }) => (JSON.parse(definition ?? '{}') as { id?: string }).id);
+    expect(charts).to.include.members(['supervisor', 'service', 'conversation', 'breaker']);
     const completed = of('@xstate.event').find(({ event }) => event.type === 'turn.completed');
     expect(completed?.sessionId).to.equal(conversation?.sessionId);
     expect(completed?.event).to.include({ model: 'claude-sonnet-4-6' });
