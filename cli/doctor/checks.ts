@@ -53,12 +53,11 @@ export async function allChecks(site: Site, env: Environment): Promise<readonly 
 const OUTSIDE = { claude: 'DBPROXY_OUTSIDE_CLAUDE', engine: 'DBPROXY_OUTSIDE_ENGINE' };
 
 function checkClaude(env: Environment): Finding {
-  const claude =
-    env[OUTSIDE.engine] === undefined
-      ? findClaude(env, realpathSync(process.argv[1] ?? '.'))
-      : env[OUTSIDE.claude] || null;
-  if (claude === null || claude === '')
-    return fault('claude', 'Claude Code is not installed, or not on PATH', HOW_TO_GET_IT);
+  const isOutside = env[OUTSIDE.engine] !== undefined;
+  const claude = isOutside
+    ? (env[OUTSIDE.claude] ?? '')
+    : (findClaude(env, realpathSync(process.argv[1] ?? '.')) ?? '');
+  if (claude === '') return fault('claude', 'Claude Code is not installed, or not on PATH', HOW_TO_GET_IT);
   return well('claude', `claude is ${claude}`);
 }
 
