@@ -148,7 +148,7 @@ function Canvas({ diagram, label, active, taken }: CanvasProps): JSX.Element {
 
   return (
     <div class="canvas">
-      <svg ref={svg} class="statechart" role="img" aria-label={label} tabIndex={0} onKeyDown={onKey}>
+      <svg ref={svg} class="statechart" role="img" aria-label={label} tabindex={0} onKeyDown={onKey}>
         <defs>
           {['plain', 'taken'].map((kind) => (
             <marker

@@ -261,4 +261,84 @@ describe('the pages, in states that are rare', () => {
     await holds(page, 'document.querySelectorAll(".record-row.ahead").length === 0');
     expect(await violations(page)).to.deep.equal([]);
   });
+
+  it('show of the log what the filters let through, and stop it while one reads', async function () {
+    this.timeout(60_000);
+    const fake = await start({ rate: 6, failing: (number) => number === 1, checkpointMs: 300 });
+    const { page } = await open(`${fake.url}#/log`);
+    const lines = page.locator('.log-line');
+    const column = (name: string): Promise<string[]> => lines.locator(name).allTextContents();
+    const levels = page.getByRole('group', { name: 'Level' });
+    await page.locator('.log-line.warn').first().waitFor({ timeout: 30_000 });
+    await page.getByRole('button', { name: 'Pause' }).click();
+    expect(new Set(await column('.log-level')).size).to.be.above(1);
+    await levels.getByRole('button', { name: 'Warnings' }).click();
+    const warnings = await column('.log-level');
+    expect(warnings).to.have.length.above(0);
+    expect(warnings).not.to.include('info');
+    await levels.getByRole('button', { name: 'All' }).click();
+
+    const kinds = page.getByRole('combobox', { name: 'Kind of event' });
+    const [kind = ''] = (await kinds.locator('option').allTextContents()).slice(1);
+    await kinds.selectOption(kind);
+    const all = await lines.count();
+    expect(all).to.be.above(0);
+    await kinds.selectOption('');
+
+    const event = (await column('.log-event')).at(-1) ?? '';
+    await page.getByRole('searchbox', { name: 'Search events' }).fill(event);
+    expect(new Set(await column('.log-event'))).to.deep.equal(new Set([event]));
+    await page.getByRole('searchbox', { name: 'Search events' }).fill('there is none such');
+    await page.getByText('No event matches these filters.').waitFor();
+    await page.getByRole('searchbox', { name: 'Search events' }).fill('');
+
+    const about = page.getByRole('combobox', { name: 'Conversation' });
+    await about.selectOption({ index: 1 });
+    expect(new URL(page.url()).hash).to.match(/^#\/log\?conversation=.+/);
+    expect(new Set(await column('.log-about')).size).to.equal(1);
+    await about.selectOption({ index: 0 });
+    await page.getByRole('button', { name: /^Go on \(\d+ new\)$/ }).click();
+    await page.getByRole('button', { name: 'Pause' }).waitFor();
+  });
+
+  it('let a chart be moved, by mouse, wheel, keys and buttons, and put back', async () => {
+    const fake = await start();
+    const { page } = await open(`${fake.url}#/inspector`);
+    await page.locator('.state').first().waitFor();
+    const placed = (): Promise<{ x: number; y: number; scale: number }> =>
+      page.evaluate(`(() => {
+        const { a, e, f } = document.querySelector('.statechart > g').transform.baseVal.consolidate().matrix;
+        return { x: e, y: f, scale: a };
+      })()`);
+    const begin = await placed();
+    const { height = 0, width = 0, x = 0, y = 0 } = (await page.locator('.statechart').boundingBox()) ?? {};
+    await page.mouse.move(x + width / 2, y + height - 80);
+    await page.mouse.down();
+    await page.mouse.move(x + width / 2 + 70, y + height - 50, { steps: 4 });
+    await page.mouse.up();
+    const dragged = await placed();
+    expect([dragged.x - begin.x, dragged.y - begin.y, dragged.scale]).to.deep.equal([70, 30, begin.scale]);
+
+    await page.mouse.wheel(0, -300);
+    await holds(page, `document.querySelector('.statechart > g').getCTM().a > ${begin.scale * 1.05}`);
+    await page.getByRole('button', { name: 'Zoom out' }).click();
+    const smaller = await placed();
+    await page.getByRole('button', { name: 'Zoom in' }).click();
+    expect((await placed()).scale / smaller.scale).to.be.closeTo(1.3, 0.01);
+
+    await page.locator('.statechart').focus();
+    const before = await placed();
+    await page.keyboard.press('ArrowRight');
+    expect((await placed()).x).to.be.below(before.x);
+    await page.keyboard.press('0');
+    const fitting = await placed();
+    const drawn = await page.evaluate<{ inside: boolean }>(`(() => {
+      const [all, chart] = ['.statechart', '.statechart > g'].map((at) => document.querySelector(at).getBoundingClientRect());
+      return { inside: chart.left >= all.left - 1 && chart.right <= all.right + 1 && chart.bottom <= all.bottom + 1 };
+    })()`);
+    expect(drawn.inside).to.equal(true);
+    await page.getByRole('button', { name: 'Zoom in' }).click();
+    await page.getByRole('button', { name: 'Fit the whole chart' }).click();
+    expect(await placed()).to.deep.equal(fitting);
+  });
 });
