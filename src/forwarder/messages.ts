@@ -75,12 +75,14 @@ function stream(options: MessagesOptions, exchange: Exchange, labels: RequestLab
     );
     return;
   }
-  const copy = new BodyCopy(options.budget, exchange.framing);
-  const readNow = (): void => {
-    if (!copy.overflowed) reading = read(options, exchange, labels, headers, copy, copy.take()) ?? reading;
+  const copy = new BodyCopy(options.budget);
+  let isRead = false;
+  const readOnce = (): void => {
+    if (isRead || copy.overflowed) return;
+    isRead = true;
+    reading = read(options, exchange, labels, headers, copy, copy.take()) ?? reading;
   };
-  // What a request means is worth knowing early only where somebody may act on it before its answer has ended.
-  const later = labels.class === 'turn' && !labels.compacted && options.conversations.hasNothingToLose(labels);
+  const when = whenToRead(options, exchange, labels);
   relay(
     options,
     exchange,
@@ -89,15 +91,33 @@ function stream(options: MessagesOptions, exchange: Exchange, labels: RequestLab
       ...observe(
         options,
         () => reading,
-        later ? readNow : undefined,
+        when === 'at once' ? {} : { read: readOnce, afterHead: when === 'after the head' },
         () => copy.drop(),
       ),
       payload(bytes) {
         if (!copy.add(bytes)) copy.drop();
       },
-      ...(later ? {} : { requestEnd: readNow }),
+      ...(when === 'at once' ? { requestEnd: readOnce } : {}),
     },
   );
+}
+
+/** Requests of this many bytes take as long to read as they were under way. */
+const LARGE_BODY = 256 * 1024;
+
+/**
+ * When a request is read that goes on while it comes in. What it means is worth knowing early only where somebody may act
+ * on it before its answer has ended. A large one of a known conversation is not read before its answer's first byte has
+ * passed: the labels on that answer then tell the phase that was before it.
+ */
+function whenToRead(
+  { conversations }: MessagesOptions,
+  { framing }: Exchange,
+  labels: RequestLabels,
+): 'at once' | 'after the head' | 'at its end' {
+  if (labels.class !== 'turn' || labels.compacted || conversations.nearest(labels) === null) return 'at once';
+  if (conversations.hasNothingToLose(labels)) return 'at its end';
+  return framing.kind === 'sized' && framing.bytes >= LARGE_BODY ? 'after the head' : 'at once';
 }
 
 /** The request is read whole before anything is decided. */
@@ -220,16 +240,23 @@ function see(
   return { seen: { labels, launch, request, history, path: exchange.head.target, headers, body: plain }, compaction };
 }
 
+/** How a request is read that was not when its answer begins. */
+interface LaterReading {
+  /** Reads it, unless that has happened; `reading` can be relied upon then. */
+  readonly read?: () => void;
+  /** True when it is to be read as soon as the answer's head has left; else once the answer has ended. */
+  readonly afterHead?: boolean;
+}
+
 /**
  * Follows the answer: labels it, and tells the conversation how it ended.
  *
- * @param readFirst what is to be done before `reading` can be relied upon, once the answer has ended
  * @param onOver called when nothing more will be read, however the exchange ended
  */
 function observe(
   options: MessagesOptions,
   reading: () => Reading,
-  readFirst?: () => void,
+  { read: readFirst, afterHead = false }: LaterReading = {},
   onOver?: () => void,
 ): RelayObserver {
   const { conversations, observe: tell = unobserved } = options;
@@ -245,6 +272,15 @@ function observe(
     head(status, headers) {
       const now = reading();
       const followed = now.kind !== 'none' || readFirst !== undefined;
+      if (afterHead && readFirst !== undefined) {
+        setImmediate(() => {
+          try {
+            readFirst();
+          } catch (error) {
+            options.log.error('observer.failed', { message: messageOf(error) });
+          }
+        });
+      }
       if (status === 200 && followed) passing = readPassingAnswer(headers, ended, onOver);
       const conversation = conversationOf(now);
       // Without headers it is an answer of our own to a failure, which `failed` hears of.
