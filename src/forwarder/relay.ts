@@ -361,6 +361,8 @@ class Relay {
     this.#unlisten();
     this.#stopWatching?.();
     this.#lease?.socket.destroy();
+    // Before the end is told: nothing may be shown after it.
+    this.#showData();
     this.#observe(() => this.#observer.over?.(false));
   }
 
