@@ -170,6 +170,7 @@ export class Dashboard {
 
   /** Takes socket.io, once that is loaded. Until then no page can come in. */
   use(socketIo: SocketIoServer): void {
+    if (this.#socketIo !== null) return; // the pages were loaded again, because not all of them came
     this.#socketIo = socketIo;
     this.#attach();
   }
