@@ -49,6 +49,13 @@ export interface Prefix {
 const linkOf = (previous: string, skeleton: string): Buffer =>
   hash('sha256', previous + skeleton, 'buffer').subarray(0, LINK_BYTES);
 
+/** A copy with memory of its own: a small `Buffer.from` is a piece of a slab of 8 KB, and keeps all of that. */
+export function ownBytes(bytes: Uint8Array): Buffer {
+  const own = Buffer.allocUnsafeSlow(bytes.length);
+  own.set(bytes);
+  return own;
+}
+
 /** The chain over the first messages of a history, from which it can be read on. */
 export interface Beginning {
   readonly messages: number;
@@ -59,15 +66,15 @@ export interface Beginning {
 export function beginningOf(lineage: Lineage, messages: number): Beginning {
   let count = lineage.length;
   while (count > 0 && (lineage.messages[count - 1] ?? 0) >= messages) count -= 1;
-  const links = Buffer.from(lineage.links.subarray(0, count * LINK_BYTES));
+  const links = ownBytes(lineage.links.subarray(0, count * LINK_BYTES));
   const bareLinks = lineage.bareLinks.subarray(0, count * LINK_BYTES);
   return {
     messages,
     lineage: {
       length: count,
       links,
-      bareLinks: bareLinks.equals(links) ? links : Buffer.from(bareLinks),
-      details: Buffer.from(lineage.details.subarray(0, detailsEnd(lineage, count))),
+      bareLinks: bareLinks.equals(links) ? links : ownBytes(bareLinks),
+      details: ownBytes(lineage.details.subarray(0, detailsEnd(lineage, count))),
       detailCounts: lineage.detailCounts.slice(0, count),
       messages: lineage.messages.slice(0, count),
       places: lineage.places.slice(0, count),
@@ -178,13 +185,6 @@ export function linkKey(lineage: Lineage, count: number, comparison: Comparison 
 
 const detailsEnd = (lineage: Lineage, count: number): number =>
   count <= 0 ? 0 : (lineage.detailCounts[count - 1] ?? 0) * DETAIL_BYTES;
-
-/** A copy with memory of its own: a small `Buffer.from` is a piece of a slab of 8 KB, and keeps all of that. */
-export function ownBytes(bytes: Uint8Array): Buffer {
-  const own = Buffer.allocUnsafeSlow(bytes.length);
-  own.set(bytes);
-  return own;
-}
 
 /** The beginning of a history that is the whole of `lineage`. */
 export function wholeOf(lineage: Lineage): Prefix {
