@@ -65,6 +65,22 @@ describe('which history a checkpoint answers for', () => {
     expect(served(await client.compact())).to.equal(false);
   });
 
+  it('a large history is read once its answer has begun: it is answered all the same, and its rewind is not', async () => {
+    const { length } = stage.log;
+    const large = `Number ${length}. ${'Please go through all of this. '.repeat(12_000)}`;
+    const client = await stage.checkpointed({}, large, 'Second.', 'Third.');
+    await client.say('Since then.');
+    const answer = await withHistory(client.messages, client.session).compact();
+    expect(served(answer)).to.equal(true);
+    expect(answer.text).to.include('Since then.');
+    client.messages = client.messages.slice(0, 4);
+    stage.size(client, SMALL);
+    // Its label tells the phase before it, the next one's what came of it.
+    expect((await client.say('Another third.')).headers['x-double-buffer-phase']).to.equal('SWAP_READY');
+    expect((await client.say('Another fourth.')).headers['x-double-buffer-phase']).to.equal('IDLE');
+    expect(served(await client.compact())).to.equal(false);
+  });
+
   it('a rewind to before the anchor and nothing said since is not', async () => {
     const client = await talked();
     for (const count of [2, 4]) {
