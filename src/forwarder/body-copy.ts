@@ -16,13 +16,10 @@ export class BodyCopy {
   #bytes = 0;
   #overflowed = false;
 
-  /**
-   * @param framing how the body is delimited, for one that is waited for: with a size that is told there are no pieces to
-   *   put together. Without it pieces are shared until they are wanted, which costs the least while they pass.
-   */
-  constructor(budget: ByteBudget, framing?: Framing) {
+  /** @param framing how the body is delimited: with a size that is told there are no pieces to put together */
+  constructor(budget: ByteBudget, framing: Framing) {
     this.#room = budget.reserve();
-    this.#size = framing?.kind === 'sized' && framing.bytes <= MAX_BODY_BYTES ? framing.bytes : null;
+    this.#size = framing.kind === 'sized' && framing.bytes <= MAX_BODY_BYTES ? framing.bytes : null;
   }
 
   /** True once the body is larger than anything the API accepts, or than what there is room for: nothing is added then. */

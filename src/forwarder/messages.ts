@@ -75,7 +75,7 @@ function stream(options: MessagesOptions, exchange: Exchange, labels: RequestLab
     );
     return;
   }
-  const copy = new BodyCopy(options.budget);
+  const copy = new BodyCopy(options.budget, exchange.framing);
   let isRead = false;
   const readOnce = (): void => {
     if (isRead || copy.overflowed) return;
