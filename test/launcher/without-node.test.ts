@@ -177,6 +177,8 @@ describe('the launcher on a machine without Node', function () {
     while (!(await healthy())) expect(performance.now() - killed).to.be.below(20_000);
     expect(performance.now() - killed, 'milliseconds until it served again').to.be.below(REVIVED_MS);
     expect(engine.pid).not.to.equal(before);
+    // Whoever started it has seen it too: killed before that, it would be started once more.
+    await eventually(() => !existsSync(join(host.layout.state, 'start.lock')), 'the end of the start');
     writeFileSync(join(host.home, 'end'), '');
     expect((await running).code).to.equal(0);
     expect([engine.calls('run').length, engine.calls('start').length]).to.deep.equal([1, 1]);

@@ -139,7 +139,8 @@ watch_over() {
     { value_of running "$remembered" && [ "$found" = true ]; } || return 0
     watch_proxy_port=$proxy_port
     choose_engine && take_lock start && {
-      healthy || start_again || { start_locked && write_record true; }
+      # Nobody is left behind for a claude that has ended meanwhile.
+      healthy || start_again || { kill -0 "$1" 2>/dev/null && start_locked && write_record true; }
       give_lock_back
     }
     # On another port claude would not find it.
