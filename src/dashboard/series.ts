@@ -27,17 +27,26 @@ export class Recent<T> {
 /** Rows are made room for in blocks of so many. */
 const BLOCK = 32;
 
+/** An effective window, and the first row that it holds for. */
+interface WindowChange {
+  readonly row: number;
+  readonly effectiveWindow: number;
+}
+
 /**
  * All samples of a conversation, from its first: each while there is room, then every second, every fourth … Every turn
- * adds one, so they are kept as bare numbers, 16 bytes each; as objects they would be the most of what a long
+ * adds one, so they are kept as bare numbers, 8 bytes each; as objects they would be the most of what a long
  * conversation takes up.
  */
 export class Samples {
   readonly #capacity: number;
-  /** When each was taken … */
-  #times = new Float64Array(0);
-  /** … and what of how much was used then: two numbers a sample. */
-  #tokens = new Uint32Array(0);
+  #began = 0;
+  /** When each was taken, since the first: to the millisecond for four hours, then to a sixteen-millionth of the time. */
+  #times = new Float32Array(0);
+  /** Tokens that were used then. */
+  #used = new Uint32Array(0);
+  /** Of how many: it hardly ever changes. In order of rows, one a row at the most. */
+  #windows: WindowChange[] = [];
   #length = 0;
   #stride = 1;
   #pushed = 0;
@@ -62,19 +71,26 @@ export class Samples {
   }
 
   #keep({ at, effectiveWindow, used }: TokenSample): void {
+    if (this.#length === 0) this.#began = at;
     if (this.#length === this.#times.length) this.#makeRoom(this.#length + BLOCK);
-    this.#times[this.#length] = at;
-    this.#tokens.set([used, effectiveWindow], 2 * this.#length);
+    this.#times[this.#length] = at - this.#began;
+    this.#used[this.#length] = used;
+    if (this.#windows.at(-1)?.effectiveWindow !== effectiveWindow) this.#changeWindow(this.#length, effectiveWindow);
     this.#length += 1;
   }
 
+  #changeWindow(row: number, effectiveWindow: number): void {
+    if (this.#windows.at(-1)?.row === row) this.#windows.pop();
+    this.#windows.push({ row, effectiveWindow });
+  }
+
   #makeRoom(rows: number): void {
-    const times = new Float64Array(rows);
+    const times = new Float32Array(rows);
     times.set(this.#times.subarray(0, this.#length));
     this.#times = times;
-    const figures = new Uint32Array(2 * rows);
-    figures.set(this.#tokens.subarray(0, 2 * this.#length));
-    this.#tokens = figures;
+    const used = new Uint32Array(rows);
+    used.set(this.#used.subarray(0, this.#length));
+    this.#used = used;
   }
 
   /** Lets go of every second one. */
@@ -82,18 +98,23 @@ export class Samples {
     const kept = Math.ceil(this.#length / 2);
     for (let row = 0; row < kept; row += 1) {
       this.#times.copyWithin(row, 2 * row, 2 * row + 1);
-      this.#tokens.copyWithin(2 * row, 4 * row, 4 * row + 2);
+      this.#used.copyWithin(row, 2 * row, 2 * row + 1);
     }
+    const changes = this.#windows;
+    this.#windows = [];
+    for (const { effectiveWindow, row } of changes) this.#changeWindow(Math.ceil(row / 2), effectiveWindow);
     this.#length = kept;
     this.#stride *= 2;
   }
 
   #read(): readonly TokenSample[] {
-    const values = Array.from({ length: this.#length }, (_, row): TokenSample => ({
-      at: this.#times[row] ?? 0,
-      used: this.#tokens[2 * row] ?? 0,
-      effectiveWindow: this.#tokens[2 * row + 1] ?? 0,
-    }));
+    const values: TokenSample[] = [];
+    let change = -1;
+    for (let row = 0; row < this.#length; row += 1) {
+      if (this.#windows[change + 1]?.row === row) change += 1;
+      const { effectiveWindow = 0 } = this.#windows[change] ?? {};
+      values.push({ at: this.#began + (this.#times[row] ?? 0), used: this.#used[row] ?? 0, effectiveWindow });
+    }
     const newestIsKept = (this.#length - 1) * this.#stride === this.#pushed - 1;
     return this.#newest === null || newestIsKept ? values : [...values, this.#newest];
   }

@@ -16,13 +16,15 @@ describe('sequences of bounded length', () => {
   });
 
   it('or all of it more coarsely, first and newest always among them', () => {
-    const sampleAt = (at: number): TokenSample => ({
-      at: 1.7e12 + at,
-      used: 3 * at,
-      effectiveWindow: 3_000_000_000 + at,
-    });
+    const times = [fc.integer({ min: 1, max: 500 }), fc.integer({ min: 2, max: 80 })] as const;
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 500 }), fc.integer({ min: 2, max: 80 }), (count, capacity) => {
+      fc.property(...times, fc.infiniteStream(fc.integer({ min: 0, max: 2 })), (count, capacity, models) => {
+        const windows = [...models.take(count)].map((model) => 3_000_000_000 + model);
+        const sampleAt = (at: number): TokenSample => ({
+          at: 1.7e12 + at,
+          used: 3 * at,
+          effectiveWindow: windows[at] ?? 0,
+        });
         const samples = new Samples(capacity);
         for (let at = 0; at < count; at += 1) samples.push(sampleAt(at));
         const shown = samples.values.map(({ used }) => used / 3);
@@ -33,6 +35,14 @@ describe('sequences of bounded length', () => {
         expect(samples.values).to.equal(samples.values);
       }),
     );
+  });
+
+  it('tell the time as well as a chart shows it, also of weeks, and of a clock that was set back', () => {
+    const samples = new Samples(10);
+    const days = [0, 0.1, 60, -1];
+    for (const day of days) samples.push({ at: 1.7e12 + day * 86_400_000, used: 1, effectiveWindow: 2 });
+    const shown = samples.values.map(({ at }) => (at - 1.7e12) / 86_400_000);
+    days.forEach((day, index) => expect(shown[index]).to.be.closeTo(day, 5e-6));
   });
 
   it('have none to begin with', () => {
