@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { heapOptions } from '../../cli/runtime/heap.ts';
 import { openCertificates } from '../../src/certificates/certificates.ts';
 import { silentLog } from '../../src/log.ts';
 import { startNginx, type Nginx } from './nginx.ts';
@@ -41,7 +42,8 @@ async function startApi(certs: string, more: readonly string[]): Promise<{ child
 }
 
 /** What `BENCH_NODE_OPTIONS` adds for the proxy alone, to profile it: `--cpu-prof`, say. */
-const moreForNode = (process.env['BENCH_NODE_OPTIONS'] ?? '').split(' ').filter((option) => option !== '');
+const moreForNode = (): string[] =>
+  (process.env['BENCH_NODE_OPTIONS'] ?? '').split(' ').filter((option) => option !== '');
 
 /** Starts the proxy as it ships: bundled. With TypeScript loaded on the fly its heap would be twice as large. */
 async function startProxyProcess(
@@ -51,7 +53,7 @@ async function startProxyProcess(
   const directory = mkdtempSync(join(root, 'node_modules/.bench-'));
   execFileSync(process.execPath, ['esbuild.config.mjs', 'test/bench/proxy-process.ts', directory], { cwd: root });
   const child = fork(join(directory, 'proxy-process.js'), {
-    execArgv: ['--expose-gc', ...moreForNode],
+    execArgv: ['--expose-gc', ...heapOptions(), ...moreForNode()],
     env: { ...process.env, ...env },
   });
   child.once('exit', () => rmSync(directory, { recursive: true, force: true }));
