@@ -16,6 +16,8 @@ import type { History } from '../wire/message-request.ts';
 
 /** How long a slice may hold the event loop, in milliseconds. */
 const SLICE_MS = 3;
+/** Histories of so many bytes begin with a pause. */
+const LARGE = 256 * 1024;
 /** Bytes that are digested at once: less than a millisecond. */
 const PIECE = 1024 * 1024;
 
@@ -72,6 +74,8 @@ export class LineageReader {
   /** The chain over a history; null when a message is of no known shape. */
   async read(conversation: ConversationId, history: History): Promise<Lineage | null> {
     const pacer = new Pacer();
+    // Whoever asks has just gone through all of its bytes.
+    if (history.length > 0 && (history.bytesOfFirst(history.length)?.length ?? 0) >= LARGE) await pacer.pause();
     const before = this.#kept.get(conversation);
     let hash = createHash('sha256');
     let from: Beginning | undefined;

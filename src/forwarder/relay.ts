@@ -113,6 +113,12 @@ export function relay(
   new Relay(options, exchange, request, observer).start();
 }
 
+/** Of an answer, the observer sees what has passed after this long, in milliseconds … */
+const UNSEEN_MS = 20;
+/** … or when it is so much, so that little is kept for it. */
+const UNSEEN_BYTES = 1024 * 1024;
+const UNSEEN_PIECES = 4_096;
+
 class Relay {
   readonly #options: RelayOptions;
   readonly #exchange: Exchange;
@@ -130,7 +136,8 @@ class Relay {
   #stopWatching: (() => void) | null = null;
   /** Parts of the answer's body that the observer has not seen yet. */
   #unseen: Buffer[] = [];
-  #showing: NodeJS.Immediate | null = null;
+  #unseenBytes = 0;
+  #showing: NodeJS.Timeout | null = null;
 
   constructor(options: RelayOptions, exchange: Exchange, request: RelayRequest, observer: RelayObserver) {
     this.#options = options;
@@ -187,12 +194,17 @@ class Relay {
   readonly #onClientDrain = (): void => void this.#lease?.socket.resume();
 
   readonly #onData = (chunk: Buffer): void => {
+    const { socket } = this.#exchange;
+    // What comes together leaves together: an answer's head with what is behind it.
+    socket.cork();
     try {
       if (this.#body === null) this.#takeHead(chunk);
       else this.#takeBody(chunk);
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       this.#fail(new UpstreamProtocolError(`the API's answer cannot be read as HTTP (${message})`, { cause: error }));
+    } finally {
+      socket.uncork();
     }
   };
 
@@ -253,7 +265,7 @@ class Relay {
     this.#head = head;
     this.#body = bodyReader(framing, (bytes) => {
       if (this.#reframe !== null) this.#sendReframed(bytes);
-      if (this.#observer.data !== undefined) this.#unseen.push(bytes);
+      if (this.#observer.data !== undefined) this.#showLater(bytes);
     });
     const added = this.#observe(() => this.#observer.head?.(head.status, head.headers)) ?? [];
     const old = exchange.head.version === 'HTTP/1.0';
@@ -278,8 +290,7 @@ class Relay {
     if (this.#reframe === null && slice.taken > 0) {
       this.#exchange.out.write(slice.taken === chunk.length ? chunk : chunk.subarray(0, slice.taken));
     }
-    // Once the bytes have left: they do so at the end of this round at the latest, before this.
-    if (this.#unseen.length > 0) this.#showing ??= setImmediate(() => this.#showData());
+    if (this.#unseenBytes >= UNSEEN_BYTES || this.#unseen.length >= UNSEEN_PIECES) this.#showData();
     if (slice.done) this.#complete(slice.taken < chunk.length);
     else if (this.#exchange.out.full) this.#lease?.socket.pause();
   }
@@ -296,10 +307,18 @@ class Relay {
     }
   }
 
+  /** What passes in a burst is not looked at in the middle of it: that would hold up what comes behind. */
+  #showLater(bytes: Buffer): void {
+    this.#unseen.push(bytes);
+    this.#unseenBytes += bytes.length;
+    this.#showing ??= setTimeout(() => this.#showData(), UNSEEN_MS);
+  }
+
   /** Shows the observer what has passed. */
   #showData(): void {
-    if (this.#showing !== null) clearImmediate(this.#showing);
+    if (this.#showing !== null) clearTimeout(this.#showing);
     this.#showing = null;
+    this.#unseenBytes = 0;
     const { data } = this.#observer;
     for (const bytes of this.#unseen.splice(0)) if (data !== undefined) this.#observe(() => data(bytes));
   }
@@ -322,9 +341,12 @@ class Relay {
     if (reusable) lease?.release();
     else lease?.socket.destroy();
     this.#exchange.finish();
-    this.#showData();
-    this.#observe(() => this.#observer.end?.());
-    this.#observe(() => this.#observer.over?.(true));
+    // What the answer means is read once its last bytes are on their way, and before anything else comes in.
+    setImmediate(() => {
+      this.#showData();
+      this.#observe(() => this.#observer.end?.());
+      this.#observe(() => this.#observer.over?.(true));
+    });
   }
 
   #upgrade(head: ResponseHead, rest: Buffer): void {
