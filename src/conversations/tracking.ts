@@ -61,8 +61,7 @@ export class Tracking {
   }
 
   phase(conversation: ConversationId): Phase {
-    const snapshot = this.snapshot(conversation);
-    return snapshot === undefined ? 'IDLE' : phaseOf(snapshot);
+    return this.#phases.get(conversation) ?? 'IDLE';
   }
 
   /** Tells a conversation's actor a fact. A conversation that is gone has nothing to be told. */

@@ -293,8 +293,9 @@ export class ClientConnection {
     if (!keepsAlive(head)) this.lastRequest = true;
     const exchange = new Exchange(this, head, framing, this.#out);
     this.#exchange = exchange;
-    this.socket.pause();
     this.#options.onExchange(exchange);
+    // Nobody takes the body yet.
+    if (this.#exchange === exchange && this.#sink === null) this.socket.pause();
   }
 
   #feed(chunk: Buffer): void {

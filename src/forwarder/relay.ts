@@ -32,7 +32,7 @@ import {
 import type { Log } from '../log.ts';
 import { join } from '../redirector/tunnel.ts';
 import type { Lease, UpstreamConnections } from '../upstream/connections.ts';
-import { endToEnd, headerValue, withoutHeaders, type RawHeaders } from '../wire/headers.ts';
+import { endToEnd, headerValue, isNamed, withoutHeaders, type RawHeaders } from '../wire/headers.ts';
 import { isLaunchHeader } from '../wire/launch-settings.ts';
 import type { BodySink, Exchange } from './client-connection.ts';
 
@@ -44,8 +44,10 @@ export interface RelayObserver {
   readonly requestEnd?: () => void;
   /** Headers to add to the answer. */
   readonly head?: (status: number, headers: RawHeaders) => readonly string[];
-  /** The answer's body without framing. */
+  /** The answer's body without framing: not at once, but before its end is told. */
   readonly data?: (bytes: Buffer) => void;
+  /** Does what is to be done once the answer's last bytes are on their way: tell of its end. Default: `setImmediate`. */
+  readonly later?: (work: () => void) => void;
   /** The answer has been passed on whole. */
   readonly end?: () => void;
   /** There will be no answer, or no more of it: the upstream could not be reached, or broke off. */
@@ -91,7 +93,7 @@ function outgoingHead(options: RelayOptions, exchange: Exchange, headers: RawHea
   const named = [...headers];
   let found = false;
   for (let at = 0; at + 1 < named.length; at += 2) {
-    if (named[at]?.toLowerCase() !== 'host') continue;
+    if (!isNamed(named[at], 'host')) continue;
     named[at + 1] = host;
     found = true;
   }
@@ -152,13 +154,17 @@ class Relay {
   }
 
   #connect(fresh: boolean): void {
-    this.#options.connections.lease(fresh).then(
-      (lease) => {
-        if (this.#over) lease.release();
-        else this.#send(lease);
-      },
-      (error: unknown) => this.#fail(error),
-    );
+    const lease = this.#options.connections.lease(fresh);
+    if (!(lease instanceof Promise)) this.#send(lease);
+    else {
+      lease.then(
+        (made) => {
+          if (this.#over) made.release();
+          else this.#send(made);
+        },
+        (error: unknown) => this.#fail(error),
+      );
+    }
   }
 
   #send(lease: Lease): void {
@@ -181,6 +187,7 @@ class Relay {
     if (complete) done();
     else this.#exchange.readBody(this.#sink(out, done));
     // The head leaves together with the first bytes of the body.
+    out.flush();
     socket.uncork();
   }
 
@@ -280,6 +287,7 @@ class Relay {
     exchange.sendHead(head.status, head.reason, headers, this.#reframe === 'plain' || !this.#requestDone);
     if (this.#body.done) this.#complete();
     else if (rest.length > 0) this.#takeBody(rest);
+    exchange.out.flush();
   }
 
   #takeBody(chunk: Buffer): void {
@@ -341,8 +349,8 @@ class Relay {
     if (reusable) lease?.release();
     else lease?.socket.destroy();
     this.#exchange.finish();
-    // What the answer means is read once its last bytes are on their way, and before anything else comes in.
-    setImmediate(() => {
+    const { later = setImmediate } = this.#observer;
+    later(() => {
       this.#showData();
       this.#observe(() => this.#observer.end?.());
       this.#observe(() => this.#observer.over?.(true));

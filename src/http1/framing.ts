@@ -2,7 +2,7 @@
  * Where a message's body ends (RFC 9112, 6.3). The bytes pass as they came, chunk sizes, extensions and trailers
  * included; a reader only follows them to know the end, and shows what is payload to whoever wants to read along.
  */
-import type { RawHeaders } from '../wire/headers.ts';
+import { isNamed, type RawHeaders } from '../wire/headers.ts';
 import { MalformedHead, type RequestHead, type ResponseHead } from './head.ts';
 
 /** How a body is delimited. */
@@ -21,7 +21,7 @@ const trimBlanks = (text: string): string => text.replace(/^[\t ]+|[\t ]+$/g, ''
 function allValues(headers: RawHeaders, name: string): string[] {
   const values: string[] = [];
   for (let at = 0; at + 1 < headers.length; at += 2) {
-    if (headers[at]?.toLowerCase() === name) values.push(...(headers[at + 1] ?? '').split(',').map(trimBlanks));
+    if (isNamed(headers[at], name)) values.push(...(headers[at + 1] ?? '').split(',').map(trimBlanks));
   }
   return values;
 }

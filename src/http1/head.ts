@@ -68,7 +68,14 @@ function headersOf(lines: readonly string[]): string[] {
 }
 
 /** Optional white space around a field value is not part of it. */
-const trim = (value: string): string => value.replace(/^[\t ]+|[\t ]+$/g, '');
+function trim(value: string): string {
+  let [start, end] = [0, value.length];
+  while (start < end && isBlank(value.charCodeAt(start))) start += 1;
+  while (end > start && isBlank(value.charCodeAt(end - 1))) end -= 1;
+  return value.slice(start, end);
+}
+
+const isBlank = (code: number): boolean => code === 0x20 || code === 0x09;
 
 /**
  * Reads a request's head.

@@ -13,13 +13,20 @@ export interface Lease {
   release(): void;
 }
 
+/** A connection that carries no request. */
+interface Idle {
+  readonly socket: Socket;
+  /** Listens to it meanwhile. */
+  readonly close: () => void;
+}
+
 /** An unused connection is closed after this long: before the other side is likely to. */
 const IDLE_MS = 90_000;
 
 export class UpstreamConnections {
   readonly #connector: UpstreamConnector;
   /** The most recently used last. */
-  #idle: Socket[] = [];
+  #idle: Idle[] = [];
   readonly #all = new Set<Socket>();
 
   constructor(options: ConnectorOptions) {
@@ -32,16 +39,17 @@ export class UpstreamConnections {
   }
 
   /**
-   * A connection of one's own until it is released.
+   * A connection of one's own until it is released: an idle one at once, or a new one, which rejects with
+   * `UpstreamUnreachableError`.
    *
    * @param fresh true for a new one, after an idle one turned out to be closed
-   * @throws UpstreamUnreachableError
    */
-  async lease(fresh = false): Promise<Lease> {
+  lease(fresh = false): Lease | Promise<Lease> {
     for (;;) {
-      const socket = fresh ? undefined : this.#idle.pop();
-      if (socket === undefined) return this.#lease(await this.#connect(), false);
-      socket.removeAllListeners('timeout').removeAllListeners('data').setTimeout(0);
+      const idle = fresh ? undefined : this.#idle.pop();
+      if (idle === undefined) return this.#connect().then((socket) => this.#lease(socket, false));
+      const { close, socket } = idle;
+      socket.off('timeout', close).off('data', close).setTimeout(0);
       if (!socket.destroyed && socket.writable && !socket.readableEnded) return this.#lease(socket, true);
       socket.destroy();
     }
@@ -62,11 +70,11 @@ export class UpstreamConnections {
           socket.destroy();
           return;
         }
-        socket.setTimeout(IDLE_MS, () => socket.destroy());
-        // Nobody asked: whatever comes now, or the end, makes the connection useless.
-        socket.once('data', () => socket.destroy());
+        // Nobody asks any more: whatever comes now makes the connection useless.
+        const close = (): void => void socket.destroy();
+        socket.setTimeout(IDLE_MS).on('timeout', close).on('data', close);
         socket.resume();
-        this.#idle.push(socket);
+        this.#idle.push({ socket, close });
       },
     };
   }
@@ -76,7 +84,7 @@ export class UpstreamConnections {
     this.#all.add(socket);
     socket.once('close', () => {
       this.#all.delete(socket);
-      this.#idle = this.#idle.filter((idle) => idle !== socket);
+      this.#idle = this.#idle.filter((idle) => idle.socket !== socket);
     });
     return socket;
   }

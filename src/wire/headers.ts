@@ -31,13 +31,18 @@ export function withoutHeaders(raw: RawHeaders, drop: (name: string) => boolean)
 /** The end-to-end headers: without hop-by-hop ones, and without those that `connection` names. */
 export function endToEnd(raw: RawHeaders): string[] {
   const named = new Set<string>();
-  forEachHeader(raw, (name, value) => {
-    if (name === 'connection') for (const token of value.split(',')) named.add(token.trim().toLowerCase());
-  });
+  for (let at = 0; at + 1 < raw.length; at += 2) {
+    if (!isNamed(raw[at], 'connection')) continue;
+    for (const token of (raw[at + 1] ?? '').split(',')) named.add(token.trim().toLowerCase());
+  }
   // `connection: content-length` would take the framing away; nobody honest sends it.
   named.delete('content-length');
   return withoutHeaders(raw, (name) => HOP_BY_HOP.has(name) || named.has(name));
 }
+
+/** True when a header's name, as it came, is `name` (lower case). Most differ in length, which is quick to see. */
+export const isNamed = (given: string | undefined, name: string): boolean =>
+  given?.length === name.length && given.toLowerCase() === name;
 
 /** The headers with the value of `name` (lower case) replaced wherever it stands; nothing is added. */
 export function withHeaderValue(raw: RawHeaders, name: string, change: (value: string) => string): string[] {
@@ -50,13 +55,13 @@ export function withHeaderValue(raw: RawHeaders, name: string, change: (value: s
 
 /** First value of a header (lower-case `name`), or undefined. */
 export function headerValue(raw: RawHeaders, name: string): string | undefined {
-  for (let at = 0; at + 1 < raw.length; at += 2) if (raw[at]?.toLowerCase() === name) return raw[at + 1];
+  for (let at = 0; at + 1 < raw.length; at += 2) if (isNamed(raw[at], name)) return raw[at + 1];
   return undefined;
 }
 
 /** How often a header (lower-case `name`) stands in the list. */
 export function countOf(raw: RawHeaders, name: string): number {
   let count = 0;
-  for (let at = 0; at + 1 < raw.length; at += 2) if (raw[at]?.toLowerCase() === name) count += 1;
+  for (let at = 0; at + 1 < raw.length; at += 2) if (isNamed(raw[at], name)) count += 1;
   return count;
 }
