@@ -31,6 +31,7 @@ import type { ConversationActors } from './conversations/tracking.ts';
 import { ConversationDirectory } from './conversations/directory.ts';
 import { observedKeeper } from './conversations/observation.ts';
 import { Dashboard } from './dashboard/dashboard.ts';
+import { Afterwards } from './forwarder/afterwards.ts';
 import { createForwarder, type Forwarder } from './forwarder/forwarder.ts';
 import { createOwnPages, type Health } from './forwarder/own-pages.ts';
 import type { Log } from './log.ts';
@@ -228,6 +229,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     compactions,
     modelWindows,
     budget,
+    afterwards: new Afterwards(log),
     open,
     observe,
     drainMs: DRAIN_MS,

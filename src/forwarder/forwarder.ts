@@ -166,6 +166,8 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
         if (connections.size === 0) resolve();
       });
       clearTimeout(timer);
+      // Nothing comes any more that could hold it up, and whoever stops us wants to write down what it tells.
+      options.afterwards.finishAll();
       // Connections that came through the redirector are not the server's own: it does not wait for them.
       pages.closeAllConnections();
       for (const socket of sockets) socket.destroy();

@@ -18,6 +18,7 @@ import { readLaunchSettings } from '../wire/launch-settings.ts';
 import { readMessageRequest } from '../wire/message-request.ts';
 import { requestLabels, type RequestLabels } from '../wire/speaker.ts';
 import { readPassingAnswer, withReadableEncodings, type PassingAnswer } from './answer-observer.ts';
+import type { Afterwards } from './afterwards.ts';
 import type { Exchange } from './client-connection.ts';
 import { relay, requestHeaders, type RelayObserver, type RelayOptions } from './relay.ts';
 import { BodyCopy, decodeBody } from './body-copy.ts';
@@ -29,6 +30,8 @@ export interface MessagesOptions extends RelayOptions {
   readonly observe?: Observe;
   /** Room for the bodies that are kept while they are read. */
   readonly budget: ByteBudget;
+  /** What an exchange meant is read here, once its bytes have left. */
+  readonly afterwards: Afterwards;
 }
 
 /** What a request turned out to be. */
@@ -55,9 +58,11 @@ const messageOf = (error: unknown): string => (error instanceof Error ? error.me
 
 /** Handles one `POST /v1/messages`. */
 export function handleMessages(options: MessagesOptions, exchange: Exchange): void {
-  options.observe?.({ type: 'request.received' });
   const labels = requestLabels(exchange.head.headers);
+  options.afterwards.add(labels.session, () => options.observe?.({ type: 'request.received' }));
   const worthHolding = labels.class === 'compaction' || labels.class === 'unknown';
+  // What may be served depends on what the answer before has told.
+  if (worthHolding) options.afterwards.finish(labels.session);
   if (worthHolding && options.conversations.mayServe) hold(options, exchange, labels);
   else stream(options, exchange, labels);
 }
@@ -71,18 +76,24 @@ function stream(options: MessagesOptions, exchange: Exchange, labels: RequestLab
       options,
       exchange,
       { headers },
-      observe(options, () => reading),
+      observe(options, labels, () => reading),
     );
     return;
   }
   const copy = new BodyCopy(options.budget, exchange.framing);
+  let isComplete = false;
   let isRead = false;
   const readOnce = (): void => {
-    if (isRead || copy.overflowed) return;
+    if (isRead || !isComplete || copy.overflowed) return;
     isRead = true;
     reading = read(options, exchange, labels, headers, copy, copy.take()) ?? reading;
   };
-  const when = whenToRead(options, exchange, labels);
+  const when = (): WhenToRead => whenToRead(options, exchange, labels);
+  const readIfDue = (): void => {
+    if (isRead || !isComplete || when() !== 'at once') return;
+    options.afterwards.finish(labels.session);
+    readOnce();
+  };
   relay(
     options,
     exchange,
@@ -90,14 +101,18 @@ function stream(options: MessagesOptions, exchange: Exchange, labels: RequestLab
     {
       ...observe(
         options,
+        labels,
         () => reading,
-        when === 'at once' ? {} : { read: readOnce, afterHead: when === 'after the head' },
+        { read: readOnce, readIfDue, isAfterHead: () => when() === 'after the head' },
         () => copy.drop(),
       ),
       payload(bytes) {
         if (!copy.add(bytes)) copy.drop();
       },
-      ...(when === 'at once' ? { requestEnd: readOnce } : {}),
+      requestEnd() {
+        isComplete = true;
+        readIfDue();
+      },
     },
   );
 }
@@ -105,16 +120,14 @@ function stream(options: MessagesOptions, exchange: Exchange, labels: RequestLab
 /** Requests of this many bytes take as long to read as they were under way. */
 const LARGE_BODY = 256 * 1024;
 
+type WhenToRead = 'at once' | 'after the head' | 'at its end';
+
 /**
  * When a request is read that goes on while it comes in. What it means is worth knowing early only where somebody may act
  * on it before its answer has ended. A large one of a known conversation is not read before its answer's first byte has
  * passed: the labels on that answer then tell the phase that was before it.
  */
-function whenToRead(
-  { conversations }: MessagesOptions,
-  { framing }: Exchange,
-  labels: RequestLabels,
-): 'at once' | 'after the head' | 'at its end' {
+function whenToRead({ conversations }: MessagesOptions, { framing }: Exchange, labels: RequestLabels): WhenToRead {
   if (labels.class !== 'turn' || labels.compacted || conversations.nearest(labels) === null) return 'at once';
   if (conversations.hasNothingToLose(labels)) return 'at its end';
   return framing.kind === 'sized' && framing.bytes >= LARGE_BODY ? 'after the head' : 'at once';
@@ -139,7 +152,7 @@ function hold(options: MessagesOptions, exchange: Exchange, labels: RequestLabel
       options,
       exchange,
       { headers: readable, early, complete },
-      observe(options, () => reading),
+      observe(options, labels, () => reading),
     );
   };
   const none = (): Reading => ({ kind: 'none', conversation: options.conversations.nearest(labels) });
@@ -243,9 +256,11 @@ function see(
 /** How a request is read that was not when its answer begins. */
 interface LaterReading {
   /** Reads it, unless that has happened; `reading` can be relied upon then. */
-  readonly read?: () => void;
+  readonly read: () => void;
+  /** Reads it if somebody may act on it. */
+  readonly readIfDue: () => void;
   /** True when it is to be read as soon as the answer's head has left; else once the answer has ended. */
-  readonly afterHead?: boolean;
+  readonly isAfterHead: () => boolean;
 }
 
 /**
@@ -255,43 +270,42 @@ interface LaterReading {
  */
 function observe(
   options: MessagesOptions,
+  { session }: RequestLabels,
   reading: () => Reading,
-  { read: readFirst, afterHead = false }: LaterReading = {},
+  later?: LaterReading,
   onOver?: () => void,
 ): RelayObserver {
-  const { conversations, observe: tell = unobserved } = options;
+  const { afterwards, conversations, observe: tell = unobserved } = options;
+  const afterThat = (work: () => void): void => afterwards.add(session, work);
   let passing: PassingAnswer | null = null;
   const ended = (reader: AnswerReader): void => {
     if (!reader.completed) return;
-    readFirst?.();
+    later?.read();
     const now = reading();
     if (now.kind === 'turn') conversations.completeTurn(now.turn, reader.usage);
     else if (now.kind === 'compaction') conversations.notePassed(now.conversation);
   };
   return {
     head(status, headers) {
+      // The labels tell whose turn it is.
+      later?.readIfDue();
       const now = reading();
-      const followed = now.kind !== 'none' || readFirst !== undefined;
-      if (afterHead && readFirst !== undefined) {
-        setImmediate(() => {
-          try {
-            readFirst();
-          } catch (error) {
-            options.log.error('observer.failed', { message: messageOf(error) });
-          }
-        });
-      }
+      const followed = now.kind !== 'none' || later !== undefined;
       if (status === 200 && followed) passing = readPassingAnswer(headers, ended, onOver);
       const conversation = conversationOf(now);
-      // Without headers it is an answer of our own to a failure, which `failed` hears of.
-      if (headers.length > 0) {
-        if (status >= 400) options.log.warn('api.error', { conversation, status });
-        tell({ type: 'api.answered', conversation, status });
-      }
+      afterThat(() => {
+        // Without headers it is an answer of our own to a failure, which `failed` hears of.
+        if (headers.length > 0) {
+          if (status >= 400) options.log.warn('api.error', { conversation, status });
+          tell({ type: 'api.answered', conversation, status });
+        }
+        if (later?.isAfterHead() === true) later.read();
+      });
       return conversation === null
         ? labelled('IDLE', 'none')
         : labelled(conversations.phase(conversation), conversation);
     },
+    later: afterThat,
     data: (chunk) => passing?.push(chunk),
     end: () => passing?.end(),
     failed: () => tell({ type: 'api.failed', conversation: conversationOf(reading()) }),

@@ -8,7 +8,7 @@ import { conversationId } from '../../machines/units.ts';
 import { parseConfig, type Environment } from '../../src/config.ts';
 import { ScriptedClient } from '../../src/demo/scripted-client.ts';
 import { startProxy, type Proxy } from '../../src/proxy.ts';
-import { startSimulatedApi, type SimulatedApi } from '../../src/simulated-api/index.ts';
+import { startSimulatedApi, type Answer, type SimulatedApi } from '../../src/simulated-api/index.ts';
 import { newDataDir } from '../src/forwarder/quick-rig.ts';
 import { until } from '../src/redirector/sockets.ts';
 import { recordingLog, type LogLine } from '../support/rig.ts';
@@ -24,13 +24,16 @@ interface Running {
 describe('what outlives the process', () => {
   let api: SimulatedApi;
   let promptTokens: number;
+  /** What checkpoint calls are answered with; by default a summary, at once. */
+  let summary: Answer | undefined;
   let running: Running[];
   let clients: ScriptedClient[];
 
   beforeEach(async () => {
     api = await startSimulatedApi();
     promptTokens = SMALL;
-    api.respondWith(({ request }) => (isCheckpointCall(request) ? undefined : { promptTokens }));
+    summary = undefined;
+    api.respondWith(({ request }) => (isCheckpointCall(request) ? summary : { promptTokens }));
     running = [];
     clients = [];
   });
@@ -106,6 +109,8 @@ describe('what outlives the process', () => {
       const before = await start(await newDataDir());
       const me = await working(before);
       promptTokens = tokens;
+      // The checkpoint is computed anew in SWAP_READY; nothing may change while this test looks.
+      summary = { fault: { kind: 'slow', firstByteMs: 10_000 } };
       await me.say('The fifth thing.');
       await until(() => phaseOf(before, me) === phase && walOf(before, me)?.entries.length === 6);
       await new Promise((resolve) => void setImmediate(resolve));

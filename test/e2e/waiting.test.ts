@@ -50,6 +50,16 @@ describe('while a checkpoint is being computed', () => {
     expect(stage.checkpointCalls(client)[0]?.outcome).to.equal('open');
   });
 
+  it('a compaction right behind the answer that crossed the threshold finds what that began', async () => {
+    const client = stage.client();
+    await client.say(`Small talk with ${client.session}.`);
+    stage.size(client, LARGE);
+    const crossing = client.say('And now much work.');
+    const compacted = await crossing.then(() => client.compact());
+    expect(compacted.headers['x-double-buffer-served']).to.equal('checkpoint');
+    expect(stage.compactions(client)).to.deep.equal([]);
+  });
+
   it('a compaction waits for it and is answered from it', async () => {
     const { client, finish } = await computing();
     const coming = client.compact();

@@ -1,0 +1,63 @@
+/**
+ * Work that is due once bytes have left, and that nobody waits for: reading what an exchange meant.
+ *
+ * Whoever is waiting for those bytes is awake now and may have to share a processor with us. Going on at once would keep
+ * it from them (measured: the last bytes of an answer were seen 1.5 ms later). So there is a pause first, in which we
+ * sleep; then one piece of work after the other, with everybody's bytes in between.
+ */
+import type { Log } from '../log.ts';
+
+/** In milliseconds. */
+const PAUSE_MS = 2;
+
+export class Afterwards {
+  readonly #log: Log;
+  /** Whose work waits: all of a session's is done in its order. */
+  readonly #waiting = new Map<string | null, (() => void)[]>();
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  /** @param owner the session that the work is about; null for none */
+  add(owner: string | null, work: () => void): void {
+    const before = this.#waiting.get(owner);
+    if (before === undefined) this.#waiting.set(owner, [work]);
+    else before.push(work);
+    this.#timer ??= setTimeout(() => this.#goOn(), PAUSE_MS);
+  }
+
+  /** Does a session's work now: what comes next builds on it. */
+  finish(owner: string | null): void {
+    const works = this.#waiting.get(owner);
+    if (works === undefined) return;
+    this.#waiting.delete(owner);
+    for (const work of works) this.#do(work);
+  }
+
+  /** Does all of it now. */
+  finishAll(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    for (const owner of [...this.#waiting.keys()]) this.finish(owner);
+  }
+
+  #do(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#log.error('observer.failed', { message: error instanceof Error ? error.message : String(error) });
+    }
+  }
+
+  #goOn(): void {
+    const next = this.#waiting.keys().next();
+    if (next.done === true) {
+      this.#timer = null;
+      return;
+    }
+    setImmediate(() => this.#goOn());
+    this.finish(next.value);
+  }
+}
