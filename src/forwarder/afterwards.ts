@@ -3,12 +3,14 @@
  *
  * Whoever is waiting for those bytes is awake now and may have to share a processor with us. Going on at once would keep
  * it from them (measured: the last bytes of an answer were seen 1.5 ms later). So there is a pause first, in which we
- * sleep; then one piece of work after the other, with everybody's bytes in between.
+ * sleep; then one session after the other, with everybody's bytes in between.
  */
 import type { Log } from '../log.ts';
 
 /** In milliseconds. */
 const PAUSE_MS = 2;
+/** Rounds of the event loop that all of it is spread over. */
+const ROUNDS = 8;
 
 export class Afterwards {
   readonly #log: Log;
@@ -51,13 +53,14 @@ export class Afterwards {
     }
   }
 
+  /** A round of it: the more sessions wait the more of them, so that they do not become more and more in a crowd. */
   #goOn(): void {
-    const next = this.#waiting.keys().next();
-    if (next.done === true) {
+    if (this.#waiting.size === 0) {
       this.#timer = null;
       return;
     }
     setImmediate(() => this.#goOn());
-    this.finish(next.value);
+    const share = Math.ceil(this.#waiting.size / ROUNDS);
+    for (const owner of [...this.#waiting.keys()].slice(0, share)) this.finish(owner);
   }
 }
