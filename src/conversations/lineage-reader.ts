@@ -16,7 +16,7 @@ import type { History } from '../wire/message-request.ts';
 
 /** How long a slice may hold the event loop, in milliseconds. */
 const SLICE_MS = 3;
-/** Histories of so many bytes begin with a pause. */
+/** Histories of so many bytes, where that can be told, begin with a pause. */
 const LARGE = 256 * 1024;
 /** Bytes that are digested at once: less than a millisecond. */
 const PIECE = 1024 * 1024;

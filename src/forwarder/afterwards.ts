@@ -3,18 +3,19 @@
  *
  * Whoever is waiting for those bytes is awake now and may have to share a processor with us. Going on at once would keep
  * it from them (measured: the last bytes of an answer were seen 1.5 ms later). So there is a pause first, in which we
- * sleep; then one session after the other, with everybody's bytes in between.
+ * sleep, unless there is work under way anyway; then some of it in each round of the event loop, so that everybody's bytes
+ * pass in between.
  */
 import type { Log } from '../log.ts';
 
 /** In milliseconds. */
 const PAUSE_MS = 2;
-/** Rounds of the event loop that all of it is spread over. */
+/** In each round an eighth of what waits is done. */
 const ROUNDS = 8;
 
 export class Afterwards {
   readonly #log: Log;
-  /** Whose work waits: all of a session's is done in its order. */
+  /** Whose work waits: all of a session's is done together and in its order, and that of requests that name none. */
   readonly #waiting = new Map<string | null, (() => void)[]>();
   #timer: NodeJS.Timeout | null = null;
 

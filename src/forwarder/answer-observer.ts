@@ -41,8 +41,8 @@ export interface PassingAnswer {
 }
 
 /**
- * Begins to read an answer. A compressed one is kept and decoded at its end, at once: zlib's streams decode in threads of
- * their own, and what one turn told would then arrive after the next had begun.
+ * Begins to read an answer. A compressed one is kept and decoded within `end`: zlib's streams decode in threads of their
+ * own, and what one turn told could then arrive after the next had begun.
  *
  * @param onEnd called once with what was read, within `end`; not at all for an answer that cannot be read
  * @param onOver called once within `end`, after `onEnd`, whether or not the answer could be read

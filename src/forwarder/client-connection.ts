@@ -310,13 +310,15 @@ export class ClientConnection {
       return;
     }
     const mine = slice.taken === chunk.length ? chunk : chunk.subarray(0, slice.taken);
-    if (mine.length > 0 && !sink.framed(mine) && !slice.done) {
+    if (slice.taken < chunk.length) this.#unread = chunk.subarray(slice.taken);
+    const goesOn = mine.length === 0 || sink.framed(mine);
+    // Another sink may have taken over within that, and has been told of the body's end, or reads on.
+    if (this.#sink !== sink) return;
+    if (slice.done) this.#endBody();
+    else if (!goesOn) {
       this.#held = true;
       this.socket.pause();
     }
-    if (!slice.done) return;
-    if (slice.taken < chunk.length) this.#unread = chunk.subarray(slice.taken);
-    this.#endBody();
   }
 
   #endBody(): void {

@@ -103,7 +103,7 @@ function stream(options: MessagesOptions, exchange: Exchange, labels: RequestLab
         options,
         labels,
         () => reading,
-        { read: readOnce, readIfDue, isAfterHead: () => when() === 'after the head' },
+        { read: readOnce, readIfDue, isDueAfterHead: () => when() !== 'at its end' },
         () => copy.drop(),
       ),
       payload(bytes) {
@@ -169,6 +169,8 @@ function hold(options: MessagesOptions, exchange: Exchange, labels: RequestLabel
     payload: (bytes) => void copy.add(bytes, framed === null ? 1 : 2),
     end() {
       if (copy.overflowed || decided) return;
+      // The answer before may have ended while this came in.
+      options.afterwards.finish(labels.session);
       const body = copy.take();
       const early = framed ?? [body];
       decide(options, exchange, labels, headers, copy, body).then(
@@ -259,8 +261,8 @@ interface LaterReading {
   readonly read: () => void;
   /** Reads it if somebody may act on it. */
   readonly readIfDue: () => void;
-  /** True when it is to be read as soon as the answer's head has left; else once the answer has ended. */
-  readonly isAfterHead: () => boolean;
+  /** True when it is to be read once the answer's head has left; else once the answer has ended. */
+  readonly isDueAfterHead: () => boolean;
 }
 
 /**
@@ -299,7 +301,7 @@ function observe(
           if (status >= 400) options.log.warn('api.error', { conversation, status });
           tell({ type: 'api.answered', conversation, status });
         }
-        if (later?.isAfterHead() === true) later.read();
+        if (later?.isDueAfterHead() === true) later.read();
       });
       return conversation === null
         ? labelled('IDLE', 'none')
@@ -308,10 +310,11 @@ function observe(
     later: afterThat,
     data: (chunk) => passing?.push(chunk),
     end: () => passing?.end(),
-    failed: () => tell({ type: 'api.failed', conversation: conversationOf(reading()) }),
+    failed: () => afterThat(() => tell({ type: 'api.failed', conversation: conversationOf(reading()) })),
     over(whole) {
-      // What is still being decompressed tells by itself.
-      if (!whole || passing === null) onOver?.();
+      // What was to be done once the head had left may still wait, and need what is given up here.
+      if (!whole) afterThat(() => onOver?.());
+      else if (passing === null) onOver?.();
     },
   };
 }

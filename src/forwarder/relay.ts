@@ -155,15 +155,23 @@ class Relay {
 
   #connect(fresh: boolean): void {
     const lease = this.#options.connections.lease(fresh);
-    if (!(lease instanceof Promise)) this.#send(lease);
+    if (!(lease instanceof Promise)) this.#sendOrFail(lease);
     else {
       lease.then(
         (made) => {
           if (this.#over) made.release();
-          else this.#send(made);
+          else this.#sendOrFail(made);
         },
         (error: unknown) => this.#fail(error),
       );
+    }
+  }
+
+  #sendOrFail(lease: Lease): void {
+    try {
+      this.#send(lease);
+    } catch (error) {
+      this.#fail(error);
     }
   }
 
@@ -179,16 +187,20 @@ class Relay {
     socket.cork();
     out.write(outgoingHead(this.#options, this.#exchange, headers));
     for (const bytes of early) out.write(bytes);
+    let leaving = true;
+    const tellEnd = (): unknown => this.#observe(() => this.#observer.requestEnd?.());
     const done = (): void => {
       out.flush();
       this.#requestDone = true;
-      this.#observe(() => this.#observer.requestEnd?.());
+      if (!leaving) tellEnd();
     };
     if (complete) done();
     else this.#exchange.readBody(this.#sink(out, done));
     // The head leaves together with the first bytes of the body.
     out.flush();
     socket.uncork();
+    leaving = false;
+    if (this.#requestDone) tellEnd();
   }
 
   #sink(out: BatchWriter, end: () => void): BodySink {
@@ -348,13 +360,15 @@ class Relay {
     this.#stopWatching?.();
     if (reusable) lease?.release();
     else lease?.socket.destroy();
-    this.#exchange.finish();
+    this.#exchange.out.flush();
     const { later = setImmediate } = this.#observer;
     later(() => {
       this.#showData();
       this.#observe(() => this.#observer.end?.());
       this.#observe(() => this.#observer.over?.(true));
     });
+    // The next request may be here already, and builds on that.
+    this.#exchange.finish();
   }
 
   #upgrade(head: ResponseHead, rest: Buffer): void {

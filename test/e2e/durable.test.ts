@@ -133,6 +133,18 @@ describe('what outlives the process', () => {
     });
   }
 
+  it('knows after a stop what the last answer told, however soon behind it that comes', async () => {
+    const before = await start(await newDataDir());
+    const me = await working(before);
+    promptTokens = LARGE + 7;
+    await me.say('The fifth thing.');
+    await before.proxy.stop();
+    running = running.filter((one) => one !== before);
+    const after = await start(before.dataDir);
+    await recalled(after, me);
+    expect(snapshotOf(after, me)?.context.used).to.be.within(LARGE + 7, LARGE + 1_000);
+  });
+
   it('knows after a kill that a summary was served, and that the client took it', async () => {
     const before = await start(await newDataDir());
     const me = await working(before);

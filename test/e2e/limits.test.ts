@@ -68,6 +68,24 @@ describe('overload', () => {
       }
     });
 
+    it('one that comes in small pieces does so too, on a connection that was used before', async () => {
+      const rig = await quickRig({ DBPROXY_MAX_BUFFERED_BYTES: '2K' });
+      rig.api.respondWith(() => ({ promptTokens: LARGE }));
+      expect((await ask(rig, messageRequest('small'))).status).to.equal(200);
+      await rig.logged('checkpoint.completed');
+      const body = JSON.stringify(question({ messages: [{ role: 'user', content: long(10_000) }] }));
+      const bytes = requestBytes(messageRequest('other', body, { requestClass: 'compaction' }));
+      const client = await RawClient.open(rig);
+      for (let at = 0; at < bytes.length; at += 1_000) {
+        client.write(bytes.subarray(at, at + 1_000));
+        await new Promise((resolve) => setTimeout(resolve, 2));
+      }
+      expect((await client.answer('POST')).status).to.equal(200);
+      expect(rig.api.messages.at(-1)?.body.toString()).to.equal(body);
+      await client.close();
+      await rig.close();
+    });
+
     it('a compressed body whose content has no room passes as it came, and is not read', async () => {
       const rig = await rawRig(answering(OK), { DBPROXY_MAX_BUFFERED_BYTES: '20K' });
       for (const [content, tracked] of [
