@@ -111,6 +111,8 @@ function stream(options: MessagesOptions, exchange: Exchange, labels: RequestLab
       },
       requestEnd() {
         isComplete = true;
+        // What the answer before has told is known by the time this one's begins: its labels say so.
+        options.afterwards.finish(labels.session);
         readIfDue();
       },
     },

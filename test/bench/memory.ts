@@ -76,6 +76,8 @@ async function perConversation(bench: Bench, size: (typeof SIZES)[number], withC
       await connection.exchange({ session: `idle-${size.label.replace(' ', '')}-${at}`, body: body.of(at), deltas: 5 });
     }
     if (withCheckpoints) await reach(bench, from + count);
+    // Until they are idle: the last exchange is read once its bytes have left.
+    await new Promise((resolve) => setTimeout(resolve, 100));
   };
   await converse(0, WARM_UP);
   const before = await bench.stats();
