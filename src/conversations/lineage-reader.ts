@@ -75,7 +75,7 @@ export class LineageReader {
   async read(conversation: ConversationId, history: History): Promise<Lineage | null> {
     const pacer = new Pacer();
     // Whoever asks has just gone through all of its bytes.
-    if (history.length > 0 && (history.bytesOfFirst(history.length)?.length ?? 0) >= LARGE) await pacer.pause();
+    if ((history.bytesOfFirst(history.length)?.length ?? 0) >= LARGE) await pacer.pause();
     const before = this.#kept.get(conversation);
     let hash = createHash('sha256');
     let from: Beginning | undefined;

@@ -35,6 +35,7 @@ import type { Lease, UpstreamConnections } from '../upstream/connections.ts';
 import { endToEnd, headerValue, isNamed, withoutHeaders, type RawHeaders } from '../wire/headers.ts';
 import { isLaunchHeader } from '../wire/launch-settings.ts';
 import type { BodySink, Exchange } from './client-connection.ts';
+import { Unseen } from './unseen.ts';
 
 /** Looks on while an exchange passes. A throw in it is logged and changes nothing. */
 export interface RelayObserver {
@@ -115,12 +116,6 @@ export function relay(
   new Relay(options, exchange, request, observer).start();
 }
 
-/** Of an answer, the observer sees what has passed after this long, in milliseconds … */
-const UNSEEN_MS = 20;
-/** … or when it is so much, so that little is kept for it. */
-const UNSEEN_BYTES = 1024 * 1024;
-const UNSEEN_PIECES = 4_096;
-
 class Relay {
   readonly #options: RelayOptions;
   readonly #exchange: Exchange;
@@ -136,16 +131,16 @@ class Relay {
   #reframe: 'chunked' | 'plain' | null = null;
   #over = false;
   #stopWatching: (() => void) | null = null;
-  /** Parts of the answer's body that the observer has not seen yet. */
-  #unseen: Buffer[] = [];
-  #unseenBytes = 0;
-  #showing: NodeJS.Timeout | null = null;
+  /** Of the answer's body, for the observer; null where it does not look. */
+  readonly #unseen: Unseen | null;
 
   constructor(options: RelayOptions, exchange: Exchange, request: RelayRequest, observer: RelayObserver) {
     this.#options = options;
     this.#exchange = exchange;
     this.#request = request;
     this.#observer = observer;
+    const { data } = observer;
+    this.#unseen = data === undefined ? null : new Unseen((bytes) => this.#observe(() => data(bytes)));
   }
 
   start(): void {
@@ -284,7 +279,7 @@ class Relay {
     this.#head = head;
     this.#body = bodyReader(framing, (bytes) => {
       if (this.#reframe !== null) this.#sendReframed(bytes);
-      if (this.#observer.data !== undefined) this.#showLater(bytes);
+      this.#unseen?.add(bytes);
     });
     const added = this.#observe(() => this.#observer.head?.(head.status, head.headers)) ?? [];
     const old = exchange.head.version === 'HTTP/1.0';
@@ -310,7 +305,7 @@ class Relay {
     if (this.#reframe === null && slice.taken > 0) {
       this.#exchange.out.write(slice.taken === chunk.length ? chunk : chunk.subarray(0, slice.taken));
     }
-    if (this.#unseenBytes >= UNSEEN_BYTES || this.#unseen.length >= UNSEEN_PIECES) this.#showData();
+    if (this.#unseen?.isFull === true) this.#unseen.show();
     if (slice.done) this.#complete(slice.taken < chunk.length);
     else if (this.#exchange.out.full) this.#lease?.socket.pause();
   }
@@ -325,22 +320,6 @@ class Relay {
       this.#fail(new UpstreamProtocolError(`the API's answer cannot be read as HTTP (${error.message})`));
       return null;
     }
-  }
-
-  /** What passes in a burst is not looked at in the middle of it: that would hold up what comes behind. */
-  #showLater(bytes: Buffer): void {
-    this.#unseen.push(bytes);
-    this.#unseenBytes += bytes.length;
-    this.#showing ??= setTimeout(() => this.#showData(), UNSEEN_MS);
-  }
-
-  /** Shows the observer what has passed. */
-  #showData(): void {
-    if (this.#showing !== null) clearTimeout(this.#showing);
-    this.#showing = null;
-    this.#unseenBytes = 0;
-    const { data } = this.#observer;
-    for (const bytes of this.#unseen.splice(0)) if (data !== undefined) this.#observe(() => data(bytes));
   }
 
   #sendReframed(bytes: Buffer): void {
@@ -363,7 +342,7 @@ class Relay {
     this.#exchange.out.flush();
     const { later = setImmediate } = this.#observer;
     later(() => {
-      this.#showData();
+      this.#unseen?.show();
       this.#observe(() => this.#observer.end?.());
       this.#observe(() => this.#observer.over?.(true));
     });
@@ -406,7 +385,7 @@ class Relay {
     this.#stopWatching?.();
     this.#lease?.socket.destroy();
     // Before the end is told: nothing may be shown after it.
-    this.#showData();
+    this.#unseen?.show();
     this.#observe(() => this.#observer.over?.(false));
   }
 
