@@ -18,7 +18,8 @@ import { headerValue } from '../wire/headers.ts';
 import { ClientConnection, type Exchange } from './client-connection.ts';
 import { handleMessages, type MessagesOptions } from './messages.ts';
 import type { OwnPages } from './own-pages.ts';
-import { relay, requestHeaders } from './relay.ts';
+import { relay } from './relay.ts';
+import { requestHeaders } from './request-head.ts';
 
 export interface ForwarderOptions extends MessagesOptions {
   readonly certificates: Certificates;

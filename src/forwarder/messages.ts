@@ -20,7 +20,8 @@ import { requestLabels, type RequestLabels } from '../wire/speaker.ts';
 import { readPassingAnswer, withReadableEncodings, type PassingAnswer } from './answer-observer.ts';
 import type { Afterwards } from './afterwards.ts';
 import type { Exchange } from './client-connection.ts';
-import { relay, requestHeaders, type RelayObserver, type RelayOptions } from './relay.ts';
+import { relay, type RelayObserver, type RelayOptions } from './relay.ts';
+import { requestHeaders } from './request-head.ts';
 import { BodyCopy, decodeBody } from './body-copy.ts';
 
 export interface MessagesOptions extends RelayOptions {

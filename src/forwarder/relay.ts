@@ -11,18 +11,9 @@ import type { Socket } from 'node:net';
 import { answerFor } from '../answers.ts';
 import { UpstreamProtocolError, UpstreamUnreachableError } from '../errors.ts';
 import { BatchWriter } from '../http1/batch-writer.ts';
-import {
-  bodyReader,
-  hasConnectionOption,
-  keepsAlive,
-  responseFraming,
-  type BodyReader,
-  type BodySlice,
-  type Framing,
-} from '../http1/framing.ts';
+import { bodyReader, keepsAlive, responseFraming, type BodyReader, type BodySlice } from '../http1/framing.ts';
 import {
   endOfHead,
-  formatRequestHead,
   formatResponseHead,
   MalformedHead,
   MAX_HEAD_BYTES,
@@ -32,9 +23,9 @@ import {
 import type { Log } from '../log.ts';
 import { join } from '../redirector/tunnel.ts';
 import type { Lease, UpstreamConnections } from '../upstream/connections.ts';
-import { endToEnd, headerValue, isNamed, withoutHeaders, type RawHeaders } from '../wire/headers.ts';
-import { isLaunchHeader } from '../wire/launch-settings.ts';
+import { endToEnd, withoutHeaders, type RawHeaders } from '../wire/headers.ts';
 import type { BodySink, Exchange } from './client-connection.ts';
+import { requestHead, type UpstreamName } from './request-head.ts';
 import { Unseen } from './unseen.ts';
 
 /** Looks on while an exchange passes. A throw in it is logged and changes nothing. */
@@ -57,53 +48,18 @@ export interface RelayObserver {
   readonly over?: (whole: boolean) => void;
 }
 
-export interface RelayOptions {
+export interface RelayOptions extends UpstreamName {
   readonly connections: UpstreamConnections;
-  /** Value of `Host` on the way out. */
-  readonly upstreamHost: string;
-  /** Path prefix of the upstream, '' for none. */
-  readonly upstreamPrefix: string;
   readonly log: Log;
 }
 
 export interface RelayRequest {
-  /** The request's headers as they go out, but for `Host` and framing; see {@link requestHeaders}. */
+  /** The request's headers as they go out, but for `Host` and framing; see request-head.ts. */
   readonly headers: RawHeaders;
   /** Bytes of the body that were read already, framed as they came. */
   readonly early?: readonly Buffer[];
   /** True when `early` is all of it. */
   readonly complete?: boolean;
-}
-
-/**
- * The request's headers as they go to the upstream, on every road: end-to-end, `Host` in its place with the upstream's
- * name, without what the launcher told us by the way.
- */
-export const requestHeaders = (raw: RawHeaders): string[] => withoutHeaders(endToEnd(raw), isLaunchHeader);
-
-const isUpgrade = (headers: RawHeaders): boolean =>
-  headerValue(headers, 'upgrade') !== undefined && hasConnectionOption(headers, 'upgrade');
-
-/** Framing stands in hop-by-hop `transfer-encoding`; a chunked body passes chunk by chunk, so its header does too. */
-const framingHeaders = (framing: Framing): string[] =>
-  framing.kind === 'chunked' ? ['Transfer-Encoding', 'chunked'] : [];
-
-function outgoingHead(options: RelayOptions, exchange: Exchange, headers: RawHeaders): Buffer {
-  const { head, framing } = exchange;
-  const host = options.upstreamHost;
-  const named = [...headers];
-  let found = false;
-  for (let at = 0; at + 1 < named.length; at += 2) {
-    if (!isNamed(named[at], 'host')) continue;
-    named[at + 1] = host;
-    found = true;
-  }
-  const upgrade = isUpgrade(head.headers)
-    ? ['Connection', 'Upgrade', 'Upgrade', headerValue(head.headers, 'upgrade') ?? '']
-    : [];
-  const all = [...(found ? [] : ['Host', host]), ...named, ...framingHeaders(framing), ...upgrade];
-  const target = head.target.startsWith('/') ? options.upstreamPrefix + head.target : head.target;
-  return formatRequestHead({ method: head.method, target, headers: all });
 }
 
 /** Sends a request on and its answer back. */
@@ -180,7 +136,7 @@ class Relay {
     this.#exchange.socket.on('drain', this.#onClientDrain);
     socket.resume();
     socket.cork();
-    out.write(outgoingHead(this.#options, this.#exchange, headers));
+    out.write(requestHead(this.#options, this.#exchange, headers));
     for (const bytes of early) out.write(bytes);
     let leaving = true;
     const tellEnd = (): unknown => this.#observe(() => this.#observer.requestEnd?.());
