@@ -20,6 +20,8 @@ const GOAL_KB = 64;
 const SUMMARY_KB = 2;
 /** Tokens that a prompt counts as when it is to be checkpointed: much of the model's window of a million, not all of it. */
 const LARGE_PROMPT = 800_000;
+/** Each conversation has one turn: a checkpoint that is skipped because too many are computed would not come any more. */
+const MANY_CHECKPOINTS = { DBPROXY_MAX_CHECKPOINTS: '1000' };
 const NO_CHECKPOINT = ['--chars-per-token', '1000'];
 
 const REQUESTS = Number(process.env['BENCH_REQUESTS'] ?? 100_000);
@@ -101,7 +103,7 @@ async function perIdleConversation(): Promise<Figure[]> {
     await plain.close();
   }
   for (const size of SIZES) {
-    const bench = await startBench({}, ['--chars-per-token', String(size.bytes / LARGE_PROMPT)]);
+    const bench = await startBench(MANY_CHECKPOINTS, ['--chars-per-token', String(size.bytes / LARGE_PROMPT)]);
     try {
       const kept = await perConversation(bench, size, true);
       figures.push(figure(`the same with a checkpoint, ${size.label}`, 'KB', [kept], GOAL_KB + SUMMARY_KB));
