@@ -184,13 +184,13 @@ describe('the pages, in states that are rare', () => {
 
   it('copy the summary as it was written', async function () {
     this.timeout(90_000);
-    const fake = await start({ rate: 4, checkpointMs: 200 });
+    const until: FakeOptions['until'] = ({ covered }) => covered !== null;
+    const fake = await start({ conversations: 1, rate: 4, checkpointMs: 200, until });
     const { page, context } = await open(fake.url);
     await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: new URL(fake.url).origin });
     await page.locator('.row a').first().click();
     const button = page.getByRole('button', { name: 'Copy the summary' });
     await button.waitFor({ timeout: 40_000 });
-    fake.running = false;
     await button.click();
     await holds(page, 'navigator.clipboard.readText().then((text) => text.startsWith("## 1. What was asked"))');
     expect(await page.evaluate('navigator.clipboard.readText()')).to.include('```ts\nexport function* splitRecords');

@@ -49,6 +49,8 @@ export interface FakeOptions {
   readonly passthrough?: boolean;
   /** The breaker is open: checkpoints pause, until so many milliseconds after the start. */
   readonly pausedFor?: number;
+  /** Once a conversation is so, none goes on. */
+  readonly until?: (conversation: ConversationView) => boolean;
   /** Minutes of history that are made up. */
   readonly past?: number;
 }
@@ -237,8 +239,9 @@ export async function startFakeProxy(options: FakeOptions): Promise<FakeProxy> {
   const touched = new Set<Story>();
   let owed = 0;
   let next = 0;
+  const { until = () => false } = options;
   const life = setInterval(() => {
-    if (!fake.running) return;
+    if (!fake.running || stories.some((story) => until(story.view()))) return;
     owed += (conversations * rate * PATCH_MS) / 1_000;
     for (; owed >= 1; owed -= 1) {
       const story = stories[next % stories.length];
