@@ -41,6 +41,5 @@ EXPOSE 8080 8443
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --retries=3 CMD ["node", "/app/dist/cli/health.js"]
 # No shell and no init: node is process 1, takes the signals itself and has no children to bury.
-# The option is heapOptions() of cli/runtime/heap.ts.
-ENTRYPOINT ["node", "--initial-old-space-size=96", "/app/dist/cli/main.js"]
+ENTRYPOINT ["node", "/app/dist/cli/main.js"]
 CMD ["serve", "--no-record"]

@@ -6,6 +6,7 @@ import { ConfigError } from '../src/errors.ts';
 import { createLog, openLogFile, type LogFile } from '../src/log.ts';
 import { startProxy } from '../src/proxy.ts';
 import { VERSION } from '../src/version.ts';
+import { giveHeapRoom } from './heap.ts';
 import { layoutOf, readRuntimeRecord, writeRuntimeRecord, type Ports } from './installation.ts';
 
 /** Exit code for a start that was refused, as for wrong usage. */
@@ -78,6 +79,7 @@ export async function serve(env: Environment, options: ServeOptions): Promise<vo
       log.error('process.uncaught', { message: error.message, stack: error.stack }),
     );
     const proxy = await startProxy({ config, log });
+    void proxy.preloaded.then(() => giveHeapRoom());
     if (proxy.exposed !== null) process.stderr.write(`claude-db-proxy: ${proxy.exposed}\n`);
     log.info('proxy.started', {
       version: VERSION,

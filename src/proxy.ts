@@ -9,6 +9,7 @@
  */
 import { createActor, fromCallback, fromPromise, toPromise } from 'xstate';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { conversationMachine, retryPause } from '../machines/conversation.ts';
 import { serviceMachine, type ServiceName } from '../machines/service.ts';
 import { conversationChild, supervisorMachine, type SupervisorActor } from '../machines/supervisor.ts';
@@ -76,6 +77,8 @@ export interface Proxy {
   readonly dashboard: Dashboard;
   /** Compactions and checkpoints of the last 90 days. */
   readonly history: CompactionHistory;
+  /** Resolves once what nobody waited for at the start is loaded. */
+  readonly preloaded: Promise<unknown>;
   /** Stops accepting, drains, ends every conversation. Resolves when nothing is left. */
   stop(): Promise<void>;
 }
@@ -367,9 +370,11 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     throw new Error(output?.startFailure ?? 'the proxy stopped before it ran');
   }
   wayOut.announce(log);
-  const preloading = setTimeout(() => {
-    void Promise.allSettled([ownPages.ready('/'), loadClient()]);
-  }, PRELOAD_MS).unref();
+  const preloading = new AbortController();
+  const preloaded = delay(PRELOAD_MS, undefined, { ref: false, signal: preloading.signal }).then(
+    () => Promise.allSettled([ownPages.ready('/'), loadClient()]),
+    () => undefined,
+  );
   const exposed = exposure(bound, [proxyPort, dashboardPort]);
   if (exposed !== null) log.warn('listener.exposed', { address: bound, message: exposed });
   return {
@@ -381,10 +386,11 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     conversations,
     dashboard,
     history,
+    preloaded,
     async stop() {
       supervisor.send({ type: 'shutdown.requested' });
       await stopped;
-      clearTimeout(preloading);
+      preloading.abort();
       await release();
     },
   };

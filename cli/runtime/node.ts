@@ -9,7 +9,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { RuntimeError } from '../../src/errors.ts';
 import { variablesForProxy } from '../environment.ts';
 import type { RuntimeRecord } from '../installation.ts';
-import { heapOptions } from './heap.ts';
 import type { Runtime, Started, StartOptions } from './runtime.ts';
 
 /** This program, and a directory that its packages are found from. By what was started: a bundle has no other paths. */
@@ -40,7 +39,7 @@ function startProcess({ layout, ports, env, signal }: StartOptions): Started {
   const program = main();
   const needed = Object.fromEntries(NEEDED.map((name) => [name, env[name]]));
   try {
-    const child = spawn(process.execPath, [...process.execArgv, ...heapOptions(), program, 'serve', '--no-record'], {
+    const child = spawn(process.execPath, [...process.execArgv, program, 'serve', '--no-record'], {
       cwd: rootOf(program),
       detached: true,
       // The structured log has its file; on stdout it would be written twice.

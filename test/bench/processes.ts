@@ -5,7 +5,6 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { heapOptions } from '../../cli/runtime/heap.ts';
 import { openCertificates } from '../../src/certificates/certificates.ts';
 import { silentLog } from '../../src/log.ts';
 import { startNginx, type Nginx } from './nginx.ts';
@@ -53,7 +52,7 @@ async function startProxyProcess(
   const directory = mkdtempSync(join(root, 'node_modules/.bench-'));
   execFileSync(process.execPath, ['esbuild.config.mjs', 'test/bench/proxy-process.ts', directory], { cwd: root });
   const child = fork(join(directory, 'proxy-process.js'), {
-    execArgv: ['--expose-gc', ...heapOptions(), ...moreForNode()],
+    execArgv: ['--expose-gc', ...moreForNode()],
     env: { ...process.env, ...env },
   });
   child.once('exit', () => rmSync(directory, { recursive: true, force: true }));

@@ -1,5 +1,6 @@
 /** The proxy in a process of its own, which tells on request how it is: lag of its event loop, memory, handles. */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { giveHeapRoom } from '../../cli/heap.ts';
 import { parseConfig } from '../../src/config.ts';
 import { silentLog } from '../../src/log.ts';
 import { startProxy } from '../../src/proxy.ts';
@@ -16,6 +17,8 @@ export interface ProxyStats {
 }
 
 const proxy = await startProxy({ config: parseConfig(process.env), log: silentLog });
+await proxy.preloaded;
+giveHeapRoom();
 /** Watched from the first question on: it takes a thousand wake-ups a second, which nobody else's figures are to feel. */
 const lag = monitorEventLoopDelay({ resolution: 1 });
 

@@ -7,7 +7,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
-import { heapOptions } from '../../cli/runtime/heap.ts';
 import { openCertificates } from '../../src/certificates/certificates.ts';
 import { silentLog } from '../../src/log.ts';
 import { figure, type Figure } from './figures.ts';
@@ -33,7 +32,7 @@ const healthy = (port: number, ca: string): Promise<boolean> =>
 async function startOnce(dataDir: string, ca: string): Promise<number> {
   const port = await freePort();
   const began = performance.now();
-  const child = spawn(process.execPath, [...heapOptions(), main, 'serve'], {
+  const child = spawn(process.execPath, [main, 'serve'], {
     cwd: root,
     stdio: ['ignore', 'ignore', 'inherit'],
     env: {

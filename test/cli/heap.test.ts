@@ -1,22 +1,14 @@
+import { spawnSync } from 'node:child_process';
 import { expect } from 'chai';
-import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { heapOptions } from '../../../cli/runtime/heap.ts';
 
+const HEAP = new URL('../../cli/heap.ts', import.meta.url).href;
+
+// What it brings is measured by the bench (event-loop delay, first byte at 4 MB): no small program collects as the proxy does.
 describe("room for the proxy's garbage", () => {
   it('is asked for in a way that this Node understands', () => {
-    const said = execFileSync(process.execPath, [...heapOptions(), '-p', '6 * 7']).toString();
-    expect(said.trim()).to.equal('42');
-  });
-
-  it('is not asked for where the option may be unknown', () => {
-    expect(heapOptions('20.19.0')).to.deep.equal(heapOptions('26.10.0'));
-    expect(heapOptions('27.0.0')).to.deep.equal([]);
-  });
-
-  it('is the same in the image', () => {
-    const dockerfile = readFileSync(new URL('../../../Dockerfile', import.meta.url), 'utf8');
-    const entry = /^ENTRYPOINT (.*)$/m.exec(dockerfile)?.[1] ?? '[]';
-    expect(JSON.parse(entry)).to.deep.equal(['node', ...heapOptions(), '/app/dist/cli/main.js']);
+    const program = `import { giveHeapRoom } from ${JSON.stringify(HEAP)}; giveHeapRoom(); console.log(6 * 7);`;
+    const args = ['--import', 'tsx', '--input-type=module', '--eval', program];
+    const { stderr, stdout } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+    expect([stdout.trim(), stderr]).to.deep.equal(['42', '']);
   });
 });

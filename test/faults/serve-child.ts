@@ -8,7 +8,6 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { heapOptions } from '../../cli/runtime/heap.ts';
 import { ask, type Answer } from '../src/forwarder/raw-client.ts';
 import { eventually } from './handles.ts';
 
@@ -91,7 +90,7 @@ export class ServeChild {
   spawn(env: Readonly<Record<string, string>> = {}): void {
     const { dataDir, upstream, probe = false, within = [] } = this.options;
     const preload = probe ? ['--expose-gc', '--import', PROBE] : [];
-    const node = [process.execPath, ...heapOptions(), ...preload];
+    const node = [process.execPath, ...preload];
     const [program = '', ...args]: readonly string[] = [...within, ...node, MAIN, 'serve'];
     const child = spawn(program, args, {
       env: {
