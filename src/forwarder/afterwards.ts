@@ -17,7 +17,9 @@ export class Afterwards {
   readonly #log: Log;
   /** Whose work waits: all of a session's is done together and in its order, and that of requests that name none. */
   readonly #waiting = new Map<string | null, (() => void)[]>();
+  /** Made once: to wind it up again costs less than another one, and that is on the way of the bytes. */
   #timer: NodeJS.Timeout | null = null;
+  #waits = false;
 
   constructor(log: Log) {
     this.#log = log;
@@ -28,7 +30,10 @@ export class Afterwards {
     const before = this.#waiting.get(owner);
     if (before === undefined) this.#waiting.set(owner, [work]);
     else before.push(work);
-    this.#timer ??= setTimeout(() => this.#goOn(), PAUSE_MS);
+    if (this.#waits) return;
+    this.#waits = true;
+    if (this.#timer === null) this.#timer = setTimeout(() => this.#goOn(), PAUSE_MS);
+    else this.#timer.refresh();
   }
 
   /** Does a session's work now: what comes next builds on it. */
@@ -43,6 +48,7 @@ export class Afterwards {
   finishAll(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
+    this.#waits = false;
     for (const owner of [...this.#waiting.keys()]) this.finish(owner);
   }
 
@@ -57,7 +63,7 @@ export class Afterwards {
   /** A round of it: the more sessions wait the more of them, so that they do not become more and more in a crowd. */
   #goOn(): void {
     if (this.#waiting.size === 0) {
-      this.#timer = null;
+      this.#waits = false;
       return;
     }
     setImmediate(() => this.#goOn());

@@ -4,6 +4,7 @@
  */
 import type { Socket } from 'node:net';
 import { errorAnswer, type ErrorAnswer } from '../answers.ts';
+import { Deadline } from '../deadline.ts';
 import { BatchWriter } from '../http1/batch-writer.ts';
 import { bodyReader, keepsAlive, requestFraming, type BodyReader, type Framing } from '../http1/framing.ts';
 import {
@@ -36,6 +37,14 @@ export interface ClientConnectionOptions {
   readonly idleMs: number;
 }
 
+/** Hears of the client while its request is under way. */
+export interface ClientWatcher {
+  /** More can be written to it. */
+  onDrain?(): void;
+  /** It has gone, without the whole answer. */
+  onGone(): void;
+}
+
 /** One request and its answer. */
 export class Exchange {
   readonly head: RequestHead;
@@ -45,6 +54,7 @@ export class Exchange {
   /** True once any byte of a final answer has gone out. */
   answered = false;
   readonly #connection: ClientConnection;
+  #watcher: ClientWatcher | null = null;
   readonly #over: (() => void)[] = [];
 
   constructor(connection: ClientConnection, head: RequestHead, framing: Framing, out: BatchWriter) {
@@ -81,7 +91,7 @@ export class Exchange {
   /** The answer is complete: the connection goes on with the next request, or ends. */
   finish(): void {
     this.out.flush();
-    for (const tell of this.#over.splice(0)) tell();
+    this.#tellOver();
     this.#connection.finish(this);
   }
 
@@ -99,36 +109,44 @@ export class Exchange {
     this.respond(answer.status, answer.reason ?? '', [...own, ...headers], body);
   }
 
+  /** `watcher` hears of the client from now on, nobody with null. */
+  tell(watcher: ClientWatcher | null): void {
+    this.#watcher = watcher;
+  }
+
+  /** More can be written. */
+  drained(): void {
+    this.#watcher?.onDrain?.();
+  }
+
+  /** The client has gone. */
+  gone(): void {
+    this.#watcher?.onGone();
+    this.#tellOver();
+  }
+
   /** Calls back once: when the answer is complete, or the client has gone without it. */
   onOver(listener: () => void): void {
-    let told = false;
-    const tell = (): void => {
-      if (told) return;
-      told = true;
-      this.socket.off('close', tell);
-      listener();
-    };
-    this.#over.push(tell);
-    if (this.socket.destroyed) tell();
-    else this.socket.once('close', tell);
+    if (this.socket.destroyed) listener();
+    else this.#over.push(listener);
+  }
+
+  #tellOver(): void {
+    for (const tell of this.#over.splice(0)) tell();
   }
 
   /** Leaves the connection to the caller, for a protocol that is not HTTP. Returns bytes that were read ahead. */
   detach(): Buffer {
     this.out.flush();
-    return this.#connection.detach();
+    const ahead = this.#connection.detach();
+    this.#tellOver();
+    return ahead;
   }
 
   /** Ends the connection behind what has been sent, in mid-answer: what has begun cannot be taken back. */
   cut(): void {
     this.out.flush();
     this.socket.destroySoon();
-  }
-
-  /** Calls back once when the client goes away before the answer is complete. Returns how to stop that. */
-  onGone(listener: () => void): () => void {
-    this.socket.once('close', listener);
-    return () => this.socket.off('close', listener);
   }
 }
 
@@ -150,9 +168,24 @@ export class ClientConnection {
   #body: BodyReader | null = null;
   #sink: BodySink | null = null;
   #held = false;
-  #timer: NodeJS.Timeout | null = null;
+  /** The next request waits until the client has read the answers before. */
+  #waitsForDrain = false;
+  #lingers = false;
+  /** For a head to come, or for what is dropped. */
+  readonly #deadline = new Deadline(() => this.#late());
   #first = true;
   readonly #onData = (chunk: Buffer): void => this.#take(chunk);
+  readonly #onDrain = (): void => {
+    if (!this.#waitsForDrain) this.#exchange?.drained();
+    else {
+      this.#waitsForDrain = false;
+      this.#goOn();
+    }
+  };
+  readonly #onClose = (): void => {
+    this.#deadline.end();
+    this.#exchange?.gone();
+  };
   // Who has ended its side has gone, as Node and nginx take it too: connections through the redirector stay half open.
   readonly #onEnd = (): void => {
     if (this.busy) this.socket.destroy();
@@ -164,10 +197,10 @@ export class ClientConnection {
     this.#options = options;
     this.#out = new BatchWriter(socket);
     socket.on('error', () => undefined); // what it means, `close` tells
-    socket.on('close', () => this.#clearTimer());
+    socket.on('close', this.#onClose).on('drain', this.#onDrain);
     socket.on('end', this.#onEnd);
     socket.on('data', this.#onData);
-    this.#wait(options.headMs);
+    this.#deadline.set(options.headMs);
   }
 
   /** True while a request is being answered. */
@@ -200,8 +233,12 @@ export class ClientConnection {
   }
 
   detach(): Buffer {
-    this.socket.off('data', this.#onData).off('end', this.#onEnd);
-    this.#clearTimer();
+    this.socket
+      .off('data', this.#onData)
+      .off('drain', this.#onDrain)
+      .off('end', this.#onEnd)
+      .off('close', this.#onClose);
+    this.#deadline.end();
     const ahead = this.#unread;
     this.#unread = Buffer.alloc(0);
     return ahead;
@@ -225,13 +262,13 @@ export class ClientConnection {
     if (this.#out.full) {
       // Who asks on and on without reading waits with the next question until it has read.
       this.socket.pause();
-      this.socket.once('drain', () => this.#goOn());
+      this.#waitsForDrain = true;
     } else this.#goOn();
   }
 
   /** Reads the next request. */
   #goOn(): void {
-    this.#wait(this.#options.idleMs);
+    this.#deadline.set(this.#options.idleMs);
     this.socket.resume();
     if (this.#unread.length > 0) {
       const ahead = this.#unread;
@@ -256,7 +293,6 @@ export class ClientConnection {
 
   #takeHead(chunk: Buffer): void {
     const before = this.#unread.length;
-    if (before === 0) this.#wait(this.#options.headMs);
     let bytes = before === 0 ? chunk : Buffer.concat([this.#unread, chunk]);
     // Empty lines before a request are passed over (RFC 9112, 2.2).
     while (bytes[0] === 0x0d && bytes[1] === 0x0a) bytes = bytes.subarray(2);
@@ -266,8 +302,11 @@ export class ClientConnection {
       this.#refuse(431, 'Request Header Fields Too Large', 'the header is too large');
       return;
     }
-    if (end < 0) return;
-    this.#clearTimer();
+    if (end < 0) {
+      if (before === 0) this.#deadline.set(this.#options.headMs);
+      return;
+    }
+    this.#deadline.lift();
     try {
       this.#begin(parseRequestHead(bytes.subarray(0, end)), bytes, end);
     } catch (error) {
@@ -333,7 +372,8 @@ export class ClientConnection {
     this.socket.off('data', this.#onData);
     this.socket.resume();
     this.socket.end();
-    this.#timer = setTimeout(() => this.socket.destroy(), LINGER_MS);
+    this.#lingers = true;
+    this.#deadline.set(LINGER_MS);
   }
 
   #refuse(status: number, reason: string, message: string): void {
@@ -344,17 +384,10 @@ export class ClientConnection {
     this.#linger();
   }
 
-  #wait(ms: number): void {
-    this.#clearTimer();
-    this.#timer = setTimeout(() => {
-      if (this.#unread.length > 0) this.#refuse(408, 'Request Timeout', 'the header did not come in time');
-      else this.socket.destroySoon();
-    }, ms);
-    this.#timer.unref();
-  }
-
-  #clearTimer(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = null;
+  /** What was waited for has not come in time. */
+  #late(): void {
+    if (this.#lingers) this.socket.destroy();
+    else if (this.#unread.length > 0) this.#refuse(408, 'Request Timeout', 'the header did not come in time');
+    else this.socket.destroySoon();
   }
 }

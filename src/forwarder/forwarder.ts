@@ -81,7 +81,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
 
   const destinationOf = (head: RequestHead): Destination => {
     const host = headerValue(head.headers, 'host');
-    if (readHost(host)?.host === apiHost) return 'api';
+    if (host === apiHost || readHost(host)?.host === apiHost) return 'api';
     return options.isOwnHost(host) ? 'own' : 'foreign';
   };
 

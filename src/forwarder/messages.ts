@@ -45,6 +45,12 @@ type Reading =
 const conversationOf = (reading: Reading): ConversationId | null =>
   reading.kind === 'turn' ? reading.turn.conversation : reading.conversation;
 
+/** What is said of a request that was not read: whose it is, going by its headers. */
+const unread = ({ conversations }: MessagesOptions, labels: RequestLabels): Reading => ({
+  kind: 'none',
+  conversation: conversations.nearest(labels),
+});
+
 /** How a compaction served here is marked. */
 const SERVED = ['x-double-buffer-served', 'checkpoint'];
 
@@ -71,14 +77,10 @@ export function handleMessages(options: MessagesOptions, exchange: Exchange): vo
 /** The request goes on while it comes in; what it means is read when it is complete. */
 function stream(options: MessagesOptions, exchange: Exchange, labels: RequestLabels): void {
   const headers = requestHeaders(exchange.head.headers);
-  let reading: Reading = { kind: 'none', conversation: options.conversations.nearest(labels) };
+  let reading: Reading | null = null;
+  const readingSoFar = (): Reading => (reading ??= unread(options, labels));
   if (labels.class === 'auxiliary') {
-    relay(
-      options,
-      exchange,
-      { headers },
-      observe(options, labels, () => reading),
-    );
+    relay(options, exchange, { headers }, observe(options, labels, readingSoFar));
     return;
   }
   const copy = new BodyCopy(options.budget, exchange.framing);
@@ -87,7 +89,7 @@ function stream(options: MessagesOptions, exchange: Exchange, labels: RequestLab
   const readOnce = (): void => {
     if (isRead || !isComplete || copy.overflowed) return;
     isRead = true;
-    reading = read(options, exchange, labels, headers, copy, copy.take()) ?? reading;
+    reading = read(options, exchange, labels, headers, copy, copy.take()) ?? readingSoFar();
   };
   const when = (): WhenToRead => whenToRead(options, exchange, labels);
   const readIfDue = (): void => {
@@ -103,7 +105,7 @@ function stream(options: MessagesOptions, exchange: Exchange, labels: RequestLab
       ...observe(
         options,
         labels,
-        () => reading,
+        readingSoFar,
         { read: readOnce, readIfDue, isDueAfterHead: () => when() !== 'at its end' },
         () => copy.drop(),
       ),
@@ -158,14 +160,13 @@ function hold(options: MessagesOptions, exchange: Exchange, labels: RequestLabel
       observe(options, labels, () => reading),
     );
   };
-  const none = (): Reading => ({ kind: 'none', conversation: options.conversations.nearest(labels) });
   exchange.readBody({
     framed(bytes) {
       framed?.push(bytes);
       if (!copy.overflowed) return true;
       // Too large for the API: let it say so itself. Or there is no room to hold it: nothing is served then. The relay
       // goes on reading where this stops.
-      if (!decided) sendOn(none(), framed ?? [copy.take(), bytes], false);
+      if (!decided) sendOn(unread(options, labels), framed ?? [copy.take(), bytes], false);
       copy.drop();
       return false;
     },
@@ -182,7 +183,7 @@ function hold(options: MessagesOptions, exchange: Exchange, labels: RequestLabel
         },
         (error: unknown) => {
           options.log.error('compaction.failed', { message: messageOf(error) });
-          sendOn(none(), early, true);
+          sendOn(unread(options, labels), early, true);
         },
       );
     },
@@ -200,12 +201,12 @@ async function decide(
 ): Promise<Reading | null> {
   const { compactions, conversations } = options;
   const found = see(options, exchange, labels, headers, copy, body);
-  if (found === null) return { kind: 'none', conversation: conversations.nearest(labels) };
+  if (found === null) return unread(options, labels);
   if (found.compaction === null) return { kind: 'turn', turn: conversations.beginTurn(found.seen) };
   const gone = new AbortController();
-  const stopWatching = exchange.onGone(() => gone.abort());
+  exchange.tell({ onGone: () => gone.abort() });
   const outcome = await compactions.decide(found.seen, found.compaction, gone.signal);
-  stopWatching();
+  exchange.tell(null);
   if (gone.signal.aborted) return null;
   const { conversation } = outcome;
   switch (outcome.kind) {

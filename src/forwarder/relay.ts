@@ -7,7 +7,6 @@
  * Bodies pass with their framing, chunk by chunk and trailers included; of the heads only hop-by-hop headers change.
  * An observer may look on; it never holds anything up.
  */
-import type { Socket } from 'node:net';
 import { answerFor } from '../answers.ts';
 import { UpstreamProtocolError, UpstreamUnreachableError } from '../errors.ts';
 import { BatchWriter } from '../http1/batch-writer.ts';
@@ -22,9 +21,9 @@ import {
 } from '../http1/head.ts';
 import type { Log } from '../log.ts';
 import { join } from '../redirector/tunnel.ts';
-import type { Lease, UpstreamConnections } from '../upstream/connections.ts';
+import type { ConnectionUser, Lease, UpstreamConnections } from '../upstream/connections.ts';
 import { endToEnd, withoutHeaders, type RawHeaders } from '../wire/headers.ts';
-import type { BodySink, Exchange } from './client-connection.ts';
+import type { BodySink, ClientWatcher, Exchange } from './client-connection.ts';
 import { requestHead, type UpstreamName } from './request-head.ts';
 import { Unseen } from './unseen.ts';
 
@@ -86,7 +85,8 @@ class Relay {
   /** How the answer's body goes out, where it cannot go as it came. */
   #reframe: 'chunked' | 'plain' | null = null;
   #over = false;
-  #stopWatching: (() => void) | null = null;
+  /** Of an answer that has come in whole: whether the upstream sent more than that. */
+  #whole: { readonly surplus: boolean } | null = null;
   /** Of the answer's body, for the observer; null where it does not look. */
   readonly #unseen: Unseen | null;
 
@@ -100,7 +100,7 @@ class Relay {
   }
 
   start(): void {
-    this.#stopWatching = this.#exchange.onGone(() => this.#end());
+    this.#exchange.tell(this.#client);
     this.#connect(false);
   }
 
@@ -132,9 +132,7 @@ class Relay {
     this.#lease = lease;
     this.#sentBefore = socket.bytesWritten;
     const out = new BatchWriter(socket);
-    socket.on('data', this.#onData).on('close', this.#onClose).on('drain', this.#onUpstreamDrain);
-    this.#exchange.socket.on('drain', this.#onClientDrain);
-    socket.resume();
+    lease.tell(this.#upstream);
     socket.cork();
     out.write(requestHead(this.#options, this.#exchange, headers));
     for (const bytes of early) out.write(bytes);
@@ -160,25 +158,37 @@ class Relay {
     return payload === undefined ? sink : { ...sink, payload: (bytes) => this.#observe(() => payload(bytes)) };
   }
 
-  readonly #onUpstreamDrain = (): void => this.#exchange.resumeBody();
-  readonly #onClientDrain = (): void => void this.#lease?.socket.resume();
+  readonly #client: ClientWatcher = {
+    onDrain: () => void this.#lease?.socket.resume(),
+    onGone: () => this.#end(),
+  };
 
-  readonly #onData = (chunk: Buffer): void => {
+  readonly #upstream: ConnectionUser = {
+    onData: (chunk) => this.#onData(chunk),
+    onDrain: () => this.#exchange.resumeBody(),
+    onClose: (broken) => this.#onClose(broken),
+  };
+
+  #onData(chunk: Buffer): void {
     const { socket } = this.#exchange;
     // What comes together leaves together: an answer's head with what is behind it.
     socket.cork();
     try {
       if (this.#body === null) this.#takeHead(chunk);
       else this.#takeBody(chunk);
+      if (this.#whole !== null) this.#exchange.out.flush();
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       this.#fail(new UpstreamProtocolError(`the API's answer cannot be read as HTTP (${message})`, { cause: error }));
     } finally {
       socket.uncork();
     }
-  };
+    // The bytes have left. Now for all else.
+    if (this.#whole === null) this.#unseen?.later();
+    else if (!this.#over) this.#complete(this.#whole.surplus);
+  }
 
-  readonly #onClose = (broken: boolean): void => {
+  #onClose(broken: boolean): void {
     if (this.#over) return;
     const lease = this.#lease;
     // A connection that broke, by a reset say, has not told that the answer is whole.
@@ -190,13 +200,12 @@ class Relay {
       this.#exchange.cut(); // as the API's own connection was
     } else if (lease?.reused === true && lease.socket.bytesWritten === this.#sentBefore && this.#headBytes === null) {
       // Nothing was sent: the connection had been closed before it was used.
-      this.#unlisten();
       this.#connect(true);
     } else {
       const cause = 'the connection was closed before an answer came';
       this.#fail(new UpstreamUnreachableError(`${cause}; try again`));
     }
-  };
+  }
 
   /** True when the connection's end is the answer's end. */
   #closes(): boolean {
@@ -248,7 +257,7 @@ class Relay {
     const headers = [...kept, ...(chunked ? ['Transfer-Encoding', 'chunked'] : []), ...added];
     // An answer before the request's end: what is left of that will not be read.
     exchange.sendHead(head.status, head.reason, headers, this.#reframe === 'plain' || !this.#requestDone);
-    if (this.#body.done) this.#complete();
+    if (this.#body.done) this.#whole = { surplus: rest.length > 0 };
     else if (rest.length > 0) this.#takeBody(rest);
     exchange.out.flush();
   }
@@ -261,8 +270,7 @@ class Relay {
     if (this.#reframe === null && slice.taken > 0) {
       this.#exchange.out.write(slice.taken === chunk.length ? chunk : chunk.subarray(0, slice.taken));
     }
-    if (this.#unseen?.isFull === true) this.#unseen.show();
-    if (slice.done) this.#complete(slice.taken < chunk.length);
+    if (slice.done) this.#whole = { surplus: slice.taken < chunk.length };
     else if (this.#exchange.out.full) this.#lease?.socket.pause();
   }
 
@@ -292,7 +300,6 @@ class Relay {
     const reusable = this.#head !== null && keepsAlive(this.#head) && !this.#closes() && this.#requestDone && !surplus;
     this.#over = true;
     this.#unlisten();
-    this.#stopWatching?.();
     if (reusable) lease?.release();
     else lease?.socket.destroy();
     this.#exchange.out.flush();
@@ -311,14 +318,14 @@ class Relay {
     if (lease === null) return;
     this.#over = true;
     this.#unlisten();
-    this.#stopWatching?.();
     const { status, reason, headers } = head;
     this.#exchange.out.write(formatResponseHead({ status, reason, headers }));
     const ahead = this.#exchange.detach();
     // From now on either side may end before the other.
-    for (const socket of [lease.socket, this.#exchange.socket]) socket.allowHalfOpen = true;
+    const upstream = lease.detach();
+    for (const socket of [upstream, this.#exchange.socket]) socket.allowHalfOpen = true;
     if (rest.length > 0) this.#exchange.socket.write(rest);
-    join(this.#exchange.socket, lease.socket, ahead);
+    join(this.#exchange.socket, upstream, ahead);
     this.#observe(() => this.#observer.over?.(false));
   }
 
@@ -338,7 +345,6 @@ class Relay {
     if (this.#over) return;
     this.#over = true;
     this.#unlisten();
-    this.#stopWatching?.();
     this.#lease?.socket.destroy();
     // Before the end is told: nothing may be shown after it.
     this.#unseen?.show();
@@ -346,9 +352,8 @@ class Relay {
   }
 
   #unlisten(): void {
-    const socket: Socket | undefined = this.#lease?.socket;
-    socket?.off('data', this.#onData).off('close', this.#onClose).off('drain', this.#onUpstreamDrain);
-    this.#exchange.socket.off('drain', this.#onClientDrain);
+    this.#lease?.tell(null);
+    this.#exchange.tell(null);
   }
 
   #observe<T>(look: () => T): T | undefined {

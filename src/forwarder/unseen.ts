@@ -20,16 +20,16 @@ export class Unseen {
     this.#look = look;
   }
 
-  /** Takes a piece, which is shown later. */
+  /** Takes a piece. */
   add(bytes: Buffer): void {
     this.#pieces.push(bytes);
     this.#bytes += bytes.length;
-    this.#timer ??= setTimeout(() => this.show(), SHOWN_AFTER_MS);
   }
 
-  /** True when it is to be shown as soon as the bytes have been sent on. */
-  get isFull(): boolean {
-    return this.#bytes >= MOST_BYTES || this.#pieces.length >= MOST_PIECES;
+  /** To be called when the pieces have been sent on: they are shown a little later, or now when there are many. */
+  later(): void {
+    if (this.#bytes >= MOST_BYTES || this.#pieces.length >= MOST_PIECES) this.show();
+    else if (this.#pieces.length > 0) this.#timer ??= setTimeout(() => this.show(), SHOWN_AFTER_MS);
   }
 
   /** Shows all of it. */

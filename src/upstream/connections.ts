@@ -2,22 +2,29 @@
  * Connections to the upstream for forwarded requests: TLS or plain, kept alive, one request at a time on each.
  */
 import type { Socket } from 'node:net';
+import { Deadline } from '../deadline.ts';
 import { UpstreamConnector, type ConnectorOptions } from './connector.ts';
+
+/** Hears of a connection for as long as it carries a request. */
+export interface ConnectionUser {
+  onData(chunk: Buffer): void;
+  /** More can be written. */
+  onDrain(): void;
+  /** @param broken true when it did not end in good order, by a reset say */
+  onClose(broken: boolean): void;
+}
 
 /** A connection that carries one request. */
 export interface Lease {
   readonly socket: Socket;
   /** True when it has carried another request before: it may turn out to be closed. */
   readonly reused: boolean;
-  /** Gives it back, to carry the next request. Whoever leased it has taken its own listeners off. */
+  /** Begins to read: `user` hears of it from now on, nobody with null. */
+  tell(user: ConnectionUser | null): void;
+  /** Gives it back, to carry the next request. */
   release(): void;
-}
-
-/** A connection that carries no request. */
-interface Idle {
-  readonly socket: Socket;
-  /** Listens to it meanwhile. */
-  readonly close: () => void;
+  /** Leaves the socket to the caller, with no listener of ours, for a protocol that is not HTTP. */
+  detach(): Socket;
 }
 
 /** An unused connection is closed after this long: before the other side is likely to. */
@@ -26,8 +33,8 @@ const IDLE_MS = 90_000;
 export class UpstreamConnections {
   readonly #connector: UpstreamConnector;
   /** The most recently used last. */
-  #idle: Idle[] = [];
-  readonly #all = new Set<Socket>();
+  #idle: UpstreamConnection[] = [];
+  readonly #all = new Set<UpstreamConnection>();
 
   constructor(options: ConnectorOptions) {
     this.#connector = new UpstreamConnector(options);
@@ -47,45 +54,92 @@ export class UpstreamConnections {
   lease(fresh = false): Lease | Promise<Lease> {
     for (;;) {
       const idle = fresh ? undefined : this.#idle.pop();
-      if (idle === undefined) return this.#connect().then((socket) => this.#lease(socket, false));
-      const { close, socket } = idle;
-      socket.off('timeout', close).off('data', close).setTimeout(0);
-      if (!socket.destroyed && socket.writable && !socket.readableEnded) return this.#lease(socket, true);
-      socket.destroy();
+      if (idle === undefined) return this.#connect();
+      if (idle.take()) return idle;
     }
   }
 
   /** Closes every connection. */
   close(): void {
     this.#connector.close();
-    for (const socket of this.#all) socket.destroy();
+    for (const { socket } of this.#all) socket.destroy();
   }
 
-  #lease(socket: Socket, reused: boolean): Lease {
-    return {
-      socket,
-      reused,
-      release: () => {
-        if (socket.destroyed || !socket.writable || socket.writableLength > 0) {
-          socket.destroy();
-          return;
-        }
-        // Nobody asks any more: whatever comes now makes the connection useless.
-        const close = (): void => void socket.destroy();
-        socket.setTimeout(IDLE_MS).on('timeout', close).on('data', close);
-        socket.resume();
-        this.#idle.push({ socket, close });
-      },
-    };
-  }
-
-  async #connect(): Promise<Socket> {
+  async #connect(): Promise<Lease> {
     const socket = await this.#connector.connect();
-    this.#all.add(socket);
-    socket.once('close', () => {
-      this.#all.delete(socket);
-      this.#idle = this.#idle.filter((idle) => idle.socket !== socket);
+    const connection: UpstreamConnection = new UpstreamConnection(socket, {
+      released: () => this.#idle.push(connection),
+      closed: () => {
+        this.#all.delete(connection);
+        this.#idle = this.#idle.filter((idle) => idle !== connection);
+      },
     });
-    return socket;
+    this.#all.add(connection);
+    return connection;
   }
+}
+
+/** Its listeners stay; whom they tell changes. */
+class UpstreamConnection implements Lease {
+  readonly socket: Socket;
+  reused = false;
+  readonly #released: () => void;
+  readonly #closed: () => void;
+  readonly #idle = new Deadline(() => this.socket.destroy());
+  #user: ConnectionUser | null = null;
+  #reads = false;
+
+  constructor(socket: Socket, pool: { readonly released: () => void; readonly closed: () => void }) {
+    this.socket = socket;
+    this.#released = pool.released;
+    this.#closed = pool.closed;
+    socket.on('close', this.#onClose).on('drain', this.#onDrain);
+  }
+
+  /** Takes it out of its rest. False when it cannot be used: it is closed then. */
+  take(): boolean {
+    this.#idle.lift();
+    const { destroyed, readableEnded, writable } = this.socket;
+    this.reused = true;
+    if (!destroyed && writable && !readableEnded) return true;
+    this.socket.destroy();
+    return false;
+  }
+
+  tell(user: ConnectionUser | null): void {
+    this.#user = user;
+    if (!this.#reads) this.socket.on('data', this.#onData);
+    this.#reads = true;
+    this.socket.resume();
+  }
+
+  release(): void {
+    if (this.socket.destroyed || !this.socket.writable || this.socket.writableLength > 0) {
+      this.socket.destroy();
+      return;
+    }
+    this.tell(null);
+    this.#idle.set(IDLE_MS);
+    this.#released();
+  }
+
+  detach(): Socket {
+    this.socket.off('data', this.#onData).off('drain', this.#onDrain);
+    this.#user = null;
+    return this.socket;
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    // Nobody has asked: whatever comes now makes the connection useless.
+    if (this.#user === null) this.socket.destroy();
+    else this.#user.onData(chunk);
+  };
+
+  readonly #onDrain = (): void => this.#user?.onDrain();
+
+  readonly #onClose = (broken: boolean): void => {
+    this.#idle.end();
+    this.#closed();
+    this.#user?.onClose(broken);
+  };
 }

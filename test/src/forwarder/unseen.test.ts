@@ -11,7 +11,10 @@ describe('what of an answer was not looked at yet', () => {
   });
 
   it('is shown a little later, in order', async () => {
-    for (const text of ['a', 'b']) unseen.add(Buffer.from(text));
+    for (const text of ['a', 'b']) {
+      unseen.add(Buffer.from(text));
+      unseen.later();
+    }
     await new Promise((resolve) => setImmediate(resolve));
     expect(shown).to.deep.equal([]);
     await until(() => shown.length === 2);
@@ -24,18 +27,17 @@ describe('what of an answer was not looked at yet', () => {
     unseen.show();
     expect(shown).to.deep.equal(['a']);
     unseen.add(Buffer.from('b'));
+    unseen.later();
     await until(() => shown.length === 2);
   });
 
-  it('is full with much of it, or with many pieces', () => {
-    expect(unseen.isFull).to.equal(false);
+  it('is shown as soon as the bytes have left when it is much, or many pieces', () => {
     unseen.add(Buffer.alloc(1024 * 1024));
-    expect(unseen.isFull).to.equal(true);
-    unseen.show();
-    expect(unseen.isFull).to.equal(false);
+    expect(shown).to.have.length(0);
+    unseen.later();
+    expect(shown).to.have.length(1);
     for (let piece = 0; piece < 4_096; piece += 1) unseen.add(Buffer.from('x'));
-    expect(unseen.isFull).to.equal(true);
-    unseen.show();
+    unseen.later();
     expect(shown).to.have.length(4_097);
   });
 });

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { expect } from 'chai';
 import { UpstreamConnections, type Lease } from '../../../src/upstream/connections.ts';
 import { rawRig, type RawRig } from '../forwarder/quick-rig.ts';
@@ -23,8 +22,9 @@ describe('connections to the upstream', () => {
   /** One request and its answer; the connection is given back. */
   async function exchange(lease: Lease): Promise<void> {
     lease.socket.write(REQUEST);
-    lease.socket.resume();
-    await once(lease.socket, 'data');
+    await new Promise<void>((resolve) => {
+      lease.tell({ onData: () => resolve(), onDrain: () => undefined, onClose: () => undefined });
+    });
     lease.release();
   }
 

@@ -1,5 +1,4 @@
 /** Run by `extra-ca.test.ts` in a process of its own: asks the upstream both ways, and prints the two statuses. */
-import { once } from 'node:events';
 import { parseConfig } from '../../../src/config.ts';
 import { UpstreamConnections } from '../../../src/upstream/connections.ts';
 import { openUpstream } from '../../../src/upstream/upstream.ts';
@@ -11,9 +10,11 @@ const connections = new UpstreamConnections({ url, wayOut });
 const upstream = openUpstream({ url, wayOut });
 
 async function raw(): Promise<string> {
-  const { socket } = await connections.lease();
-  socket.write('GET /v1/models HTTP/1.1\r\nHost: x\r\nx-api-key: k\r\nanthropic-version: 2023-06-01\r\n\r\n');
-  const [chunk] = (await once(socket, 'data')) as [Buffer];
+  const lease = await connections.lease();
+  lease.socket.write('GET /v1/models HTTP/1.1\r\nHost: x\r\nx-api-key: k\r\nanthropic-version: 2023-06-01\r\n\r\n');
+  const chunk = await new Promise<Buffer>((resolve, reject) => {
+    lease.tell({ onData: resolve, onDrain: () => undefined, onClose: () => reject(new Error('it was closed')) });
+  });
   return chunk.toString('latin1').slice(9, 12);
 }
 
