@@ -88,15 +88,13 @@ class Relay {
   /** Of an answer that has come in whole: whether the upstream sent more than that. */
   #whole: { readonly surplus: boolean } | null = null;
   /** Of the answer's body, for the observer; null where it does not look. */
-  readonly #unseen: Unseen | null;
+  #unseen: Unseen | null = null;
 
   constructor(options: RelayOptions, exchange: Exchange, request: RelayRequest, observer: RelayObserver) {
     this.#options = options;
     this.#exchange = exchange;
     this.#request = request;
     this.#observer = observer;
-    const { data } = observer;
-    this.#unseen = data === undefined ? null : new Unseen((bytes) => this.#observe(() => data(bytes)));
   }
 
   start(): void {
@@ -242,14 +240,13 @@ class Relay {
     const exchange = this.#exchange;
     const framing = responseFraming(head, exchange.head.method);
     this.#head = head;
-    this.#body = bodyReader(framing, (bytes) => {
-      if (this.#reframe !== null) this.#sendReframed(bytes);
-      this.#unseen?.add(bytes);
-    });
     const added = this.#observe(() => this.#observer.head?.(head.status, head.headers)) ?? [];
     const old = exchange.head.version === 'HTTP/1.0';
     if (framing.kind === 'close') this.#reframe = old ? 'plain' : 'chunked';
     else if (framing.kind === 'chunked' && old) this.#reframe = 'plain';
+    this.#body = bodyReader(framing, this.#reframe === null ? undefined : (bytes) => this.#sendReframed(bytes));
+    const { data } = this.#observer;
+    if (data !== undefined) this.#unseen = new Unseen(framing, (bytes) => this.#observe(() => data(bytes)));
     const chunked = this.#reframe === 'chunked' || (framing.kind === 'chunked' && !old);
     // Of a length beside chunks the chunks hold, and the length may not go on (RFC 9112, 6.3).
     const own = endToEnd(head.headers);
@@ -267,9 +264,9 @@ class Relay {
     if (body === null) return;
     const slice = this.#follow(body, chunk);
     if (slice === null) return;
-    if (this.#reframe === null && slice.taken > 0) {
-      this.#exchange.out.write(slice.taken === chunk.length ? chunk : chunk.subarray(0, slice.taken));
-    }
+    const mine = slice.taken === chunk.length ? chunk : chunk.subarray(0, slice.taken);
+    if (this.#reframe === null && mine.length > 0) this.#exchange.out.write(mine);
+    this.#unseen?.add(mine);
     if (slice.done) this.#whole = { surplus: slice.taken < chunk.length };
     else if (this.#exchange.out.full) this.#lease?.socket.pause();
   }

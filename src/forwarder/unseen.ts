@@ -1,7 +1,8 @@
 /**
- * What of an answer has passed and was not looked at yet. What comes in a burst is not looked at in the middle of it: that
- * would hold up what comes behind.
+ * What of an answer's body has passed and was not looked at yet. What comes in a burst is not looked at in the middle of
+ * it: that would hold up what comes behind.
  */
+import { bodyReader, type BodyReader, type Framing } from '../http1/framing.ts';
 
 /** Shown after this long, in milliseconds … */
 const SHOWN_AFTER_MS = 20;
@@ -10,17 +11,20 @@ const MOST_BYTES = 1024 * 1024;
 const MOST_PIECES = 4_096;
 
 export class Unseen {
-  readonly #look: (bytes: Buffer) => void;
+  readonly #body: BodyReader;
   #pieces: Buffer[] = [];
   #bytes = 0;
   #timer: NodeJS.Timeout | null = null;
 
-  /** @param look is shown every piece, in order; it must not throw */
-  constructor(look: (bytes: Buffer) => void) {
-    this.#look = look;
+  /**
+   * @param framing how the body is delimited
+   * @param look is shown what the body holds, in order, without its framing; it must not throw
+   */
+  constructor(framing: Framing, look: (bytes: Buffer) => void) {
+    this.#body = bodyReader(framing, look);
   }
 
-  /** Takes a piece. */
+  /** Takes the next piece of the body, as it came. */
   add(bytes: Buffer): void {
     this.#pieces.push(bytes);
     this.#bytes += bytes.length;
@@ -37,6 +41,6 @@ export class Unseen {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
     this.#bytes = 0;
-    for (const bytes of this.#pieces.splice(0)) this.#look(bytes);
+    for (const bytes of this.#pieces.splice(0)) this.#body.read(bytes);
   }
 }

@@ -105,8 +105,11 @@ export interface BodyReader {
   read(bytes: Buffer): BodySlice;
 }
 
-/** @param payload hears what the body holds, without its framing; slices of the bytes given to `read` */
-export function bodyReader(framing: Framing, payload: (bytes: Buffer) => void = () => undefined): BodyReader {
+/** Hears what a body holds, without its framing; slices of the bytes given to `read`. */
+type Payload = (bytes: Buffer) => void;
+
+/** Follows a body; `payload` where somebody reads along. */
+export function bodyReader(framing: Framing, payload?: Payload): BodyReader {
   switch (framing.kind) {
     case 'none':
       return { done: true, read: () => ({ taken: 0, done: true }) };
@@ -118,7 +121,7 @@ export function bodyReader(framing: Framing, payload: (bytes: Buffer) => void = 
       return {
         done: false,
         read(bytes) {
-          payload(bytes);
+          payload?.(bytes);
           return { taken: bytes.length, done: false };
         },
       };
@@ -127,9 +130,9 @@ export function bodyReader(framing: Framing, payload: (bytes: Buffer) => void = 
 
 class SizedReader implements BodyReader {
   #left: number;
-  readonly #payload: (bytes: Buffer) => void;
+  readonly #payload: Payload | undefined;
 
-  constructor(bytes: number, payload: (bytes: Buffer) => void) {
+  constructor(bytes: number, payload: Payload | undefined) {
     this.#left = bytes;
     this.#payload = payload;
   }
@@ -141,7 +144,7 @@ class SizedReader implements BodyReader {
   read(bytes: Buffer): BodySlice {
     const mine = bytes.length <= this.#left ? bytes : bytes.subarray(0, this.#left);
     this.#left -= mine.length;
-    if (mine.length > 0) this.#payload(mine);
+    if (mine.length > 0) this.#payload?.(mine);
     return { taken: mine.length, done: this.#left === 0 };
   }
 }
@@ -169,9 +172,9 @@ class ChunkedReader implements BodyReader {
   #state: ChunkState = 'size';
   #left = 0;
   #line = '';
-  readonly #payload: (bytes: Buffer) => void;
+  readonly #payload: Payload | undefined;
 
-  constructor(payload: (bytes: Buffer) => void) {
+  constructor(payload: Payload | undefined) {
     this.#payload = payload;
   }
 
@@ -184,7 +187,7 @@ class ChunkedReader implements BodyReader {
     while (at < bytes.length && this.#state !== 'done') {
       if (this.#state === 'data') {
         const end = Math.min(bytes.length, at + this.#left);
-        this.#payload(at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end));
+        this.#payload?.(at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end));
         this.#left -= end - at;
         at = end;
         if (this.#left === 0) this.#state = 'dataEnd';

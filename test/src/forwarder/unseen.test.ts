@@ -7,7 +7,7 @@ describe('what of an answer was not looked at yet', () => {
   let unseen: Unseen;
   beforeEach(() => {
     shown = [];
-    unseen = new Unseen((bytes) => void shown.push(bytes.toString()));
+    unseen = new Unseen({ kind: 'close' }, (bytes) => void shown.push(bytes.toString()));
   });
 
   it('is shown a little later, in order', async () => {
@@ -39,5 +39,12 @@ describe('what of an answer was not looked at yet', () => {
     for (let piece = 0; piece < 4_096; piece += 1) unseen.add(Buffer.from('x'));
     unseen.later();
     expect(shown).to.have.length(4_097);
+  });
+
+  it('is shown without its framing', () => {
+    unseen = new Unseen({ kind: 'chunked' }, (bytes) => void shown.push(bytes.toString()));
+    for (const piece of ['1\r\na\r', '\n2\r\nb', 'c\r\n0\r\n\r\n']) unseen.add(Buffer.from(piece));
+    unseen.show();
+    expect(shown.join('')).to.equal('abc');
   });
 });
