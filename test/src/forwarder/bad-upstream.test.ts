@@ -163,6 +163,18 @@ describe('an API that breaks down', () => {
     for (const request of REQUESTS) expect((await ask(rig, request)).text).to.equal('ok');
   });
 
+  for (const answer of ['HTTP/1.1 204 No Content\r\n\r\n', 'HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n']) {
+    it(`with more than its answer is not asked again on that connection (${JSON.stringify(answer)})`, async () => {
+      rig.upstream.serve = answering(`${answer}HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nforged`);
+      for (const request of REQUESTS) {
+        expect((await ask(rig, request)).text).to.equal('');
+        const last = rig.upstream.requests.at(-1)?.socket;
+        expect((await ask(rig, request)).text).to.equal('');
+        expect(rig.upstream.requests.at(-1)?.socket).to.not.equal(last);
+      }
+    });
+  }
+
   it('by closing an idle connection costs nothing', async () => {
     const client = await RawClient.open(rig);
     for (let turn = 0; turn < 5; turn += 1) {
