@@ -22,7 +22,7 @@ import {
 import type { Log } from '../log.ts';
 import { join } from '../redirector/tunnel.ts';
 import type { ConnectionUser, Lease, UpstreamConnections } from '../upstream/connections.ts';
-import { endToEnd, withoutHeaders, type RawHeaders } from '../wire/headers.ts';
+import { endToEnd, type RawHeaders } from '../wire/headers.ts';
 import type { BodySink, ClientWatcher, Exchange } from './client-connection.ts';
 import { requestHead, type UpstreamName } from './request-head.ts';
 import { Unseen } from './unseen.ts';
@@ -249,8 +249,7 @@ class Relay {
     if (data !== undefined) this.#unseen = new Unseen(framing, (bytes) => this.#observe(() => data(bytes)));
     const chunked = this.#reframe === 'chunked' || (framing.kind === 'chunked' && !old);
     // Of a length beside chunks the chunks hold, and the length may not go on (RFC 9112, 6.3).
-    const own = endToEnd(head.headers);
-    const kept = framing.kind === 'chunked' ? withoutHeaders(own, (name) => name === 'content-length') : own;
+    const kept = endToEnd(head.headers, (name) => framing.kind === 'chunked' && name === 'content-length');
     const headers = [...kept, ...(chunked ? ['Transfer-Encoding', 'chunked'] : []), ...added];
     // An answer before the request's end: what is left of that will not be read.
     exchange.sendHead(head.status, head.reason, headers, this.#reframe === 'plain' || !this.#requestDone);

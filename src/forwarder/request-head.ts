@@ -1,7 +1,7 @@
 /** The head of a request as it goes to the upstream: what came, but for hop-by-hop headers, `Host` and the path's prefix. */
 import { hasConnectionOption, type Framing } from '../http1/framing.ts';
 import { formatRequestHead, type RequestHead } from '../http1/head.ts';
-import { endToEnd, headerValue, isNamed, withoutHeaders, type RawHeaders } from '../wire/headers.ts';
+import { endToEnd, headerValue, isNamed, type RawHeaders } from '../wire/headers.ts';
 import { isLaunchHeader } from '../wire/launch-settings.ts';
 
 export interface UpstreamName {
@@ -15,7 +15,7 @@ export interface UpstreamName {
  * The request's headers as they go to the upstream, on every road: end-to-end, `Host` in its place with the upstream's
  * name, without what the launcher told us by the way.
  */
-export const requestHeaders = (raw: RawHeaders): string[] => withoutHeaders(endToEnd(raw), isLaunchHeader);
+export const requestHeaders = (raw: RawHeaders): string[] => endToEnd(raw, isLaunchHeader);
 
 const isUpgrade = (headers: RawHeaders): boolean =>
   headerValue(headers, 'upgrade') !== undefined && hasConnectionOption(headers, 'upgrade');

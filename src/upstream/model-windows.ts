@@ -1,7 +1,7 @@
 /** Context windows learned from the API: `GET /v1/models/{id}`, asked once per model that the table does not know. */
 import { tokens, type Tokens } from '../../machines/units.ts';
 import type { Log } from '../log.ts';
-import { endToEnd, withoutHeaders, type RawHeaders } from '../wire/headers.ts';
+import { endToEnd, type RawHeaders } from '../wire/headers.ts';
 import { isObject } from '../wire/message-request.ts';
 import { isKnownModel } from '../wire/windows.ts';
 import type { Upstream } from './upstream.ts';
@@ -37,7 +37,7 @@ export class ModelWindows {
       {
         method: 'GET',
         path: `/v1/models/${encodeURIComponent(model)}`,
-        headers: [...withoutHeaders(endToEnd(headers), (name) => LEFT_OUT.test(name)), 'accept-encoding', 'identity'],
+        headers: [...endToEnd(headers, (name) => LEFT_OUT.test(name)), 'accept-encoding', 'identity'],
         body: null,
       },
       {

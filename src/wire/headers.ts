@@ -14,22 +14,18 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
-/** Calls `visit` with every header's lower-cased name, value and position. */
-function forEachHeader(raw: RawHeaders, visit: (name: string, value: string, at: number) => void): void {
-  for (let at = 0; at + 1 < raw.length; at += 2) visit((raw[at] ?? '').toLowerCase(), raw[at + 1] ?? '', at);
-}
-
 /** The headers without those for which `drop` says true. */
 export function withoutHeaders(raw: RawHeaders, drop: (name: string) => boolean): string[] {
   const kept: string[] = [];
-  forEachHeader(raw, (name, value, at) => {
-    if (!drop(name)) kept.push(raw[at] ?? name, value);
-  });
+  for (let at = 0; at + 1 < raw.length; at += 2) {
+    const name = raw[at] ?? '';
+    if (!drop(name.toLowerCase())) kept.push(name, raw[at + 1] ?? '');
+  }
   return kept;
 }
 
-/** The end-to-end headers: without hop-by-hop ones, and without those that `connection` names. */
-export function endToEnd(raw: RawHeaders): string[] {
+/** The end-to-end headers: without hop-by-hop ones, without those that `connection` names, and those to `drop` as well. */
+export function endToEnd(raw: RawHeaders, drop: (name: string) => boolean = () => false): string[] {
   const named = new Set<string>();
   for (let at = 0; at + 1 < raw.length; at += 2) {
     if (!isNamed(raw[at], 'connection')) continue;
@@ -37,7 +33,7 @@ export function endToEnd(raw: RawHeaders): string[] {
   }
   // `connection: content-length` would take the framing away; nobody honest sends it.
   named.delete('content-length');
-  return withoutHeaders(raw, (name) => HOP_BY_HOP.has(name) || named.has(name));
+  return withoutHeaders(raw, (name) => HOP_BY_HOP.has(name) || named.has(name) || drop(name));
 }
 
 /** True when a header's name, as it came, is `name` (lower case). Most differ in length, which is quick to see. */
@@ -47,9 +43,7 @@ export const isNamed = (given: string | undefined, name: string): boolean =>
 /** The headers with the value of `name` (lower case) replaced wherever it stands; nothing is added. */
 export function withHeaderValue(raw: RawHeaders, name: string, change: (value: string) => string): string[] {
   const out = [...raw];
-  forEachHeader(raw, (header, value, at) => {
-    if (header === name) out[at + 1] = change(value);
-  });
+  for (let at = 0; at + 1 < raw.length; at += 2) if (isNamed(raw[at], name)) out[at + 1] = change(raw[at + 1] ?? '');
   return out;
 }
 
