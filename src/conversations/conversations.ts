@@ -129,18 +129,13 @@ export class Conversations {
     } else if (!continuation) this.#notes.noteContinued(conversation);
     this.#turns += 1;
     const turn: Turn = { id: turnId(this.#turns), conversation, seen, lineage: null };
-    if (this.#hasSomethingToLose(conversation)) this.#settling.add(conversation, this.#readHistory(turn));
+    if (this.hasSomethingToLose(conversation)) this.#settling.add(conversation, this.#readHistory(turn));
     else this.#tellStarted(turn, null);
     return turn;
   }
 
-  /** True when a speaker's conversation is known and has no checkpoint, nor one on its way, to lose by its next request. */
-  hasNothingToLose(speaker: Speaker): boolean {
-    const conversation = this.nearest(speaker);
-    return conversation !== null && !this.#hasSomethingToLose(conversation);
-  }
-
-  #hasSomethingToLose(conversation: ConversationId): boolean {
+  /** True when a conversation has a checkpoint, or one on its way, to lose by its next request. */
+  hasSomethingToLose(conversation: ConversationId): boolean {
     const context = this.snapshot(conversation)?.context;
     return (context !== undefined && context.checkpoint !== null) || this.#options.calls.concerns(conversation);
   }

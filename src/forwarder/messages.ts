@@ -133,8 +133,10 @@ type WhenToRead = 'at once' | 'after the head' | 'at its end';
  * passed: the labels on that answer then tell the phase that was before it.
  */
 function whenToRead({ conversations }: MessagesOptions, { framing }: Exchange, labels: RequestLabels): WhenToRead {
-  if (labels.class !== 'turn' || labels.compacted || conversations.nearest(labels) === null) return 'at once';
-  if (conversations.hasNothingToLose(labels)) return 'at its end';
+  if (labels.class !== 'turn' || labels.compacted) return 'at once';
+  const conversation = conversations.nearest(labels);
+  if (conversation === null) return 'at once';
+  if (!conversations.hasSomethingToLose(conversation)) return 'at its end';
   return framing.kind === 'sized' && framing.bytes >= LARGE_BODY ? 'after the head' : 'at once';
 }
 

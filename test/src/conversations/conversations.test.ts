@@ -530,19 +530,20 @@ describe('conversations', () => {
     expect(phase()).to.equal('WAL_ACTIVE');
   });
 
-  it('say who has something to lose by the next request', async () => {
-    const speaker = { session: 's1', agent: null };
+  it('say which of them has something to lose by its next request', async () => {
     const { conversations } = desk;
-    expect(conversations.hasNothingToLose(speaker), 'unknown').to.equal(false);
     await desk.turn({ messages: HISTORY }, LOW);
-    expect(conversations.hasNothingToLose(speaker), 'idle').to.equal(true);
+    expect(conversations.hasSomethingToLose(S1), 'idle').to.equal(false);
     await desk.turn({ messages: LONGER }, CHECKPOINT);
-    expect(conversations.hasNothingToLose(speaker), 'with a call').to.equal(false);
+    expect(conversations.hasSomethingToLose(S1), 'with a call').to.equal(true);
     desk.pending.succeed('SUMMARY');
     await settle();
-    expect(conversations.hasNothingToLose(speaker), 'with a checkpoint').to.equal(false);
+    expect(conversations.hasSomethingToLose(S1), 'with a checkpoint').to.equal(true);
+    const other = conversations.nearest({ session: 's1', agent: null });
     await desk.turn({ messages: [user('other')] }, LOW);
-    expect(conversations.hasNothingToLose(speaker), 'another history').to.equal(true);
+    expect(other).to.equal(S1);
+    const after = conversations.nearest({ session: 's1', agent: null });
+    expect(after !== null && conversations.hasSomethingToLose(after), 'another history').to.equal(false);
   });
 
   it('know when nothing can be served', async () => {
