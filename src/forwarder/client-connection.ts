@@ -38,7 +38,7 @@ export interface ClientConnectionOptions {
 }
 
 /** Hears of the client while its request is under way. */
-export interface ClientWatcher {
+export interface ClientListener {
   /** More can be written to it. */
   onDrain?(): void;
   /** It has gone, without the whole answer. */
@@ -54,7 +54,7 @@ export class Exchange {
   /** True once any byte of a final answer has gone out. */
   answered = false;
   readonly #connection: ClientConnection;
-  #watcher: ClientWatcher | null = null;
+  #listener: ClientListener | null = null;
   readonly #over: (() => void)[] = [];
 
   constructor(connection: ClientConnection, head: RequestHead, framing: Framing, out: BatchWriter) {
@@ -109,20 +109,21 @@ export class Exchange {
     this.respond(answer.status, answer.reason ?? '', [...own, ...headers], body);
   }
 
-  /** `watcher` hears of the client from now on, nobody with null. */
-  tell(watcher: ClientWatcher | null): void {
-    this.#watcher = watcher;
+  /** `listener` hears of the client from now on, nobody with null; at once when it has gone already. */
+  tell(listener: ClientListener | null): void {
+    this.#listener = listener;
+    if (this.socket.closed) listener?.onGone();
   }
 
   /** More can be written. */
   drained(): void {
-    this.#watcher?.onDrain?.();
+    this.#listener?.onDrain?.();
   }
 
   /** The client has gone. */
   gone(): void {
-    this.#watcher?.onGone();
     this.#tellOver();
+    this.#listener?.onGone();
   }
 
   /** Calls back once: when the answer is complete, or the client has gone without it. */
@@ -171,7 +172,9 @@ export class ClientConnection {
   /** The next request waits until the client has read the answers before. */
   #waitsForDrain = false;
   #lingers = false;
-  /** For a head to come, or for what is dropped. */
+  /** Requests that are here already are being read. */
+  #goesOn = false;
+  /** For the next request to begin, for its head to be there, or for what is dropped to end. */
   readonly #deadline = new Deadline(() => this.#late());
   #first = true;
   readonly #onData = (chunk: Buffer): void => this.#take(chunk);
@@ -247,6 +250,7 @@ export class ClientConnection {
   finish(exchange: Exchange): void {
     if (this.#exchange !== exchange) return;
     this.#exchange = null;
+    if (this.socket.destroyed) return;
     const whole = this.#body?.done === true;
     this.#body = null;
     this.#sink = null;
@@ -266,15 +270,28 @@ export class ClientConnection {
     } else this.#goOn();
   }
 
-  /** Reads the next request. */
+  /** Reads the next request, and those that are answered at once. */
   #goOn(): void {
     this.#deadline.set(this.#options.idleMs);
     this.socket.resume();
-    if (this.#unread.length > 0) {
-      const ahead = this.#unread;
-      this.#unread = Buffer.alloc(0);
-      this.#take(ahead);
+    // One after the other, not each within the one before: there may be thousands.
+    if (this.#goesOn) return;
+    this.#goesOn = true;
+    try {
+      for (let left = Infinity; this.#mayGoOn && this.#unread.length < left;) {
+        const ahead = this.#unread;
+        left = ahead.length;
+        this.#unread = Buffer.alloc(0);
+        this.#take(ahead);
+      }
+    } finally {
+      this.#goesOn = false;
     }
+  }
+
+  get #mayGoOn(): boolean {
+    const stopped = this.#lingers || this.#waitsForDrain || this.socket.destroyed;
+    return !stopped && this.#exchange === null && this.#unread.length > 0;
   }
 
   /** `framed` may have held the body back while what was read early was fed to it. */
@@ -318,6 +335,7 @@ export class ClientConnection {
   #begin(head: RequestHead, bytes: Buffer, end: number): void {
     if (this.#first && this.#options.takeOver(head, this.socket.off('data', this.#onData), bytes)) {
       this.takenOver = true;
+      this.#deadline.end();
       return;
     }
     if (this.#first) this.socket.on('data', this.#onData);

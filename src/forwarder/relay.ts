@@ -21,9 +21,9 @@ import {
 } from '../http1/head.ts';
 import type { Log } from '../log.ts';
 import { join } from '../redirector/tunnel.ts';
-import type { ConnectionUser, Lease, UpstreamConnections } from '../upstream/connections.ts';
+import type { ConnectionListener, Lease, UpstreamConnections } from '../upstream/connections.ts';
 import { endToEnd, type RawHeaders } from '../wire/headers.ts';
-import type { BodySink, ClientWatcher, Exchange } from './client-connection.ts';
+import type { BodySink, ClientListener, Exchange } from './client-connection.ts';
 import { requestHead, type UpstreamName } from './request-head.ts';
 import { Unseen } from './unseen.ts';
 
@@ -98,8 +98,8 @@ class Relay {
   }
 
   start(): void {
-    this.#exchange.tell(this.#client);
-    this.#connect(false);
+    this.#exchange.tell(this.#clientListener);
+    if (!this.#over) this.#connect(false);
   }
 
   #connect(fresh: boolean): void {
@@ -130,7 +130,7 @@ class Relay {
     this.#lease = lease;
     this.#sentBefore = socket.bytesWritten;
     const out = new BatchWriter(socket);
-    lease.tell(this.#upstream);
+    lease.tell(this.#upstreamListener);
     socket.cork();
     out.write(requestHead(this.#options, this.#exchange, headers));
     for (const bytes of early) out.write(bytes);
@@ -156,12 +156,12 @@ class Relay {
     return payload === undefined ? sink : { ...sink, payload: (bytes) => this.#observe(() => payload(bytes)) };
   }
 
-  readonly #client: ClientWatcher = {
+  readonly #clientListener: ClientListener = {
     onDrain: () => void this.#lease?.socket.resume(),
     onGone: () => this.#end(),
   };
 
-  readonly #upstream: ConnectionUser = {
+  readonly #upstreamListener: ConnectionListener = {
     onData: (chunk) => this.#onData(chunk),
     onDrain: () => this.#exchange.resumeBody(),
     onClose: (broken) => this.#onClose(broken),

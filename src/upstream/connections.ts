@@ -6,7 +6,7 @@ import { Deadline } from '../deadline.ts';
 import { UpstreamConnector, type ConnectorOptions } from './connector.ts';
 
 /** Hears of a connection for as long as it carries a request. */
-export interface ConnectionUser {
+export interface ConnectionListener {
   onData(chunk: Buffer): void;
   /** More can be written. */
   onDrain(): void;
@@ -17,13 +17,13 @@ export interface ConnectionUser {
 /** A connection that carries one request. */
 export interface Lease {
   readonly socket: Socket;
-  /** True when it has carried another request before: it may turn out to be closed. */
+  /** True when it has waited for its next request: it may turn out to be closed. */
   readonly reused: boolean;
-  /** Begins to read: `user` hears of it from now on, nobody with null. */
-  tell(user: ConnectionUser | null): void;
+  /** The connection is read from now on, and `listener` told; nobody with null. */
+  tell(listener: ConnectionListener | null): void;
   /** Gives it back, to carry the next request. */
   release(): void;
-  /** Leaves the socket to the caller, with no listener of ours, for a protocol that is not HTTP. */
+  /** Leaves the socket to the caller, with none of our listeners to what it says, for a protocol that is not HTTP. */
   detach(): Socket;
 }
 
@@ -85,8 +85,8 @@ class UpstreamConnection implements Lease {
   reused = false;
   readonly #released: () => void;
   readonly #closed: () => void;
-  readonly #idle = new Deadline(() => this.socket.destroy());
-  #user: ConnectionUser | null = null;
+  readonly #rest = new Deadline(() => this.socket.destroy());
+  #listener: ConnectionListener | null = null;
   #reads = false;
 
   constructor(socket: Socket, pool: { readonly released: () => void; readonly closed: () => void }) {
@@ -98,7 +98,7 @@ class UpstreamConnection implements Lease {
 
   /** Takes it out of its rest. False when it cannot be used: it is closed then. */
   take(): boolean {
-    this.#idle.lift();
+    this.#rest.lift();
     const { destroyed, readableEnded, writable } = this.socket;
     this.reused = true;
     if (!destroyed && writable && !readableEnded) return true;
@@ -106,8 +106,8 @@ class UpstreamConnection implements Lease {
     return false;
   }
 
-  tell(user: ConnectionUser | null): void {
-    this.#user = user;
+  tell(listener: ConnectionListener | null): void {
+    this.#listener = listener;
     if (!this.#reads) this.socket.on('data', this.#onData);
     this.#reads = true;
     this.socket.resume();
@@ -119,27 +119,27 @@ class UpstreamConnection implements Lease {
       return;
     }
     this.tell(null);
-    this.#idle.set(IDLE_MS);
+    this.#rest.set(IDLE_MS);
     this.#released();
   }
 
   detach(): Socket {
     this.socket.off('data', this.#onData).off('drain', this.#onDrain);
-    this.#user = null;
+    this.#listener = null;
     return this.socket;
   }
 
   readonly #onData = (chunk: Buffer): void => {
     // Nobody has asked: whatever comes now makes the connection useless.
-    if (this.#user === null) this.socket.destroy();
-    else this.#user.onData(chunk);
+    if (this.#listener === null) this.socket.destroy();
+    else this.#listener.onData(chunk);
   };
 
-  readonly #onDrain = (): void => this.#user?.onDrain();
+  readonly #onDrain = (): void => this.#listener?.onDrain();
 
   readonly #onClose = (broken: boolean): void => {
-    this.#idle.end();
+    this.#rest.end();
     this.#closed();
-    this.#user?.onClose(broken);
+    this.#listener?.onClose(broken);
   };
 }

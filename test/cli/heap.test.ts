@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { expect } from 'chai';
+import { heapOption } from '../../cli/heap.ts';
 
 const HEAP = new URL('../../cli/heap.ts', import.meta.url).href;
 
@@ -10,5 +11,10 @@ describe("room for the proxy's garbage", () => {
     const args = ['--import', 'tsx', '--input-type=module', '--eval', program];
     const { stderr, stdout } = spawnSync(process.execPath, args, { encoding: 'utf8' });
     expect([stdout.trim(), stderr]).to.deep.equal(['42', '']);
+  });
+
+  it('is not asked for where the option may be unknown', () => {
+    expect(heapOption('20.19.0')).to.be.a('string').and.equal(heapOption('26.10.0'));
+    expect(heapOption('27.0.0')).to.equal(null);
   });
 });

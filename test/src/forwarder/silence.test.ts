@@ -13,8 +13,8 @@ const PING = '23\r\nevent: ping\ndata: {"type":"ping"}\n\n\r\n';
 const END = '0\r\n\r\n';
 
 /**
- * Time that passes when it is told to: the steady clock, timers of the event loop, and idle timeouts of sockets as far as they are set
- * while it holds.
+ * Time that passes when it is told to: the steady clock, timers of the event loop, and idle timeouts of sockets as far as
+ * they are set while it holds.
  */
 class VirtualTime {
   readonly #timeouts = new Map<Socket, number>();

@@ -1,0 +1,96 @@
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { expect } from 'chai';
+import { ClientConnection, type Exchange } from '../../../src/forwarder/client-connection.ts';
+import { relay } from '../../../src/forwarder/relay.ts';
+import { silentLog } from '../../../src/log.ts';
+import { UpstreamConnections } from '../../../src/upstream/connections.ts';
+import { until } from '../redirector/sockets.ts';
+
+const REQUEST = 'GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n';
+
+describe('a connection of a client', () => {
+  let client: Socket;
+  let exchanges: Exchange[];
+  let answerAtOnce: boolean;
+  const rest: (() => void)[] = [];
+
+  beforeEach(async () => {
+    exchanges = [];
+    answerAtOnce = false;
+    const server = createServer((socket) => {
+      new ClientConnection(socket, {
+        onExchange(exchange) {
+          exchanges.push(exchange);
+          exchange.readBody({ framed: () => true, end: () => undefined });
+          if (answerAtOnce) exchange.respond(200, 'OK', [], Buffer.from('ok'));
+        },
+        takeOver: () => false,
+        headMs: 5_000,
+        idleMs: 5_000,
+      });
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    client = connect((server.address() as AddressInfo).port, '127.0.0.1').on('error', () => undefined);
+    rest.push(
+      () => server.close(),
+      () => client.destroy(),
+    );
+    await once(client, 'connect');
+  });
+  afterEach(() => {
+    for (const end of rest.splice(0).reverse()) end();
+  });
+
+  const begun = async (): Promise<Exchange> => {
+    await until(() => exchanges.length > 0);
+    const [exchange] = exchanges;
+    if (exchange === undefined) throw new Error('no request');
+    return exchange;
+  };
+
+  it('answers thousands of requests that are here already, in their order', async () => {
+    const answers: Buffer[] = [];
+    client.on('data', (chunk) => answers.push(chunk));
+    client.write(REQUEST.repeat(1_500));
+    const first = await begun();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(exchanges).to.have.length(1);
+    answerAtOnce = true;
+    first.respond(200, 'OK', [], Buffer.from('first'));
+    await until(() => exchanges.length === 1_500);
+    const expected = ['first', ...Array.from({ length: 1_499 }, () => 'ok')];
+    const bodies = (): string[] => Buffer.concat(answers).toString().split('\r\n\r\n').slice(1);
+    await until(() => bodies().length === 1_500);
+    expect(bodies().map((text) => text.replace(/HTTP.*/s, ''))).to.deep.equal(expected);
+  });
+
+  it('tells of its end whoever asks only then', async () => {
+    client.write(REQUEST);
+    const exchange = await begun();
+    client.destroy();
+    await until(() => exchange.socket.closed);
+    let told = 0;
+    exchange.tell({ onGone: () => (told += 1) });
+    expect(told).to.equal(1);
+    exchange.onOver(() => (told += 1));
+    expect(told).to.equal(2);
+  });
+
+  it('that is closed has nothing sent on for it', async () => {
+    client.write(REQUEST);
+    const exchange = await begun();
+    client.destroy();
+    await until(() => exchange.socket.closed);
+    const connections = new UpstreamConnections({ url: new URL('http://127.0.0.1:9') });
+    let leased = 0;
+    connections.lease = () => {
+      leased += 1;
+      throw new Error('nobody asks');
+    };
+    const over: boolean[] = [];
+    const options = { connections, log: silentLog, upstreamHost: 'x', upstreamPrefix: '' };
+    relay(options, exchange, { headers: [] }, { over: (whole) => over.push(whole) });
+    expect([leased, over]).to.deep.equal([0, [false]]);
+  });
+});
