@@ -79,7 +79,6 @@ export async function serve(env: Environment, options: ServeOptions): Promise<vo
       log.error('process.uncaught', { message: error.message, stack: error.stack }),
     );
     const proxy = await startProxy({ config, log });
-    void proxy.preloaded.then(() => giveHeapRoom());
     if (proxy.exposed !== null) process.stderr.write(`claude-db-proxy: ${proxy.exposed}\n`);
     log.info('proxy.started', {
       version: VERSION,
@@ -92,8 +91,15 @@ export async function serve(env: Environment, options: ServeOptions): Promise<vo
       dashboard: `https://localhost:${proxy.ports.dashboard}`,
       ca: proxy.caPath,
     });
+    let stopping = false;
+    void proxy.preloaded.then(() => {
+      if (stopping) return;
+      log.info('proxy.loaded');
+      giveHeapRoom();
+    });
     if (options.record) unrecord = writeRecord(config, proxy.ports);
     const signal = await options.stopping;
+    stopping = true;
     log.info('proxy.stopping', { signal });
     // Before it has ended: whoever is connected must know that nobody is to start it again.
     unrecord?.();

@@ -141,6 +141,17 @@ export class ServeChild {
     this.ca = readFileSync(this.file(String(line['ca'])), 'utf8');
   }
 
+  /** Resolves when the present run has loaded what it loads once it has started: it has its size then. */
+  async loaded(): Promise<void> {
+    const run = (): readonly Line[] =>
+      this.lines.slice(this.lines.findLastIndex(({ event }) => event === 'proxy.started'));
+    await eventually(
+      () => run().some(({ event }) => event === 'proxy.loaded'),
+      () => `serve has not loaded everything: ${this.stderr}`,
+      START_MS,
+    );
+  }
+
   /** Lines of one event, in all runs. */
   logged(event: string): readonly Line[] {
     return this.lines.filter((line) => line.event === event);

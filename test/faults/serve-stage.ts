@@ -129,6 +129,7 @@ export class ServeStage {
 
   /** What is open and in use now, to be compared with later. */
   async rest(): Promise<Rest> {
+    await this.child.loaded();
     const resident = this.child.memory;
     return { handles: this.#handles, resident, held: (await this.child.report()).heap };
   }
