@@ -37,13 +37,15 @@ export function printTable(figures: readonly Figure[]): void {
   );
 }
 
-/** One row of a comparison: what each of the three took, and the ratio that is asked for. */
+/** One row of a comparison: what each of them took, and the ratio that is asked for. */
 export interface Comparison {
   readonly name: string;
   readonly unit: string;
   readonly direct: number;
   readonly proxy: number;
   readonly nginx: number | null;
+  /** Through TLS in Node and nothing else. */
+  readonly pipe: number;
   /** For times: added by us over added by nginx; for rates: ours over nginx's. Null without nginx. */
   readonly ratio: number | null;
   readonly goal: string;
@@ -54,12 +56,13 @@ export function printComparisons(rows: readonly Comparison[]): void {
   const shown = (value: number | null): string => (value === null ? '-' : value.toFixed(2));
   console.table(
     Object.fromEntries(
-      rows.map(({ name, unit, direct, proxy, nginx, ratio, goal, reached }) => [
+      rows.map(({ name, unit, direct, proxy, nginx, pipe, ratio, goal, reached }) => [
         `${name} (${unit})`,
         {
           direct: shown(direct),
           proxy: shown(proxy),
           nginx: shown(nginx),
+          'Node alone': shown(pipe),
           ratio: shown(ratio),
           goal,
           reached: reached === null ? '' : reached ? 'yes' : 'NO',

@@ -1,4 +1,4 @@
-/** The processes that a measurement needs: the simulated API, the proxy in front of it, nginx beside it. All over TLS. */
+/** The processes that a measurement needs: the simulated API, the proxy in front of it, yardsticks beside it. All over TLS. */
 import { execFileSync, fork, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -23,6 +23,8 @@ export interface Bench {
   readonly direct: Target;
   readonly proxy: Target;
   readonly nginx: Target | null;
+  /** Node and nothing else. */
+  readonly pipe: Target;
   readonly nginxVersion: string | null;
   stats(): Promise<ProxyStats>;
   close(): Promise<void>;
@@ -38,6 +40,14 @@ async function startApi(certs: string, more: readonly string[]): Promise<{ child
   const [line] = (await once(child.stdout, 'data')) as [Buffer];
   const port = Number(/:(\d+)/.exec(line.toString().replace('https:', ''))?.[1]);
   return { child, port };
+}
+
+async function startPipe(certs: string, api: number): Promise<{ child: ChildProcess; port: number }> {
+  const files = ['localhost.pem', 'localhost-key.pem', 'ca.pem'].map((file) => join(certs, file));
+  const args = ['--import', 'tsx', 'test/bench/pipe-process.ts', String(api), ...files];
+  const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
+  const [line] = (await once(child.stdout, 'data')) as [Buffer];
+  return { child, port: Number(line.toString()) };
 }
 
 /** What `BENCH_NODE_OPTIONS` adds for the proxy alone, to profile it: `--cpu-prof`, say. */
@@ -88,10 +98,12 @@ export async function startBench(
     key: readFileSync(join(certs, 'localhost-key.pem'), 'utf8'),
   };
   const nginx: Nginx | null = await startNginx(api.port, tls);
+  const pipe = await startPipe(certs, api.port);
   return {
     direct: { name: 'direct', port: api.port, servername: 'localhost', ca: caPem },
     proxy: { name: 'claude-db-proxy', port: proxy.port, servername: 'api.anthropic.com', ca: proxy.ca },
     nginx: nginx && { name: 'nginx', port: nginx.port, servername: 'localhost', ca: caPem },
+    pipe: { name: 'Node alone', port: pipe.port, servername: 'localhost', ca: caPem },
     nginxVersion: nginx?.version ?? null,
     async stats() {
       proxy.child.send('stats');
@@ -100,6 +112,7 @@ export async function startBench(
     },
     async close() {
       await nginx?.close();
+      await end(pipe.child);
       await end(proxy.child);
       await end(api.child);
       rmSync(directory, { recursive: true, force: true });
