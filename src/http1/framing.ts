@@ -16,12 +16,25 @@ export type Framing =
 const NONE: Framing = { kind: 'none' };
 
 /** Only what HTTP calls white space: `trim` also takes a no-break space off, which others leave. */
-const trimBlanks = (text: string): string => text.replace(/^[\t ]+|[\t ]+$/g, '');
+function trimBlanks(text: string): string {
+  let [start, end] = [0, text.length];
+  while (start < end && isBlank(text.charCodeAt(start))) start += 1;
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end -= 1;
+  return start === 0 && end === text.length ? text : text.slice(start, end);
+}
 
-function allValues(headers: RawHeaders, name: string): string[] {
-  const values: string[] = [];
+const isBlank = (code: number): boolean => code === 0x20 || code === 0x09;
+
+const NO_VALUES: readonly string[] = [];
+
+/** The values of a header, however many lines and commas they stand in. Most messages have none or one. */
+function allValues(headers: RawHeaders, name: string): readonly string[] {
+  let values = NO_VALUES;
   for (let at = 0; at + 1 < headers.length; at += 2) {
-    if (isNamed(headers[at], name)) values.push(...(headers[at + 1] ?? '').split(',').map(trimBlanks));
+    if (!isNamed(headers[at], name)) continue;
+    const line = headers[at + 1] ?? '';
+    const here = line.includes(',') ? line.split(',').map(trimBlanks) : [trimBlanks(line)];
+    values = values.length === 0 ? here : [...values, ...here];
   }
   return values;
 }
@@ -41,9 +54,9 @@ function contentLength(headers: RawHeaders): number | undefined {
 
 /** True for chunked, false for no transfer coding. Anything else hides where the message ends. */
 function isChunked(headers: RawHeaders): boolean {
-  const codings = allValues(headers, 'transfer-encoding').map((coding) => coding.toLowerCase());
+  const codings = allValues(headers, 'transfer-encoding');
   if (codings.length === 0) return false;
-  if (codings.length > 1 || codings[0] !== 'chunked')
+  if (codings.length > 1 || codings[0]?.toLowerCase() !== 'chunked')
     throw new MalformedHead('transfer-encoding is not understood', 501);
   return true;
 }
