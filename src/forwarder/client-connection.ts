@@ -259,6 +259,8 @@ export class ClientConnection {
       return;
     }
     if (this.lastRequest) {
+      // What comes behind it is not read any more.
+      this.socket.off('data', this.#onData).resume();
       this.socket.destroySoon();
       return;
     }
@@ -290,7 +292,7 @@ export class ClientConnection {
   }
 
   get #mayGoOn(): boolean {
-    const stopped = this.#lingers || this.#waitsForDrain || this.socket.destroyed;
+    const stopped = this.lastRequest || this.#lingers || this.#waitsForDrain || this.socket.destroyed;
     return !stopped && this.#exchange === null && this.#unread.length > 0;
   }
 

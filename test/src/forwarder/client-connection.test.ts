@@ -65,6 +65,15 @@ describe('a connection of a client', () => {
     expect(bodies().map((text) => text.replace(/HTTP.*/s, ''))).to.deep.equal(expected);
   });
 
+  it('reads nothing behind a request that was its last', async () => {
+    answerAtOnce = true;
+    const last = REQUEST.replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n');
+    client.write(REQUEST + last + REQUEST);
+    client.resume();
+    await once(client, 'close');
+    expect(exchanges).to.have.length(2);
+  });
+
   it('tells of its end whoever asks only then', async () => {
     client.write(REQUEST);
     const exchange = await begun();
