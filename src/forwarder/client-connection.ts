@@ -111,7 +111,7 @@ export class Exchange {
 
   /** `listener` hears of the client from now on, nobody with null; at once when it has gone already. */
   tell(listener: ClientListener | null): void {
-    this.#listener = listener;
+    this.#listener = this.socket.closed ? null : listener;
     if (this.socket.closed) listener?.onGone();
   }
 
@@ -123,7 +123,9 @@ export class Exchange {
   /** The client has gone. */
   gone(): void {
     this.#tellOver();
-    this.#listener?.onGone();
+    const listener = this.#listener;
+    this.#listener = null;
+    listener?.onGone();
   }
 
   /** Calls back once: when the answer is complete, or the client has gone without it. */
@@ -214,7 +216,8 @@ export class ClientConnection {
   /** Ends the connection as soon as nothing is under way on it. */
   endWhenIdle(): void {
     this.lastRequest = true;
-    if (!this.busy) this.socket.destroySoon();
+    if (this.takenOver) this.socket.destroySoon();
+    else if (!this.busy) this.#endSoon();
   }
 
   readBody(sink: BodySink): void {
@@ -259,9 +262,7 @@ export class ClientConnection {
       return;
     }
     if (this.lastRequest) {
-      // What comes behind it is not read any more.
-      this.socket.off('data', this.#onData).resume();
-      this.socket.destroySoon();
+      this.#endSoon();
       return;
     }
     this.#held = false;
@@ -296,9 +297,17 @@ export class ClientConnection {
     return !stopped && this.#exchange === null && this.#unread.length > 0;
   }
 
-  /** `framed` may have held the body back while what was read early was fed to it. */
+  /** Ends the connection when what was sent has left. What else may come is not read: nobody would be answered. */
+  #endSoon(): void {
+    this.socket.off('data', this.#onData).resume();
+    this.socket.destroySoon();
+    this.#lingers = true;
+    this.#deadline.set(this.#options.idleMs);
+  }
+
+  /** `framed` may have held the body back while what was read early was fed to it, and the next request may have to wait. */
   #resumeUnlessHeld(): void {
-    if (!this.#held) this.socket.resume();
+    if (!this.#held && !this.#waitsForDrain) this.socket.resume();
   }
 
   #take(chunk: Buffer): void {
@@ -322,7 +331,7 @@ export class ClientConnection {
       return;
     }
     if (end < 0) {
-      if (before === 0) this.#deadline.set(this.#options.headMs);
+      if (before === 0 && bytes.length > 0) this.#deadline.set(this.#options.headMs);
       return;
     }
     this.#deadline.lift();
@@ -384,7 +393,7 @@ export class ClientConnection {
     this.#sink?.end();
     // Reading on, to notice when the client goes away.
     this.#held = false;
-    this.socket.resume();
+    this.#resumeUnlessHeld();
   }
 
   /** The answer is out, the request is not in: it is read to its end and dropped, so that the client sees the answer. */
@@ -408,6 +417,6 @@ export class ClientConnection {
   #late(): void {
     if (this.#lingers) this.socket.destroy();
     else if (this.#unread.length > 0) this.#refuse(408, 'Request Timeout', 'the header did not come in time');
-    else this.socket.destroySoon();
+    else this.#endSoon();
   }
 }

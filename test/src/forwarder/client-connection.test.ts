@@ -7,19 +7,21 @@ import { silentLog } from '../../../src/log.ts';
 import { UpstreamConnections } from '../../../src/upstream/connections.ts';
 import { until } from '../redirector/sockets.ts';
 
+const IDLE_MS = 800;
 const REQUEST = 'GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n';
 
 describe('a connection of a client', () => {
   let client: Socket;
   let exchanges: Exchange[];
   let answerAtOnce: boolean;
+  let connection: ClientConnection;
   const rest: (() => void)[] = [];
 
   beforeEach(async () => {
     exchanges = [];
     answerAtOnce = false;
     const server = createServer((socket) => {
-      new ClientConnection(socket, {
+      connection = new ClientConnection(socket, {
         onExchange(exchange) {
           exchanges.push(exchange);
           exchange.readBody({ framed: () => true, end: () => undefined });
@@ -27,7 +29,7 @@ describe('a connection of a client', () => {
         },
         takeOver: () => false,
         headMs: 5_000,
-        idleMs: 5_000,
+        idleMs: IDLE_MS,
       });
     }).listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -72,6 +74,58 @@ describe('a connection of a client', () => {
     client.resume();
     await once(client, 'close');
     expect(exchanges).to.have.length(2);
+  });
+
+  for (const [why, end, after] of [
+    ['it is told to end', () => connection.endWhenIdle(), 0.4 * IDLE_MS],
+    ['nobody has asked for long', () => undefined, 1.4 * IDLE_MS],
+  ] as const) {
+    it(`reads nothing more once ${why}, and still sends what it has to send`, async () => {
+      client.pause();
+      let sent = 0;
+      const body = Buffer.alloc(64 * 1024, 'x');
+      // Until some of it waits here, and not in the system.
+      for (let pending = 0; pending === 0;) {
+        client.write(REQUEST);
+        await until(() => exchanges.length === sent + 1);
+        exchanges.at(-1)?.respond(200, 'OK', [], body);
+        sent += 1;
+        pending = connection.socket.writableLength;
+      }
+      end();
+      await new Promise((resolve) => setTimeout(resolve, after));
+      client.write(REQUEST);
+      let got = 0;
+      client.on('data', (chunk: Buffer) => (got += chunk.length)).resume();
+      await once(client, 'close');
+      expect(exchanges).to.have.length(sent);
+      expect(got).to.be.above(sent * body.length);
+    });
+  }
+
+  it('waits with the next request until the answer before has been read, also one that was given at once', async () => {
+    const body = Buffer.alloc(8 * 1024 * 1024, 'x');
+    const sink = { framed: () => true, end: () => exchanges.at(-1)?.respond(200, 'OK', [], body) };
+    client.pause();
+    client.write(REQUEST);
+    const first = await begun();
+    first.readBody(sink);
+    client.write(REQUEST);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(exchanges).to.have.length(1);
+    client.resume();
+    await until(() => exchanges.length === 2);
+  });
+
+  it('is not kept open by empty lines', async () => {
+    answerAtOnce = true;
+    client.write(REQUEST);
+    client.resume();
+    const lines = setInterval(() => client.write('\r\n'), IDLE_MS / 8);
+    rest.push(() => clearInterval(lines));
+    const began = performance.now();
+    await once(client, 'close');
+    expect(performance.now() - began).to.be.below(3 * IDLE_MS);
   });
 
   it('tells of its end whoever asks only then', async () => {
