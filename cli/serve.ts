@@ -92,9 +92,9 @@ export async function serve(env: Environment, options: ServeOptions): Promise<vo
       ca: proxy.caPath,
     });
     let stopping = false;
-    void proxy.preloaded.then(() => {
+    void proxy.preloaded.then((loaded) => {
       if (stopping) return;
-      log.info('proxy.loaded');
+      if (loaded) log.info('proxy.loaded');
       giveHeapRoom();
     });
     if (options.record) unrecord = writeRecord(config, proxy.ports);

@@ -77,8 +77,8 @@ export interface Proxy {
   readonly dashboard: Dashboard;
   /** Compactions and checkpoints of the last 90 days. */
   readonly history: CompactionHistory;
-  /** Resolves once what nobody waited for at the start is loaded. */
-  readonly preloaded: Promise<unknown>;
+  /** Resolves once what nobody waited for at the start is loaded; with false where it cannot be, or is not any more. */
+  readonly preloaded: Promise<boolean>;
   /** Stops accepting, drains, ends every conversation. Resolves when nothing is left. */
   stop(): Promise<void>;
 }
@@ -371,10 +371,12 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   }
   wayOut.announce(log);
   const preloading = new AbortController();
-  const preloaded = delay(PRELOAD_MS, undefined, { ref: false, signal: preloading.signal }).then(
-    () => Promise.allSettled([ownPages.ready('/'), loadClient()]),
-    () => undefined,
-  );
+  const preloaded = delay(PRELOAD_MS, undefined, { ref: false, signal: preloading.signal })
+    .then(() => Promise.all([ownPages.ready('/'), loadClient()]))
+    .then(
+      () => true,
+      () => false,
+    );
   const exposed = exposure(bound, [proxyPort, dashboardPort]);
   if (exposed !== null) log.warn('listener.exposed', { address: bound, message: exposed });
   return {

@@ -25,16 +25,15 @@ function trimBlanks(text: string): string {
 
 const isBlank = (code: number): boolean => code === 0x20 || code === 0x09;
 
-const NO_VALUES: readonly string[] = [];
-
-/** The values of a header, however many lines and commas they stand in. Most messages have none or one. */
-function allValues(headers: RawHeaders, name: string): readonly string[] {
-  let values = NO_VALUES;
+/** The values of a header, however many lines and commas they stand in. */
+function allValues(headers: RawHeaders, name: string): string[] {
+  const values: string[] = [];
   for (let at = 0; at + 1 < headers.length; at += 2) {
     if (!isNamed(headers[at], name)) continue;
     const line = headers[at + 1] ?? '';
-    const here = line.includes(',') ? line.split(',').map(trimBlanks) : [trimBlanks(line)];
-    values = values.length === 0 ? here : [...values, ...here];
+    // Most lines have one value, and need not be taken apart.
+    if (line.includes(',')) for (const value of line.split(',')) values.push(trimBlanks(value));
+    else values.push(trimBlanks(line));
   }
   return values;
 }
