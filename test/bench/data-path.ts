@@ -1,4 +1,4 @@
-/** The way of the bytes: direct, through us, through nginx, interleaved in one run. */
+/** The way of the bytes: direct, through us, through nginx, through Node alone, interleaved in one run. */
 import { performance } from 'node:perf_hooks';
 import { figure, quantile, type Comparison, type Figure } from './figures.ts';
 import { bodyOf, historyOf } from './histories.ts';
@@ -9,12 +9,14 @@ const targetsOf = ({ direct, nginx, pipe, proxy }: Bench): Target[] =>
   nginx === null ? [direct, proxy, pipe] : [direct, proxy, nginx, pipe];
 
 /**
- * All orders of the lanes, one after the other: whoever follows the proxy shares the processors with what the proxy does
- * once its bytes have left, and nobody is to do so more often than the others.
+ * Orders of the lanes in which each follows each other one equally often (Williams): whoever follows the proxy shares the
+ * processors with what the proxy does once its bytes have left.
  */
 function orders<T>(lanes: readonly T[]): T[][] {
-  if (lanes.length < 2) return [[...lanes]];
-  return lanes.flatMap((first) => orders(lanes.filter((lane) => lane !== first)).map((rest) => [first, ...rest]));
+  const count = lanes.length;
+  const steps = lanes.map((_, at) => (at % 2 === 1 ? (at + 1) / 2 : (count - at / 2) % count));
+  const rows = lanes.map((_, row) => steps.flatMap((step) => lanes[(step + row) % count] ?? []));
+  return count % 2 === 0 ? rows : rows.flatMap((row) => [row, [...row].reverse()]);
 }
 
 async function interleaved(
@@ -29,8 +31,8 @@ async function interleaved(
   );
   const timings = new Map<string, Timing[]>();
   const turns = orders(open);
-  for (let sample = -20; sample < samples; sample += 1) {
-    for (const { connection, target } of turns[(sample + 20) % turns.length] ?? open) {
+  for (let sample = -24; sample < samples; sample += 1) {
+    for (const { connection, target } of turns[(sample + 24) % turns.length] ?? []) {
       const timing = await connection.exchange({ session: `bench-${bytes}`, body, deltas });
       if (sample >= 0) timings.set(target.name, [...(timings.get(target.name) ?? []), timing]);
     }
@@ -71,10 +73,12 @@ function compare(
 async function rate(bench: Bench, label: string, bytes: number, least: number | null): Promise<Comparison> {
   const spec = { session: `load-${bytes}`, body: bodyOf(historyOf(bytes)), deltas: 50 };
   const rates = new Map<string, number[]>();
-  for (let round = 0; round < 4; round += 1) {
-    for (const target of targetsOf(bench)) {
+  const turns = orders(targetsOf(bench));
+  // One round to warm up.
+  for (let round = -1; round < turns.length; round += 1) {
+    for (const target of turns[Math.max(0, round)] ?? []) {
       const perSecond = await throughput(target, 32, spec, 1_500);
-      if (round > 0) rates.set(target.name, [...(rates.get(target.name) ?? []), perSecond]);
+      if (round >= 0) rates.set(target.name, [...(rates.get(target.name) ?? []), perSecond]);
     }
   }
   const at = (target: string): number =>
@@ -141,8 +145,8 @@ export async function benchDataPath(): Promise<{
     await warmUp(bench);
     const comparisons: Comparison[] = [];
     for (const [label, bytes, samples] of [
-      ['100 KB', 100_000, 150],
-      ['600 KB', 600_000, 150],
+      ['100 KB', 100_000, 156],
+      ['600 KB', 600_000, 156],
       ['4 MB', 4_000_000, 60],
     ] as const) {
       const timings = await interleaved(bench, bytes, 50, samples);
@@ -150,7 +154,7 @@ export async function benchDataPath(): Promise<{
       comparisons.push(compare(`first byte, ${label}, p50`, timings, (timing) => timing.firstByte, limit));
       comparisons.push(compare(`first byte, ${label}, p99`, timings, (timing) => timing.firstByte, null, 0.99));
     }
-    const long = await interleaved(bench, 100_000, 2_000, 200);
+    const long = await interleaved(bench, 100_000, 2_000, 204);
     comparisons.push(compare('whole answer of 2,000 events, p50', long, (timing) => timing.total, 1.5));
     comparisons.push(compare('whole answer of 2,000 events, p99', long, (timing) => timing.total, null, 0.99));
     comparisons.push(await rate(bench, '100 KB', 100_000, 0.6));

@@ -1,6 +1,6 @@
 /**
- * What Node adds by itself: TLS on both sides and nothing in between, no HTTP, no timer, no reading along. Nobody could pass
- * bytes on in Node with less; what the proxy takes beyond it is the proxy's own.
+ * What Node adds by itself: TLS on both sides and nothing in between, no HTTP, no backpressure, no reading along. Each piece
+ * is sent on as it comes; where pieces are many, whoever gathers them can do better.
  */
 import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
