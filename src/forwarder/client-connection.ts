@@ -297,12 +297,14 @@ export class ClientConnection {
     return !stopped && this.#exchange === null && this.#unread.length > 0;
   }
 
-  /** Ends the connection when what was sent has left. What else may come is not read: nobody would be answered. */
+  /**
+   * Ends the connection when what was sent has left, however long the client takes to read it. What else may come is not
+   * read: nobody would be answered.
+   */
   #endSoon(): void {
+    this.#deadline.end();
     this.socket.off('data', this.#onData).resume();
     this.socket.destroySoon();
-    this.#lingers = true;
-    this.#deadline.set(this.#options.idleMs);
   }
 
   /** `framed` may have held the body back while what was read early was fed to it, and the next request may have to wait. */

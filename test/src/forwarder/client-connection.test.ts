@@ -7,7 +7,7 @@ import { silentLog } from '../../../src/log.ts';
 import { UpstreamConnections } from '../../../src/upstream/connections.ts';
 import { until } from '../redirector/sockets.ts';
 
-const IDLE_MS = 800;
+const IDLE_MS = 400;
 const REQUEST = 'GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n';
 
 describe('a connection of a client', () => {
@@ -77,8 +77,8 @@ describe('a connection of a client', () => {
   });
 
   for (const [why, end, after] of [
-    ['it is told to end', () => connection.endWhenIdle(), 0.4 * IDLE_MS],
-    ['nobody has asked for long', () => undefined, 1.4 * IDLE_MS],
+    ['it is told to end', () => connection.endWhenIdle(), 3 * IDLE_MS],
+    ['nobody has asked for long', () => undefined, 4 * IDLE_MS],
   ] as const) {
     it(`reads nothing more once ${why}, and still sends what it has to send`, async () => {
       client.pause();
