@@ -37,14 +37,18 @@ export class MalformedHead extends Error {
   }
 }
 
-const REQUEST_LINE = /([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e\x80-\xff]+) (HTTP\/1\.[01])\r\n/y;
-const STATUS_LINE = /(HTTP\/1\.[01]) ([1-9]\d\d)(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n/y;
+const TOKEN = /[!#$%&'*+\-.^_`|~0-9A-Za-z]+/.source;
+const VISIBLE = /[\x21-\x7e\x80-\xff]/.source;
+/** What may stand in a field value (RFC 9110, 5.5): no control characters but the tab. */
+const TEXT = /[\t\x20-\x7e\x80-\xff]*/.source;
+const REQUEST_LINE = new RegExp(`(${TOKEN}) (${VISIBLE}+) (HTTP/1\\.[01])\\r\\n`, 'y');
+const STATUS_LINE = new RegExp(`(HTTP/1\\.[01]) ([1-9]\\d\\d)(?: (${TEXT}))?\\r\\n`, 'y');
 /**
- * A field (RFC 9110, 5.5): its value has no control characters but the tab; white space around it is not part of it.
- * Whatever the line holds, it is decided in one go: no two parts can take the same character.
+ * White space around a value is not part of it. It stands in two places, of which the second needs a value before it: else
+ * a line of blanks could be divided in as many ways as it has blanks, and each would be tried.
  */
-const FIELD =
-  /([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[\t ]*(?:([\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)[\t ]*)?\r\n/y;
+const FIELD = new RegExp(`(${TOKEN}):[\\t ]*(?:(${VISIBLE}(?:${TEXT}${VISIBLE})?)[\\t ]*)?\\r\\n`, 'y');
+const NAMED = new RegExp(`^${TOKEN}:`);
 
 /** Position behind the empty line that ends a head, or -1 while it is not there. */
 export function endOfHead(bytes: Buffer, from = 0): number {
@@ -66,11 +70,7 @@ function fieldsOf(text: string, at: number): string[] {
 }
 
 const notAField = (line: string): MalformedHead =>
-  new MalformedHead(
-    /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+:/.test(line)
-      ? 'a header value has control characters in it'
-      : 'a header line has no name',
-  );
+  new MalformedHead(NAMED.test(line) ? 'a header value has control characters in it' : 'a header line has no name');
 
 /** All lines with their ends, but for the empty one. */
 const textOf = (bytes: Buffer): string => bytes.toString('latin1', 0, bytes.length - 2);
