@@ -1,12 +1,12 @@
 /**
- * One connection of a client: requests are read off it one after the other, each handed over as an {@link Exchange}.
+ * One connection of a client: requests are read off it one after the other, each handed over as an {@link Exchange} (exchange.ts).
  * It knows HTTP's framing and nothing of what requests mean.
  */
 import type { Socket } from 'node:net';
-import { errorAnswer, type ErrorAnswer } from '../answers.ts';
+import { errorAnswer } from '../answers.ts';
 import { Deadline } from '../deadline.ts';
 import { BatchWriter } from '../http1/batch-writer.ts';
-import { bodyReader, keepsAlive, requestFraming, type BodyReader, type Framing } from '../http1/framing.ts';
+import { bodyReader, keepsAlive, requestFraming, type BodyReader } from '../http1/framing.ts';
 import {
   endOfHead,
   formatResponseHead,
@@ -15,16 +15,8 @@ import {
   parseRequestHead,
   type RequestHead,
 } from '../http1/head.ts';
-import { countOf, type RawHeaders } from '../wire/headers.ts';
-
-/** Where a request's body goes. */
-export interface BodySink {
-  /** Bytes as they came, framing included. Returns false to hold the client back until `resumeBody`. */
-  framed(bytes: Buffer): boolean;
-  /** The same without framing. */
-  payload?(bytes: Buffer): void;
-  end(): void;
-}
+import { countOf } from '../wire/headers.ts';
+import { Exchange, type BodySink, type ExchangeConnection } from './exchange.ts';
 
 export interface ClientConnectionOptions {
   /** Takes every request. */
@@ -37,130 +29,13 @@ export interface ClientConnectionOptions {
   readonly idleMs: number;
 }
 
-/** Hears of the client while its request is under way. */
-export interface ClientListener {
-  /** More can be written to it. */
-  onDrain?(): void;
-  /** It has gone, without the whole answer. */
-  onGone(): void;
-}
-
-/** One request and its answer. */
-export class Exchange {
-  readonly head: RequestHead;
-  readonly framing: Framing;
-  /** Writes to the client, as it is. */
-  readonly out: BatchWriter;
-  /** True once any byte of a final answer has gone out. */
-  answered = false;
-  readonly #connection: ClientConnection;
-  #listener: ClientListener | null = null;
-  readonly #over: (() => void)[] = [];
-
-  constructor(connection: ClientConnection, head: RequestHead, framing: Framing, out: BatchWriter) {
-    this.#connection = connection;
-    this.head = head;
-    this.framing = framing;
-    this.out = out;
-  }
-
-  get socket(): Socket {
-    return this.#connection.socket;
-  }
-
-  /** Begins to read the body, or goes on reading it into another sink. */
-  readBody(sink: BodySink): void {
-    this.#connection.readBody(sink);
-  }
-
-  /** Goes on with a body that `framed` returned false for. */
-  resumeBody(): void {
-    this.#connection.resumeBody();
-  }
-
-  /** Sends the head of a final answer. `close`: this answer is the connection's last. */
-  sendHead(status: number, reason: string, headers: RawHeaders, close = false): void {
-    this.answered = true;
-    const last = close || this.#connection.lastRequest;
-    if (close) this.#connection.lastRequest = true;
-    this.out.write(
-      formatResponseHead({ status, reason, headers: last ? [...headers, 'Connection', 'close'] : headers }),
-    );
-  }
-
-  /** The answer is complete: the connection goes on with the next request, or ends. */
-  finish(): void {
-    this.out.flush();
-    this.#tellOver();
-    this.#connection.finish(this);
-  }
-
-  /** A whole answer made here. */
-  respond(status: number, reason: string, headers: RawHeaders, body: Buffer): void {
-    if (this.answered) return;
-    this.sendHead(status, reason, [...headers, 'content-length', String(body.length)]);
-    if (this.head.method !== 'HEAD') this.out.write(body);
-    this.finish();
-  }
-
-  /** An error of our own, in the API's shape. */
-  refuse(answer: ErrorAnswer, headers: RawHeaders = []): void {
-    const { body, headers: own } = errorAnswer(answer);
-    this.respond(answer.status, answer.reason ?? '', [...own, ...headers], body);
-  }
-
-  /** `listener` hears of the client from now on, nobody with null; at once when it has gone already. */
-  tell(listener: ClientListener | null): void {
-    this.#listener = this.socket.closed ? null : listener;
-    if (this.socket.closed) listener?.onGone();
-  }
-
-  /** More can be written. */
-  drained(): void {
-    this.#listener?.onDrain?.();
-  }
-
-  /** The client has gone. */
-  gone(): void {
-    this.#tellOver();
-    const listener = this.#listener;
-    this.#listener = null;
-    listener?.onGone();
-  }
-
-  /** Calls back once: when the answer is complete, or the client has gone without it. */
-  onOver(listener: () => void): void {
-    if (this.socket.destroyed) listener();
-    else this.#over.push(listener);
-  }
-
-  #tellOver(): void {
-    for (const tell of this.#over.splice(0)) tell();
-  }
-
-  /** Leaves the connection to the caller, for a protocol that is not HTTP. Returns bytes that were read ahead. */
-  detach(): Buffer {
-    this.out.flush();
-    const ahead = this.#connection.detach();
-    this.#tellOver();
-    return ahead;
-  }
-
-  /** Ends the connection behind what has been sent, in mid-answer: what has begun cannot be taken back. */
-  cut(): void {
-    this.out.flush();
-    this.socket.destroySoon();
-  }
-}
-
 /** After an answer to a request that did not come in whole: how long what is left of it is read and dropped. */
 const LINGER_MS = 2_000;
 /** Requests sent ahead of their turn are kept up to here. */
 const MAX_AHEAD = 64 * 1024;
 
-export class ClientConnection {
+export class ClientConnection implements ExchangeConnection {
   readonly socket: Socket;
-  /** No further request is read once the present one is answered. */
   lastRequest = false;
   /** It is for our own pages, and theirs by now. */
   takenOver = false;

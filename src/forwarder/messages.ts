@@ -19,7 +19,7 @@ import { readMessageRequest } from '../wire/message-request.ts';
 import { requestLabels, type RequestLabels } from '../wire/speaker.ts';
 import { readPassingAnswer, withReadableEncodings, type PassingAnswer } from './answer-observer.ts';
 import type { Afterwards } from './afterwards.ts';
-import type { Exchange } from './client-connection.ts';
+import type { Exchange } from './exchange.ts';
 import { relay, type RelayObserver, type RelayOptions } from './relay.ts';
 import { requestHeaders } from './request-head.ts';
 import { BodyCopy, decodeBody } from './body-copy.ts';

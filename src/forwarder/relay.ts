@@ -23,7 +23,7 @@ import type { Log } from '../log.ts';
 import { join } from '../redirector/tunnel.ts';
 import type { ConnectionListener, Lease, UpstreamConnections } from '../upstream/connections.ts';
 import { endToEnd, type RawHeaders } from '../wire/headers.ts';
-import type { BodySink, ClientListener, Exchange } from './client-connection.ts';
+import type { BodySink, ClientListener, Exchange } from './exchange.ts';
 import { requestHead, type UpstreamName } from './request-head.ts';
 import { Unseen } from './unseen.ts';
 

@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { expect } from 'chai';
-import { ClientConnection, type Exchange } from '../../../src/forwarder/client-connection.ts';
+import { ClientConnection } from '../../../src/forwarder/client-connection.ts';
+import type { Exchange } from '../../../src/forwarder/exchange.ts';
 import { relay } from '../../../src/forwarder/relay.ts';
 import { silentLog } from '../../../src/log.ts';
 import { UpstreamConnections } from '../../../src/upstream/connections.ts';
