@@ -19,6 +19,9 @@ function orders<T>(lanes: readonly T[]): T[][] {
   return count % 2 === 0 ? rows : rows.flatMap((row) => [row, [...row].reverse()]);
 }
 
+/** Samples that do not count. These and the others are multiples of the number of orders, four with nginx and six without. */
+const WARM_UP = 24;
+
 async function interleaved(
   bench: Bench,
   bytes: number,
@@ -31,8 +34,8 @@ async function interleaved(
   );
   const timings = new Map<string, Timing[]>();
   const turns = orders(open);
-  for (let sample = -24; sample < samples; sample += 1) {
-    for (const { connection, target } of turns[(sample + 24) % turns.length] ?? []) {
+  for (let sample = -WARM_UP; sample < samples; sample += 1) {
+    for (const { connection, target } of turns[(sample + WARM_UP) % turns.length] ?? []) {
       const timing = await connection.exchange({ session: `bench-${bytes}`, body, deltas });
       if (sample >= 0) timings.set(target.name, [...(timings.get(target.name) ?? []), timing]);
     }
