@@ -163,13 +163,15 @@ export const conversationMachine = setup({
     }),
     noteTurn: assign(({ context, event }) => {
       assertEvent(event, 'turn.completed');
-      const next = { used: event.used, effectiveWindow: event.effectiveWindow };
-      const crossing = outgrown({ ...context, ...next });
+      const { effectiveWindow, used } = event;
+      const { checkpoint, checkpointRefresh } = context;
+      const crossing = outgrown({ used, effectiveWindow, checkpoint, checkpointRefresh });
       // Below the threshold again, or past one more share: the next call has its own tries.
-      const below = utilisation(next) < event.thresholds.checkpoint;
+      const below = utilisation(event) < event.thresholds.checkpoint;
       const turns = context.turnsSinceReplaced === null ? null : context.turnsSinceReplaced + 1;
       return {
-        ...next,
+        used,
+        effectiveWindow,
         thresholds: event.thresholds,
         crossing,
         turnsSinceReplaced: turns === null || turns >= LOOP_TURNS ? null : turns,

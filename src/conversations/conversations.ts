@@ -113,9 +113,9 @@ export class Conversations {
     const { labels, history } = seen;
     const summary = continuationText(history);
     const continuation = labels.compacted || summary !== null;
-    const speaker = speakerOf(seen);
-    this.#recall(speaker);
-    const located = directory.locate({ ...speaker, root: rootOf(history), continuation });
+    const { agent, session } = speakerOf(seen);
+    this.#recall({ session, agent });
+    const located = directory.locate({ session, agent, root: rootOf(history), continuation });
     const conversation = located.id;
     this.#tracking.open(conversation);
     this.#noteSeen(conversation, seen);

@@ -41,7 +41,9 @@ function nameOf(query: LocateQuery, isFirst: boolean): ConversationId {
   return conversationId(isFirst && query.session !== null ? readable : `${readable}~${query.root.slice(0, 8)}`);
 }
 
-const keyOf = (speaker: Speaker): string => JSON.stringify([speaker.session, speaker.agent]);
+/** No two speakers have the same: the session's length tells where it ends. */
+const keyOf = ({ agent, session }: Speaker): string =>
+  `${session === null ? '' : session.length}:${session ?? ''}${agent === null ? '' : `:${agent}`}`;
 
 export class ConversationDirectory {
   readonly #bySpeaker = new Map<string, Entry[]>();
@@ -58,7 +60,8 @@ export class ConversationDirectory {
     const known = entries.find((entry) => entry.roots.includes(query.root));
     if (known !== undefined) {
       const replaced = query.continuation && known.roots.at(-1) !== query.root;
-      known.roots = [...known.roots.filter((root) => root !== query.root), query.root];
+      if (known.roots.at(-1) !== query.root)
+        known.roots = [...known.roots.filter((root) => root !== query.root), query.root];
       known.lastUse = this.#uses;
       return { id: known.id, replaced };
     }

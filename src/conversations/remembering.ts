@@ -117,9 +117,12 @@ export class Remembering {
     const known = directory.describe(conversation);
     if (snapshot === undefined || known === null) return null;
     const state = toRemember(snapshot);
+    const { agent, roots, session } = known;
     return {
-      ...known,
       id: conversation,
+      session,
+      agent,
+      roots,
       phase: phaseOf(snapshot),
       served: notes.servedTo(conversation),
       state,

@@ -38,6 +38,9 @@ export interface TrackingOptions {
 export const wantsSource = (snapshot: ConversationSnapshot): boolean =>
   snapshot.matches({ alive: { call: 'running' } }) || snapshot.matches({ alive: { call: 'waitingToRetry' } });
 
+/** Share of the window in use, as logs tell it. */
+const shareOf = ({ context }: ConversationSnapshot): number => Number(utilisation(context).toFixed(4));
+
 export class Tracking {
   readonly #options: TrackingOptions;
   readonly #phases = new Map<ConversationId, Phase>();
@@ -121,19 +124,20 @@ export class Tracking {
     if (!wantsSource(snapshot)) calls.release(conversation);
     observe({ type: 'conversation.changed', conversation, snapshot });
     memory.noteChanged(conversation, snapshot);
-    const share = Number(utilisation(snapshot.context).toFixed(4));
-    this.#noteLoop(conversation, snapshot.context.looping, share);
+    this.#noteLoop(conversation, snapshot);
     const from = this.#phases.get(conversation);
     const to = phaseOf(snapshot);
     if (from === undefined || from === to) return;
     this.#phases.set(conversation, to);
-    log.info('phase.changed', { conversation, from, to, utilisation: share });
+    log.info('phase.changed', { conversation, from, to, utilisation: shareOf(snapshot) });
   }
 
   /** Tells the log of a compaction loop, once when it begins and once when it is over. */
-  #noteLoop(conversation: ConversationId, looping: boolean, share: number): void {
+  #noteLoop(conversation: ConversationId, snapshot: ConversationSnapshot): void {
+    const { looping } = snapshot.context;
     if (looping === this.#looping.has(conversation)) return;
     const { log } = this.#options;
+    const share = shareOf(snapshot);
     if (looping) {
       this.#looping.add(conversation);
       log.warn('compaction.loop', { conversation, utilisation: share });

@@ -153,5 +153,26 @@ export const readWal = (rows: readonly Row[]): Read<WalEntry> => read(walRow, ro
 
 /** The machine's memory as it is written: what `rememberedState` reads, and nothing else. */
 export function stateJson(state: RememberedState): string {
-  return JSON.stringify(rememberedState.parse(state));
+  const { checkpoint, counters, crossing, effectiveWindow, lastActivity, looping } = state;
+  const { messages, model, served, tries, turnsSinceReplaced, used } = state;
+  const { checkpoints, confirmed, failures, forwarded, served: servedCount, skipped } = counters;
+  const known: RememberedState = {
+    model,
+    used,
+    effectiveWindow,
+    messages,
+    lastActivity,
+    checkpoint: checkpoint && {
+      id: checkpoint.id,
+      anchorMessages: checkpoint.anchorMessages,
+      anchorTokens: checkpoint.anchorTokens,
+    },
+    served,
+    crossing,
+    tries,
+    turnsSinceReplaced,
+    looping,
+    counters: { checkpoints, failures, skipped, served: servedCount, confirmed, forwarded },
+  };
+  return JSON.stringify(known);
 }
