@@ -48,6 +48,11 @@ export class BodyCopy {
     return true;
   }
 
+  /** The `length` bytes that were added last, in the place where they are kept; null where each piece has its own. */
+  tail(length: number): Buffer | null {
+    return this.#whole?.subarray(this.#bytes - length, this.#bytes) ?? null;
+  }
+
   /** What has come so far, also when it has overflowed since. It is accounted for until {@link drop}. */
   take(): Buffer {
     const taken = this.#whole?.subarray(0, this.#bytes) ?? Buffer.concat(this.#chunks);

@@ -29,8 +29,11 @@ import { Unseen } from './unseen.ts';
 
 /** Looks on while an exchange passes. A throw in it is logged and changes nothing. */
 export interface RelayObserver {
-  /** The request's body without framing. */
-  readonly payload?: (bytes: Buffer) => void;
+  /**
+   * The request's body without framing. Returns the same bytes, in the place from where they are to go on: one that lies
+   * behind that of the bytes before, and does not change any more, spares putting them together.
+   */
+  readonly payload?: (bytes: Buffer) => Buffer;
   /** The request has come in whole. */
   readonly requestEnd?: () => void;
   /** Headers to add to the answer. */
@@ -77,7 +80,6 @@ class Relay {
   readonly #request: RelayRequest;
   readonly #observer: RelayObserver;
   #lease: Lease | null = null;
-  #sentBefore = 0;
   #requestDone = false;
   #head: ResponseHead | null = null;
   #headBytes: Buffer | null = null;
@@ -128,7 +130,6 @@ class Relay {
     const { early = [], complete = false, headers } = this.#request;
     const { socket } = lease;
     this.#lease = lease;
-    this.#sentBefore = socket.bytesWritten;
     const out = new BatchWriter(socket);
     lease.tell(this.#upstreamListener);
     socket.cork();
@@ -151,9 +152,18 @@ class Relay {
   }
 
   #sink(out: BatchWriter, end: () => void): BodySink {
-    const { payload } = this.#observer;
-    const sink: BodySink = { framed: (bytes) => (this.#over ? true : out.write(bytes)), end };
-    return payload === undefined ? sink : { ...sink, payload: (bytes) => this.#observe(() => payload(bytes)) };
+    const observer = this.#observer;
+    if (observer.payload === undefined) return { framed: (bytes) => this.#over || out.write(bytes), end };
+    // Chunks have their sizes between them, which stand in no copy.
+    const { kind } = this.#exchange.framing;
+    let place: Buffer | undefined;
+    return {
+      payload: (bytes) => {
+        place = this.#observe(() => observer.payload?.(bytes));
+      },
+      framed: (bytes) => this.#over || out.write(kind === 'sized' && place !== undefined ? place : bytes),
+      end,
+    };
   }
 
   readonly #clientListener: ClientListener = {
@@ -196,7 +206,7 @@ class Relay {
       this.#end();
       this.#observe(() => this.#observer.failed?.());
       this.#exchange.cut(); // as the API's own connection was
-    } else if (lease?.reused === true && lease.socket.bytesWritten === this.#sentBefore && this.#headBytes === null) {
+    } else if (lease?.reused === true && lease.nothingSent && this.#headBytes === null) {
       // Nothing was sent: the connection had been closed before it was used.
       this.#connect(true);
     } else {
@@ -245,14 +255,16 @@ class Relay {
     if (framing.kind === 'close') this.#reframe = old ? 'plain' : 'chunked';
     else if (framing.kind === 'chunked' && old) this.#reframe = 'plain';
     this.#body = bodyReader(framing, this.#reframe === null ? undefined : (bytes) => this.#sendReframed(bytes));
-    const { data } = this.#observer;
-    if (data !== undefined) this.#unseen = new Unseen(framing, (bytes) => this.#observe(() => data(bytes)));
+    const observer = this.#observer;
+    if (observer.data !== undefined)
+      this.#unseen = new Unseen(framing, (bytes) => this.#observe(() => observer.data?.(bytes)));
     const chunked = this.#reframe === 'chunked' || (framing.kind === 'chunked' && !old);
     // Of a length beside chunks the chunks hold, and the length may not go on (RFC 9112, 6.3).
     const kept = endToEnd(head.headers, (name) => framing.kind === 'chunked' && name === 'content-length');
-    const headers = [...kept, ...(chunked ? ['Transfer-Encoding', 'chunked'] : []), ...added];
+    if (chunked) kept.push('Transfer-Encoding', 'chunked');
+    kept.push(...added);
     // An answer before the request's end: what is left of that will not be read.
-    exchange.sendHead(head.status, head.reason, headers, this.#reframe === 'plain' || !this.#requestDone);
+    exchange.sendHead(head.status, head.reason, kept, this.#reframe === 'plain' || !this.#requestDone);
     if (this.#body.done) this.#whole = { surplus: rest.length > 0 };
     else if (rest.length > 0) this.#takeBody(rest);
     exchange.out.flush();
@@ -299,12 +311,13 @@ class Relay {
     if (reusable) lease?.release();
     else lease?.socket.destroy();
     this.#exchange.out.flush();
-    const { later = setImmediate } = this.#observer;
-    later(() => {
+    const tell = (): void => {
       this.#unseen?.show();
       this.#observe(() => this.#observer.end?.());
       this.#observe(() => this.#observer.over?.(true));
-    });
+    };
+    if (this.#observer.later === undefined) setImmediate(tell);
+    else this.#observer.later(tell);
     // The next request may be here already, and builds on that.
     this.#exchange.finish();
   }

@@ -1,7 +1,7 @@
 /** The head of a request as it goes to the upstream: what came, but for hop-by-hop headers, `Host` and the path's prefix. */
 import { hasConnectionOption, type Framing } from '../http1/framing.ts';
 import { formatRequestHead, type RequestHead } from '../http1/head.ts';
-import { endToEnd, headerValue, isNamed, type RawHeaders } from '../wire/headers.ts';
+import { endToEnd, headerValue, withHeaderValue, type RawHeaders } from '../wire/headers.ts';
 import { isLaunchHeader } from '../wire/launch-settings.ts';
 
 export interface UpstreamName {
@@ -20,10 +20,6 @@ export const requestHeaders = (raw: RawHeaders): string[] => endToEnd(raw, isLau
 const isUpgrade = (headers: RawHeaders): boolean =>
   headerValue(headers, 'upgrade') !== undefined && hasConnectionOption(headers, 'upgrade');
 
-/** Framing stands in hop-by-hop `transfer-encoding`; a chunked body passes chunk by chunk, so its header does too. */
-const framingHeaders = (framing: Framing): string[] =>
-  framing.kind === 'chunked' ? ['Transfer-Encoding', 'chunked'] : [];
-
 /** The head of a request on its way out. `headers`: as {@link requestHeaders} gives them, changed or not. */
 export function requestHead(
   upstream: UpstreamName,
@@ -31,17 +27,11 @@ export function requestHead(
   headers: RawHeaders,
 ): Buffer {
   const host = upstream.upstreamHost;
-  const named = [...headers];
-  let found = false;
-  for (let at = 0; at + 1 < named.length; at += 2) {
-    if (!isNamed(named[at], 'host')) continue;
-    named[at + 1] = host;
-    found = true;
-  }
-  const upgrade = isUpgrade(head.headers)
-    ? ['Connection', 'Upgrade', 'Upgrade', headerValue(head.headers, 'upgrade') ?? '']
-    : [];
-  const all = [...(found ? [] : ['Host', host]), ...named, ...framingHeaders(framing), ...upgrade];
+  const all = withHeaderValue(headers, 'host', () => host);
+  if (headerValue(headers, 'host') === undefined) all.unshift('Host', host);
+  // Framing stands in hop-by-hop `transfer-encoding`; a chunked body passes chunk by chunk, so its header does too.
+  if (framing.kind === 'chunked') all.push('Transfer-Encoding', 'chunked');
+  if (isUpgrade(head.headers)) all.push('Connection', 'Upgrade', 'Upgrade', headerValue(head.headers, 'upgrade') ?? '');
   const target = head.target.startsWith('/') ? upstream.upstreamPrefix + head.target : head.target;
   return formatRequestHead({ method: head.method, target, headers: all });
 }

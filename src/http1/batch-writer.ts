@@ -2,6 +2,9 @@
  * Writes to a socket in pieces worth their system call. The first small piece in a round of the event loop leaves at once;
  * what arrives in the same round after it, and large pieces, are gathered until the round ends. TLS hands over at most
  * 16 KB at a time, and one record of a stream of events after the other: sending each on alone costs many times as much.
+ *
+ * A socket that is given several buffers at once puts them together first. So pieces that lie side by side in memory are
+ * given to it as one, and what comes while it writes waits here rather than in it.
  */
 import type { Socket } from 'node:net';
 
@@ -9,7 +12,7 @@ import type { Socket } from 'node:net';
 const LARGE = 8 * 1024;
 /** … up to this much. */
 const BATCH = 32 * 1024;
-/** Bytes under way in the socket from which on the source should wait. */
+/** Bytes under way from which on the source should wait. */
 const FULL = 256 * 1024;
 
 export class BatchWriter {
@@ -27,9 +30,8 @@ export class BatchWriter {
   write(bytes: Buffer): boolean {
     if (bytes.length < LARGE && this.#roundEnd === null) this.#socket.write(bytes);
     else {
-      this.#batch.push(bytes);
-      this.#bytes += bytes.length;
-      if (this.#bytes >= BATCH) this.flush();
+      this.#gather(bytes);
+      if (this.#bytes >= (this.#socket.writableLength === 0 ? BATCH : FULL)) this.flush();
     }
     this.#roundEnd ??= setImmediate(() => {
       this.#roundEnd = null;
@@ -40,7 +42,7 @@ export class BatchWriter {
 
   /** True while the socket has more to send than is worth waiting for in memory. */
   get full(): boolean {
-    return this.#socket.writableNeedDrain && this.#socket.writableLength >= FULL;
+    return this.#socket.writableNeedDrain && this.#socket.writableLength + this.#bytes >= FULL;
   }
 
   /** Sends what was gathered. */
@@ -53,5 +55,17 @@ export class BatchWriter {
     this.#socket.cork();
     for (const bytes of batch) this.#socket.write(bytes);
     this.#socket.uncork();
+  }
+
+  #gather(bytes: Buffer): void {
+    this.#bytes += bytes.length;
+    const last = this.#batch.at(-1);
+    const behind =
+      last !== undefined && last.byteOffset + last.length === bytes.byteOffset && last.buffer === bytes.buffer;
+    if (!behind) this.#batch.push(bytes);
+    else {
+      const length = last.length + bytes.length;
+      this.#batch[this.#batch.length - 1] = Buffer.from(last.buffer, last.byteOffset, length);
+    }
   }
 }

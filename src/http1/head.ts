@@ -50,9 +50,11 @@ const STATUS_LINE = new RegExp(`(HTTP/1\\.[01]) ([1-9]\\d\\d)(?: (${TEXT}))?\\r\
 const FIELD = new RegExp(`(${TOKEN}):[\\t ]*(?:(${VISIBLE}(?:${TEXT}${VISIBLE})?)[\\t ]*)?\\r\\n`, 'y');
 const NAMED = new RegExp(`^${TOKEN}:`);
 
+const EMPTY_LINE = Buffer.from('\r\n\r\n');
+
 /** Position behind the empty line that ends a head, or -1 while it is not there. */
 export function endOfHead(bytes: Buffer, from = 0): number {
-  const end = bytes.indexOf('\r\n\r\n', Math.max(0, from - 3), 'latin1');
+  const end = bytes.indexOf(EMPTY_LINE, Math.max(0, from - 3));
   return end < 0 ? -1 : end + 4;
 }
 

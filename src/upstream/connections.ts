@@ -19,6 +19,8 @@ export interface Lease {
   readonly socket: Socket;
   /** True when it has waited for its next request: it may turn out to be closed. */
   readonly reused: boolean;
+  /** True as long as nothing has been sent on it since it was released last. */
+  readonly nothingSent: boolean;
   /** The connection is read from now on, and `listener` told; nobody with null. */
   tell(listener: ConnectionListener | null): void;
   /** Gives it back, to carry the next request. */
@@ -83,6 +85,8 @@ export class UpstreamConnections {
 class UpstreamConnection implements Lease {
   readonly socket: Socket;
   reused = false;
+  /** Asked for here and not with each request: that is on the way of the bytes. */
+  #sentAtRelease = 0;
   readonly #released: () => void;
   readonly #closed: () => void;
   readonly #rest = new Deadline(() => this.socket.destroy());
@@ -106,11 +110,15 @@ class UpstreamConnection implements Lease {
     return false;
   }
 
+  get nothingSent(): boolean {
+    return this.socket.bytesWritten === this.#sentAtRelease;
+  }
+
   tell(listener: ConnectionListener | null): void {
     this.#listener = listener;
     if (!this.#reads) this.socket.on('data', this.#onData);
     this.#reads = true;
-    this.socket.resume();
+    if (this.socket.isPaused()) this.socket.resume();
   }
 
   release(): void {
@@ -119,6 +127,7 @@ class UpstreamConnection implements Lease {
       return;
     }
     this.tell(null);
+    this.#sentAtRelease = this.socket.bytesWritten;
     this.#rest.set(IDLE_MS);
     this.#released();
   }

@@ -26,14 +26,21 @@ export function withoutHeaders(raw: RawHeaders, drop: (name: string) => boolean)
 
 /** The end-to-end headers: without hop-by-hop ones, without those that `connection` names, and those to `drop` as well. */
 export function endToEnd(raw: RawHeaders, drop: (name: string) => boolean = () => false): string[] {
-  const named = new Set<string>();
+  const named = namedByConnection(raw);
+  return withoutHeaders(raw, (name) => HOP_BY_HOP.has(name) || named?.has(name) === true || drop(name));
+}
+
+/** What `connection` headers name; null where there is none. */
+function namedByConnection(raw: RawHeaders): ReadonlySet<string> | null {
+  let named: Set<string> | null = null;
   for (let at = 0; at + 1 < raw.length; at += 2) {
     if (!isNamed(raw[at], 'connection')) continue;
+    named ??= new Set();
     for (const token of (raw[at + 1] ?? '').split(',')) named.add(token.trim().toLowerCase());
   }
   // `connection: content-length` would take the framing away; nobody honest sends it.
-  named.delete('content-length');
-  return withoutHeaders(raw, (name) => HOP_BY_HOP.has(name) || named.has(name) || drop(name));
+  named?.delete('content-length');
+  return named;
 }
 
 /** True when a header's name, as it came, is `name` (lower case). Most differ in length, which is quick to see. */

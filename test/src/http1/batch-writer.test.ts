@@ -86,6 +86,27 @@ describe('the batch writer', () => {
     expect(near.bytesWritten).to.equal(49_153);
   });
 
+  it('gives the socket what lies side by side in memory as one piece, and waits while it writes', async () => {
+    const writer = new BatchWriter(near);
+    const whole = Buffer.alloc(100_000);
+    const given: number[] = [];
+    const write = near.write.bind(near);
+    near.write = (bytes: Uint8Array | string) => {
+      given.push(bytes.length);
+      return write(bytes);
+    };
+    near.cork(); // as if it were still writing what comes first
+    try {
+      for (let at = 0; at < whole.length; at += 10_000) writer.write(whole.subarray(at, at + 10_000));
+      writer.write(Buffer.alloc(10_000));
+      await nextRound();
+    } finally {
+      near.uncork();
+      near.write = write;
+    }
+    expect(given).to.deep.equal([40_000, 60_000, 10_000]);
+  });
+
   it('says when the source should wait, and that it may go on after `drain`', async () => {
     const writer = new BatchWriter(near);
     far.pause();
@@ -96,6 +117,7 @@ describe('the batch writer', () => {
       await nextRound();
     }
     expect(writer.full).to.equal(true);
+    await nextRound();
     expect(near.writableLength).to.be.within(256 * 1024, 512 * 1024);
     const drained = once(near, 'drain');
     far.resume();
