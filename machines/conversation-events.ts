@@ -54,7 +54,7 @@ export type ForwardReason =
 
 /** Facts a conversation is told, each in the past tense. */
 export type ConversationEvent =
-  /** A request of this conversation was read. */
+  /** A request of this conversation was read, before its answer had ended. */
   | {
       readonly type: 'turn.started';
       readonly at: Timestamp;

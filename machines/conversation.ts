@@ -177,6 +177,7 @@ export const conversationMachine = setup({
         turnsSinceReplaced: turns === null || turns >= LOOP_TURNS ? null : turns,
         looping: context.checkpoints && !below && (context.looping || turns !== null),
         turn: event.turn,
+        messages: event.messages,
         turnMessages: event.messages,
         model: event.model,
         lastActivity: event.at,

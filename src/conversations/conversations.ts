@@ -107,8 +107,12 @@ export class Conversations {
     return !config.passthrough && (index.size > 0 || calls.size > 0 || this.#settling.size > 0);
   }
 
-  /** A request has begun a turn of its conversation. */
-  beginTurn(seen: SeenRequest): Turn {
+  /**
+   * A request has begun a turn of its conversation.
+   *
+   * @param answered its answer has ended well already: `completeTurn` comes next, and tells the actor all that there is
+   */
+  beginTurn(seen: SeenRequest, answered = false): Turn {
     const { directory, log, now } = this.#options;
     const { labels, history } = seen;
     const summary = continuationText(history);
@@ -130,7 +134,7 @@ export class Conversations {
     this.#turns += 1;
     const turn: Turn = { id: turnId(this.#turns), conversation, seen, lineage: null };
     if (this.hasSomethingToLose(conversation)) this.#settling.add(conversation, this.#readHistory(turn));
-    else this.#tellStarted(turn, null);
+    else if (!answered) this.#tellStarted(turn, null);
     return turn;
   }
 

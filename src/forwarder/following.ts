@@ -80,7 +80,7 @@ export class Following implements RelayObserver {
     // Nothing is due.
   }
 
-  /** The answer has ended, and its request is to be read if it is not yet. */
+  /** The answer has ended well, and its request is to be read if it is not yet. */
   protected readAtLast(): void {
     // It is known what it is.
   }
@@ -161,19 +161,24 @@ export class FollowingBoth extends Following {
   }
 
   protected override headPassed(): void {
-    if (this.#due() !== 'at its end') this.readAtLast();
+    if (this.#due() !== 'at its end') this.#read(false);
   }
 
   protected override readAtLast(): void {
-    if (this.#isRead || !this.#isComplete || this.#copy.overflowed) return;
-    this.#isRead = true;
-    const { options } = this;
-    const body = this.#copy.take();
-    this.reading = read(options, this.#exchange, this.labels, this.#headers, this.#copy, body) ?? this.readingSoFar();
+    this.#read(true);
   }
 
   protected override giveUp(): void {
     this.#copy.drop();
+  }
+
+  #read(answered: boolean): void {
+    if (this.#isRead || !this.#isComplete || this.#copy.overflowed) return;
+    this.#isRead = true;
+    const { options } = this;
+    const body = this.#copy.take();
+    this.reading =
+      read(options, this.#exchange, this.labels, this.#headers, this.#copy, body, answered) ?? this.readingSoFar();
   }
 
   #due(): WhenToRead {
@@ -184,6 +189,6 @@ export class FollowingBoth extends Following {
   #readIfDue(): void {
     if (this.#isRead || !this.#isComplete || this.#due() !== 'at once') return;
     this.options.afterwards.finish(this.labels.session);
-    this.readAtLast();
+    this.#read(false);
   }
 }

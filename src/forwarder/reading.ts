@@ -74,7 +74,11 @@ export function whenToRead(
   return framing.kind === 'sized' && framing.bytes >= LARGE_BODY ? 'after the head' : 'at once';
 }
 
-/** Reads a request that is already on its way. Null when it is of no conversation. */
+/**
+ * Reads a request that is already on its way. Null when it is of no conversation.
+ *
+ * @param answered its answer has ended already
+ */
 export function read(
   options: MessagesOptions,
   exchange: Exchange,
@@ -82,11 +86,13 @@ export function read(
   headers: RawHeaders,
   copy: BodyCopy,
   body: Buffer,
+  answered: boolean,
 ): Reading | null {
   const found = see(options, exchange, labels, headers, copy, body);
   if (found === null) return null;
-  if (found.compaction === null) return { kind: 'turn', turn: options.conversations.beginTurn(found.seen) };
-  return { kind: 'compaction', conversation: options.compactions.noteUnheld(found.seen, found.compaction) };
+  const { compaction, seen } = found;
+  if (compaction === null) return { kind: 'turn', turn: options.conversations.beginTurn(seen, answered) };
+  return { kind: 'compaction', conversation: options.compactions.noteUnheld(seen, compaction) };
 }
 
 export function see(

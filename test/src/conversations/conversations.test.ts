@@ -54,6 +54,23 @@ describe('conversations', () => {
     expect(desk.sent).to.have.length(1);
   });
 
+  it('take a request that is read after its answer as one fact, below the threshold and above it', async () => {
+    const after = async (messages: readonly Message[], used: number): Promise<number> => {
+      const before = desk.observed.length;
+      const turn = desk.conversations.beginTurn(seenOf({ messages }).seen, true);
+      desk.conversations.completeTurn(turn, usageOf(used));
+      await settle();
+      return desk.observed.slice(before).filter(({ type }) => type === 'conversation.changed').length;
+    };
+    await after(HISTORY, LOW);
+    expect(await after(LONGER, LOW)).to.equal(1);
+    expect(context()).to.include({ messages: 3, used: LOW });
+    await after(LONGEST, CHECKPOINT);
+    expect(phase()).to.equal('CHECKPOINTING');
+    expect(context()).to.include({ messages: 5, turnMessages: 5 });
+    expect(desk.pending.messages).to.deep.equal(LONGEST);
+  });
+
   describe('with a checkpoint that has aged', () => {
     const AGED = CHECKPOINT + 18_001;
 
