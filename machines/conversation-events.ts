@@ -145,7 +145,7 @@ export interface ConversationContext extends Omit<ConversationInput, 'remembered
   readonly model: string | null;
   readonly used: Tokens;
   readonly effectiveWindow: Tokens;
-  /** Messages in the history as of the last request. */
+  /** Messages in the history that was heard of last. */
   readonly messages: number;
   readonly lastActivity: Timestamp | null;
   /** The last completed turn: the one a checkpoint call starts from. */

@@ -134,8 +134,13 @@ export class Conversations {
     this.#turns += 1;
     const turn: Turn = { id: turnId(this.#turns), conversation, seen, lineage: null };
     if (this.hasSomethingToLose(conversation)) this.#settling.add(conversation, this.#readHistory(turn));
-    else if (!answered) this.#tellStarted(turn, null);
+    else if (!answered || !this.#isEmpty(conversation)) this.#tellStarted(turn, null);
     return turn;
+  }
+
+  /** True when a turn that has begun says nothing to a conversation that its end does not: no summary was made or served. */
+  #isEmpty(conversation: ConversationId): boolean {
+    return this.snapshot(conversation)?.matches({ alive: { buffer: 'empty' } }) ?? true;
   }
 
   /** True when a conversation has a checkpoint, or one on its way, to lose by its next request. */

@@ -1,7 +1,10 @@
 import { expect } from 'chai';
+import { toRemember } from '../../../machines/conversation.ts';
 import { conversationId } from '../../../machines/units.ts';
+import { NOT_DURABLE, type ConversationRecord } from '../../../src/conversations/durable.ts';
 import { speakerOf } from '../../../src/conversations/seen-request.ts';
 import { readMessageRequest, type Message } from '../../../src/wire/message-request.ts';
+import { rootOf } from '../../../src/wire/lineage.ts';
 import { requestBody } from '../../support/histories.ts';
 import { compactionOf, Desk, INSTRUCTION, seenOf, servedText, settle, usageOf, type Asking } from './desk.ts';
 
@@ -69,6 +72,37 @@ describe('conversations', () => {
     expect(phase()).to.equal('CHECKPOINTING');
     expect(context()).to.include({ messages: 5, turnMessages: 5 });
     expect(desk.pending.messages).to.deep.equal(LONGEST);
+  });
+
+  it('leave a summary that an earlier process served, and lost since, with the first turn that goes on without it', async () => {
+    const records: ConversationRecord[] = [];
+    desk.stop();
+    desk = new Desk(null, 'supervised', {
+      ...NOT_DURABLE,
+      conversationsOf: ({ session }) => records.filter((record) => record.session === session),
+    });
+    await checkpointed();
+    const [checkpoint] = desk.index.checkpoints;
+    const snapshot = desk.conversations.snapshot(S1);
+    if (checkpoint === undefined || snapshot === undefined) throw new Error('there is no checkpoint');
+    const id = conversationId('s2');
+    const { seen } = seenOf({ session: 's2', messages: LONGER });
+    records.push({
+      id,
+      session: 's2',
+      agent: null,
+      roots: [rootOf(seen.history)],
+      phase: 'SWAP_READY',
+      served: checkpoint.id,
+      state: { ...toRemember(snapshot), checkpoint: null, served: true },
+      lastActivity: desk.now(),
+    });
+    desk.conversations.nearest({ session: 's2', agent: null });
+    expect(phase(id)).to.equal('SWAP_READY');
+    const turn = desk.conversations.beginTurn(seen, true);
+    desk.conversations.completeTurn(turn, usageOf(LOW));
+    await settle();
+    expect([turn.conversation, phase(turn.conversation)]).to.deep.equal([id, 'IDLE']);
   });
 
   describe('with a checkpoint that has aged', () => {

@@ -17,7 +17,7 @@ import { Conversations, type Turn } from '../../../src/conversations/conversatio
 import type { ConversationActors } from '../../../src/conversations/tracking.ts';
 import type { SeenRequest } from '../../../src/conversations/seen-request.ts';
 import { ConversationDirectory } from '../../../src/conversations/directory.ts';
-import { NOT_DURABLE } from '../../../src/conversations/durable.ts';
+import { NOT_DURABLE, type DurableState } from '../../../src/conversations/durable.ts';
 import { observedKeeper, type Observation, type Observe } from '../../../src/conversations/observation.ts';
 import { UpstreamUnreachableError } from '../../../src/errors.ts';
 import { silentLog, type Log, type LogFields } from '../../../src/log.ts';
@@ -253,7 +253,11 @@ export class Desk {
   readonly compactions: Compactions;
   readonly #keeper: Keeper;
 
-  constructor(env: Environment | null = null, keeper: 'supervised' | 'unsupervised' = 'supervised') {
+  constructor(
+    env: Environment | null = null,
+    keeper: 'supervised' | 'unsupervised' = 'supervised',
+    durable: DurableState = NOT_DURABLE,
+  ) {
     // eslint-disable-next-line @typescript-eslint/no-this-alias -- whose machines run, see `current`
     current = this;
     const settings = env === null ? PLAIN : config(env);
@@ -278,7 +282,7 @@ export class Desk {
     this.#keeper = keeper === 'supervised' ? supervised(this.clock) : unsupervised(this.clock);
     const { index, calls, directory } = this;
     const shared = { config: settings, actors: this.#keeper, directory, index, calls, log, now, steady: now, observe };
-    this.conversations = new Conversations({ ...shared, learnedWindows: new Map(), durable: NOT_DURABLE });
+    this.conversations = new Conversations({ ...shared, learnedWindows: new Map(), durable });
     const { conversations } = this;
     this.compactions = new Compactions({ config: settings, conversations, calls, log, now, observe });
   }
