@@ -48,7 +48,10 @@ export class BodyCopy {
     return true;
   }
 
-  /** The `length` bytes that were added last, in the place where they are kept; null where each piece has its own. */
+  /**
+   * The `length` bytes that were added last, in the place where they are kept; null where each piece has its own. As long
+   * as a slice is used, all of that place stays in memory, also after {@link drop}, when it no longer counts.
+   */
   tail(length: number): Buffer | null {
     return this.#whole?.subarray(this.#bytes - length, this.#bytes) ?? null;
   }
