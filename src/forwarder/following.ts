@@ -175,10 +175,9 @@ export class FollowingBoth extends Following {
   #read(answered: boolean): void {
     if (this.#isRead || !this.#isComplete || this.#copy.overflowed) return;
     this.#isRead = true;
-    const { options } = this;
-    const body = this.#copy.take();
-    this.reading =
-      read(options, this.#exchange, this.labels, this.#headers, this.#copy, body, answered) ?? this.readingSoFar();
+    const copy = this.#copy;
+    const whole = { exchange: this.#exchange, labels: this.labels, headers: this.#headers, copy, body: copy.take() };
+    this.reading = read(this.options, whole, answered) ?? this.readingSoFar();
   }
 
   #due(): WhenToRead {

@@ -3,13 +3,13 @@
  * compaction that may be answered here is read whole first, and then either answered or sent on, byte for byte.
  */
 import { formatResponseHead } from '../http1/head.ts';
-import { headerValue, withoutHeaders, type RawHeaders } from '../wire/headers.ts';
+import { headerValue, withoutHeaders } from '../wire/headers.ts';
 import { requestLabels, type RequestLabels } from '../wire/speaker.ts';
 import { withReadableEncodings } from './answer-observer.ts';
 import { BodyCopy } from './body-copy.ts';
 import type { Exchange } from './exchange.ts';
 import { Following, FollowingBoth } from './following.ts';
-import { labelled, see, unread, type MessagesOptions, type Reading } from './reading.ts';
+import { labelled, see, unread, type MessagesOptions, type Reading, type WholeRequest } from './reading.ts';
 import { relay } from './relay.ts';
 import { requestHeaders } from './request-head.ts';
 
@@ -74,7 +74,7 @@ function hold(options: MessagesOptions, exchange: Exchange, labels: RequestLabel
       options.afterwards.finish(labels.session);
       const body = copy.take();
       const early = framed ?? [body];
-      decide(options, exchange, labels, headers, copy, body).then(
+      decide(options, { exchange, labels, headers, copy, body }).then(
         (reading) => {
           if (reading !== null) sendOn(reading, early, true);
         },
@@ -88,16 +88,10 @@ function hold(options: MessagesOptions, exchange: Exchange, labels: RequestLabel
 }
 
 /** Decides on a request that was read whole; null when it has been answered (or nobody waits for an answer any more). */
-async function decide(
-  options: MessagesOptions,
-  exchange: Exchange,
-  labels: RequestLabels,
-  headers: RawHeaders,
-  copy: BodyCopy,
-  body: Buffer,
-): Promise<Reading | null> {
+async function decide(options: MessagesOptions, whole: WholeRequest): Promise<Reading | null> {
+  const { exchange, labels } = whole;
   const { compactions, conversations } = options;
-  const found = see(options, exchange, labels, headers, copy, body);
+  const found = see(options, whole);
   if (found === null) return unread(options, labels);
   if (found.compaction === null) return { kind: 'turn', turn: conversations.beginTurn(found.seen) };
   const gone = new AbortController();

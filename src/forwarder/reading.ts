@@ -28,6 +28,17 @@ export interface MessagesOptions extends RelayOptions {
   readonly afterwards: Afterwards;
 }
 
+/** A request that has come in whole. */
+export interface WholeRequest {
+  readonly exchange: Exchange;
+  readonly labels: RequestLabels;
+  /** As requestHeaders (request-head.ts) gives them. */
+  readonly headers: RawHeaders;
+  /** Where room is accounted for the body. */
+  readonly copy: BodyCopy;
+  readonly body: Buffer;
+}
+
 /** What a request turned out to be. */
 export type Reading =
   | { readonly kind: 'turn'; readonly turn: Turn }
@@ -79,29 +90,18 @@ export function whenToRead(
  *
  * @param answered its answer has ended already
  */
-export function read(
-  options: MessagesOptions,
-  exchange: Exchange,
-  labels: RequestLabels,
-  headers: RawHeaders,
-  copy: BodyCopy,
-  body: Buffer,
-  answered: boolean,
-): Reading | null {
-  const found = see(options, exchange, labels, headers, copy, body);
+export function read(options: MessagesOptions, request: WholeRequest, answered: boolean): Reading | null {
+  const found = see(options, request);
   if (found === null) return null;
   const { compaction, seen } = found;
   if (compaction === null) return { kind: 'turn', turn: options.conversations.beginTurn(seen, answered) };
   return { kind: 'compaction', conversation: options.compactions.noteUnheld(seen, compaction) };
 }
 
+/** What a request says, and the compaction that it asks for; null when it is of no conversation. */
 export function see(
   options: MessagesOptions,
-  exchange: Exchange,
-  labels: RequestLabels,
-  headers: RawHeaders,
-  copy: BodyCopy,
-  body: Buffer,
+  { body, copy, exchange, headers, labels }: WholeRequest,
 ): { readonly seen: SeenRequest; readonly compaction: Compaction | null } | null {
   const plain = decodeBody(headers, body);
   if (plain !== null && !copy.growTo(plain.length)) return null;
