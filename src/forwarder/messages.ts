@@ -27,7 +27,7 @@ export function handleMessages(options: MessagesOptions, exchange: Exchange): vo
   if (worthHolding && options.conversations.mayServe) hold(options, exchange, labels);
   else stream(options, exchange, labels);
   // Its bytes go first.
-  options.afterwards.add(labels.session, () => options.observe?.({ type: 'request.received' }));
+  options.afterwards.add(null, () => options.observe?.({ type: 'request.received' }));
 }
 
 /** The request goes on while it comes in; what it means is read when it is complete. */

@@ -81,6 +81,7 @@ class Relay {
   readonly #observer: RelayObserver;
   #lease: Lease | null = null;
   #requestDone = false;
+  #requestEndTold = false;
   #head: ResponseHead | null = null;
   #headBytes: Buffer | null = null;
   #body: BodyReader | null = null;
@@ -135,21 +136,25 @@ class Relay {
     socket.cork();
     out.write(requestHead(this.#options, this.#exchange, headers));
     for (const bytes of early) out.write(bytes);
-    let leaving = true;
-    const tellEnd = (): unknown => this.#observe(() => this.#observer.requestEnd?.());
     const done = (): void => {
       out.flush();
       this.#requestDone = true;
-      if (!leaving) tellEnd();
+      // What was flushed may wait for the end of this round, because the socket still writes.
+      if (this.#observer.requestEnd !== undefined) this.#later(this.#tellRequestEnd);
     };
     if (complete) done();
     else this.#exchange.readBody(this.#sink(out, done));
     // The head leaves together with the first bytes of the body.
     out.flush();
     socket.uncork();
-    leaving = false;
-    if (this.#requestDone) tellEnd();
   }
+
+  /** Once, and before anything is told of the answer. */
+  readonly #tellRequestEnd = (): void => {
+    if (!this.#requestDone || this.#requestEndTold) return;
+    this.#requestEndTold = true;
+    this.#observe(() => this.#observer.requestEnd?.());
+  };
 
   #sink(out: BatchWriter, end: () => void): BodySink {
     const observer = this.#observer;
@@ -250,6 +255,7 @@ class Relay {
     const exchange = this.#exchange;
     const framing = responseFraming(head, exchange.head.method);
     this.#head = head;
+    this.#tellRequestEnd();
     const added = this.#observe(() => this.#observer.head?.(head.status, head.headers)) ?? [];
     const old = exchange.head.version === 'HTTP/1.0';
     if (framing.kind === 'close') this.#reframe = old ? 'plain' : 'chunked';
@@ -316,8 +322,7 @@ class Relay {
       this.#observe(() => this.#observer.end?.());
       this.#observe(() => this.#observer.over?.(true));
     };
-    if (this.#observer.later === undefined) setImmediate(tell);
-    else this.#observer.later(tell);
+    this.#later(tell);
     // The next request may be here already, and builds on that.
     this.#exchange.finish();
   }
@@ -355,6 +360,7 @@ class Relay {
     this.#over = true;
     this.#unlisten();
     this.#lease?.socket.destroy();
+    this.#tellRequestEnd();
     // Before the end is told: nothing may be shown after it.
     this.#unseen?.show();
     this.#observe(() => this.#observer.over?.(false));
@@ -363,6 +369,11 @@ class Relay {
   #unlisten(): void {
     this.#lease?.tell(null);
     this.#exchange.tell(null);
+  }
+
+  #later(work: () => void): void {
+    if (this.#observer.later === undefined) setImmediate(work);
+    else this.#observer.later(work);
   }
 
   #observe<T>(look: () => T): T | undefined {

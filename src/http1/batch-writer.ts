@@ -11,7 +11,7 @@ import type { Socket } from 'node:net';
 /** Pieces from here on are always gathered … */
 const LARGE = 8 * 1024;
 /** … up to this much. */
-const BATCH = 32 * 1024;
+const BATCH = 64 * 1024;
 /** Bytes under way from which on the source should wait. */
 const FULL = 256 * 1024;
 
