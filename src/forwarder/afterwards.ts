@@ -14,60 +14,60 @@ const PAUSE_MS = 2;
 const ROUNDS = 8;
 
 export class Afterwards {
-  readonly #log: Log;
+  private readonly log: Log;
   /** Whose work waits: all of a session's is done together and in its order, and that of requests that name none. */
-  readonly #waiting = new Map<string | null, (() => void)[]>();
+  private readonly waiting = new Map<string | null, (() => void)[]>();
   /** Made once: to wind it up again costs less than another one, and that is on the way of the bytes. */
-  #timer: NodeJS.Timeout | null = null;
-  #waits = false;
+  private timer: NodeJS.Timeout | null = null;
+  private waits = false;
 
   constructor(log: Log) {
-    this.#log = log;
+    this.log = log;
   }
 
   /** @param owner the session that the work is about; null for none */
   add(owner: string | null, work: () => void): void {
-    const before = this.#waiting.get(owner);
-    if (before === undefined) this.#waiting.set(owner, [work]);
+    const before = this.waiting.get(owner);
+    if (before === undefined) this.waiting.set(owner, [work]);
     else before.push(work);
-    if (this.#waits) return;
-    this.#waits = true;
-    if (this.#timer === null) this.#timer = setTimeout(() => this.#goOn(), PAUSE_MS);
-    else this.#timer.refresh();
+    if (this.waits) return;
+    this.waits = true;
+    if (this.timer === null) this.timer = setTimeout(() => this.goOn(), PAUSE_MS);
+    else this.timer.refresh();
   }
 
   /** Does a session's work now: what comes next builds on it. */
   finish(owner: string | null): void {
-    const works = this.#waiting.get(owner);
+    const works = this.waiting.get(owner);
     if (works === undefined) return;
-    this.#waiting.delete(owner);
-    for (const work of works) this.#do(work);
+    this.waiting.delete(owner);
+    for (const work of works) this.do(work);
   }
 
   /** Does all of it now. */
   finishAll(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = null;
-    this.#waits = false;
-    for (const owner of [...this.#waiting.keys()]) this.finish(owner);
+    if (this.timer !== null) clearTimeout(this.timer);
+    this.timer = null;
+    this.waits = false;
+    for (const owner of [...this.waiting.keys()]) this.finish(owner);
   }
 
-  #do(work: () => void): void {
+  private do(work: () => void): void {
     try {
       work();
     } catch (error) {
-      this.#log.error('observer.failed', { message: error instanceof Error ? error.message : String(error) });
+      this.log.error('observer.failed', { message: error instanceof Error ? error.message : String(error) });
     }
   }
 
   /** A round of it: the more sessions wait the more of them, so that they do not become more and more in a crowd. */
-  #goOn(): void {
-    if (this.#waiting.size === 0) {
-      this.#waits = false;
+  private goOn(): void {
+    if (this.waiting.size === 0) {
+      this.waits = false;
       return;
     }
-    setImmediate(() => this.#goOn());
-    const share = Math.ceil(this.#waiting.size / ROUNDS);
-    for (const owner of [...this.#waiting.keys()].slice(0, share)) this.finish(owner);
+    setImmediate(() => this.goOn());
+    const share = Math.ceil(this.waiting.size / ROUNDS);
+    for (const owner of [...this.waiting.keys()].slice(0, share)) this.finish(owner);
   }
 }

@@ -8,23 +8,23 @@ import { headerValue, type RawHeaders } from '../wire/headers.ts';
 export const MAX_BODY_BYTES = 32 * 1024 * 1024;
 
 export class BodyCopy {
-  readonly #room: Reservation;
+  private readonly room: Reservation;
   /** Where a body goes whose size is known: in one piece from the start. */
-  readonly #size: number | null;
-  #whole: Buffer | null = null;
-  #chunks: Buffer[] = [];
-  #bytes = 0;
-  #overflowed = false;
+  private readonly size: number | null;
+  private whole: Buffer | null = null;
+  private chunks: Buffer[] = [];
+  private bytes = 0;
+  private full = false;
 
   /** @param framing how the body is delimited: with a size that is told there are no pieces to put together */
   constructor(budget: ByteBudget, framing: Framing) {
-    this.#room = budget.reserve();
-    this.#size = framing.kind === 'sized' && framing.bytes <= MAX_BODY_BYTES ? framing.bytes : null;
+    this.room = budget.reserve();
+    this.size = framing.kind === 'sized' && framing.bytes <= MAX_BODY_BYTES ? framing.bytes : null;
   }
 
   /** True once the body is larger than anything the API accepts, or than what there is room for: nothing is added then. */
   get overflowed(): boolean {
-    return this.#overflowed;
+    return this.full;
   }
 
   /**
@@ -33,18 +33,18 @@ export class BodyCopy {
    * @param copies how often these bytes are kept, here and beside
    */
   add(chunk: Buffer, copies = 1): boolean {
-    if (this.#overflowed) return false;
-    if (this.#bytes + chunk.length > MAX_BODY_BYTES || !this.#room.grow(chunk.length * copies)) {
-      this.#overflowed = true;
+    if (this.full) return false;
+    if (this.bytes + chunk.length > MAX_BODY_BYTES || !this.room.grow(chunk.length * copies)) {
+      this.full = true;
       return false;
     }
-    if (this.#size === null) this.#chunks.push(chunk);
+    if (this.size === null) this.chunks.push(chunk);
     else {
       // Memory that nobody has written to costs nothing: a size that is only announced does no harm.
-      this.#whole ??= Buffer.allocUnsafeSlow(this.#size);
-      chunk.copy(this.#whole, this.#bytes);
+      this.whole ??= Buffer.allocUnsafeSlow(this.size);
+      chunk.copy(this.whole, this.bytes);
     }
-    this.#bytes += chunk.length;
+    this.bytes += chunk.length;
     return true;
   }
 
@@ -53,28 +53,28 @@ export class BodyCopy {
    * as a slice is used, all of that place stays in memory, also after {@link drop}, when it no longer counts.
    */
   tail(length: number): Buffer | null {
-    return this.#whole?.subarray(this.#bytes - length, this.#bytes) ?? null;
+    return this.whole?.subarray(this.bytes - length, this.bytes) ?? null;
   }
 
   /** What has come so far, also when it has overflowed since. It is accounted for until {@link drop}. */
   take(): Buffer {
-    const taken = this.#whole?.subarray(0, this.#bytes) ?? Buffer.concat(this.#chunks);
-    this.#whole = null;
-    this.#chunks = [];
+    const taken = this.whole?.subarray(0, this.bytes) ?? Buffer.concat(this.chunks);
+    this.whole = null;
+    this.chunks = [];
     return taken;
   }
 
   /** Asks for room for what a compressed body has become. False: there is none. */
   growTo(bytes: number): boolean {
-    return bytes <= this.#bytes || this.#room.grow(bytes - this.#bytes);
+    return bytes <= this.bytes || this.room.grow(bytes - this.bytes);
   }
 
   /** Gives the copy up, and its room back. Whoever took the body has no more use for it. */
   drop(): void {
-    this.#overflowed = true;
-    this.#whole = null;
-    this.#chunks = [];
-    this.#room.release();
+    this.full = true;
+    this.whole = null;
+    this.chunks = [];
+    this.room.release();
   }
 }
 

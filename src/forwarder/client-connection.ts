@@ -39,213 +39,209 @@ export class ClientConnection implements ExchangeConnection {
   lastRequest = false;
   /** It is for our own pages, and theirs by now. */
   takenOver = false;
-  readonly #options: ClientConnectionOptions;
-  readonly #out: BatchWriter;
-  #unread: Buffer = Buffer.alloc(0);
-  #exchange: Exchange | null = null;
-  #body: BodyReader | null = null;
-  #sink: BodySink | null = null;
-  #held = false;
+  private readonly options: ClientConnectionOptions;
+  private readonly out: BatchWriter;
+  private unread: Buffer = Buffer.alloc(0);
+  private exchange: Exchange | null = null;
+  private body: BodyReader | null = null;
+  private sink: BodySink | null = null;
+  private held = false;
   /** The next request waits until the client has read the answers before. */
-  #waitsForDrain = false;
-  #lingers = false;
+  private waitsForDrain = false;
+  private lingers = false;
   /** Requests that are here already are being read. */
-  #goesOn = false;
+  private goesOn = false;
   /** For the next request to begin, for its head to be there, or for what is dropped to end. */
-  readonly #deadline = new Deadline(() => this.#late());
-  #first = true;
-  readonly #onData = (chunk: Buffer): void => this.#take(chunk);
-  readonly #onDrain = (): void => {
-    if (!this.#waitsForDrain) this.#exchange?.drained();
+  private readonly deadline = new Deadline(() => this.late());
+  private first = true;
+  private readonly onData = (chunk: Buffer): void => this.take(chunk);
+  private readonly onDrain = (): void => {
+    if (!this.waitsForDrain) this.exchange?.drained();
     else {
-      this.#waitsForDrain = false;
-      this.#goOn();
+      this.waitsForDrain = false;
+      this.goOn();
     }
   };
-  readonly #onClose = (): void => {
-    this.#deadline.end();
-    this.#exchange?.gone();
+  private readonly onClose = (): void => {
+    this.deadline.end();
+    this.exchange?.gone();
   };
   // Who has ended its side has gone, as Node and nginx take it too: connections through the redirector stay half open.
-  readonly #onEnd = (): void => {
+  private readonly onEnd = (): void => {
     if (this.busy) this.socket.destroy();
     else this.socket.destroySoon();
   };
 
   constructor(socket: Socket, options: ClientConnectionOptions) {
     this.socket = socket;
-    this.#options = options;
-    this.#out = new BatchWriter(socket);
+    this.options = options;
+    this.out = new BatchWriter(socket);
     socket.on('error', () => undefined); // what it means, `close` tells
-    socket.on('close', this.#onClose).on('drain', this.#onDrain);
-    socket.on('end', this.#onEnd);
-    socket.on('data', this.#onData);
-    this.#deadline.set(options.headMs);
+    socket.on('close', this.onClose).on('drain', this.onDrain);
+    socket.on('end', this.onEnd);
+    socket.on('data', this.onData);
+    this.deadline.set(options.headMs);
   }
 
   /** True while a request is being answered. */
   get busy(): boolean {
-    return this.#exchange !== null;
+    return this.exchange !== null;
   }
 
   /** Ends the connection as soon as nothing is under way on it. */
   endWhenIdle(): void {
     this.lastRequest = true;
     if (this.takenOver) this.socket.destroySoon();
-    else if (!this.busy) this.#endSoon();
+    else if (!this.busy) this.endSoon();
   }
 
   readBody(sink: BodySink): void {
-    this.#sink = sink;
-    this.#held = false;
-    const early = this.#unread;
-    this.#unread = Buffer.alloc(0);
-    if (this.#body?.done === true) {
-      this.#unread = early;
-      this.#endBody();
-    } else if (early.length > 0) this.#feed(early);
-    this.#resumeUnlessHeld();
+    this.sink = sink;
+    this.held = false;
+    const early = this.unread;
+    this.unread = Buffer.alloc(0);
+    if (this.body?.done === true) {
+      this.unread = early;
+      this.endBody();
+    } else if (early.length > 0) this.feed(early);
+    this.resumeUnlessHeld();
   }
 
   resumeBody(): void {
-    if (!this.#held) return;
-    this.#held = false;
+    if (!this.held) return;
+    this.held = false;
     this.socket.resume();
   }
 
   detach(): Buffer {
-    this.socket
-      .off('data', this.#onData)
-      .off('drain', this.#onDrain)
-      .off('end', this.#onEnd)
-      .off('close', this.#onClose);
-    this.#deadline.end();
-    const ahead = this.#unread;
-    this.#unread = Buffer.alloc(0);
+    this.socket.off('data', this.onData).off('drain', this.onDrain).off('end', this.onEnd).off('close', this.onClose);
+    this.deadline.end();
+    const ahead = this.unread;
+    this.unread = Buffer.alloc(0);
     return ahead;
   }
 
   finish(exchange: Exchange): void {
-    if (this.#exchange !== exchange) return;
-    this.#exchange = null;
+    if (this.exchange !== exchange) return;
+    this.exchange = null;
     if (this.socket.destroyed) return;
-    const whole = this.#body?.done === true;
-    this.#body = null;
-    this.#sink = null;
+    const whole = this.body?.done === true;
+    this.body = null;
+    this.sink = null;
     if (!whole) {
-      this.#linger();
+      this.linger();
       return;
     }
     if (this.lastRequest) {
-      this.#endSoon();
+      this.endSoon();
       return;
     }
-    this.#held = false;
-    if (this.#out.full) {
+    this.held = false;
+    if (this.out.full) {
       // Who asks on and on without reading waits with the next question until it has read.
       this.socket.pause();
-      this.#waitsForDrain = true;
-    } else this.#goOn();
+      this.waitsForDrain = true;
+    } else this.goOn();
   }
 
   /** Reads the next request, and those that are answered at once. */
-  #goOn(): void {
-    this.#deadline.set(this.#options.idleMs);
+  private goOn(): void {
+    this.deadline.set(this.options.idleMs);
     this.socket.resume();
     // One after the other, not each within the one before: there may be thousands.
-    if (this.#goesOn) return;
-    this.#goesOn = true;
+    if (this.goesOn) return;
+    this.goesOn = true;
     try {
-      for (let left = Infinity; this.#mayGoOn && this.#unread.length < left;) {
-        const ahead = this.#unread;
+      for (let left = Infinity; this.mayGoOn && this.unread.length < left;) {
+        const ahead = this.unread;
         left = ahead.length;
-        this.#unread = Buffer.alloc(0);
-        this.#take(ahead);
+        this.unread = Buffer.alloc(0);
+        this.take(ahead);
       }
     } finally {
-      this.#goesOn = false;
+      this.goesOn = false;
     }
   }
 
-  get #mayGoOn(): boolean {
-    const stopped = this.lastRequest || this.#lingers || this.#waitsForDrain || this.socket.destroyed;
-    return !stopped && this.#exchange === null && this.#unread.length > 0;
+  private get mayGoOn(): boolean {
+    const stopped = this.lastRequest || this.lingers || this.waitsForDrain || this.socket.destroyed;
+    return !stopped && this.exchange === null && this.unread.length > 0;
   }
 
   /**
    * Ends the connection when what was sent has left, however long the client takes to read it. What else may come is not
    * read: nobody would be answered.
    */
-  #endSoon(): void {
-    this.#deadline.end();
-    this.socket.off('data', this.#onData).resume();
+  private endSoon(): void {
+    this.deadline.end();
+    this.socket.off('data', this.onData).resume();
     this.socket.destroySoon();
   }
 
   /** `framed` may have held the body back while what was read early was fed to it, and the next request may have to wait. */
-  #resumeUnlessHeld(): void {
-    if (!this.#held && !this.#waitsForDrain) this.socket.resume();
+  private resumeUnlessHeld(): void {
+    if (!this.held && !this.waitsForDrain) this.socket.resume();
   }
 
-  #take(chunk: Buffer): void {
-    if (this.#exchange === null) this.#takeHead(chunk);
-    else if (this.#sink !== null && this.#body?.done === false) this.#feed(chunk);
+  private take(chunk: Buffer): void {
+    if (this.exchange === null) this.takeHead(chunk);
+    else if (this.sink !== null && this.body?.done === false) this.feed(chunk);
     else {
-      this.#unread = this.#unread.length === 0 ? chunk : Buffer.concat([this.#unread, chunk]);
-      if (this.#unread.length > MAX_AHEAD || this.#sink === null) this.socket.pause();
+      this.unread = this.unread.length === 0 ? chunk : Buffer.concat([this.unread, chunk]);
+      if (this.unread.length > MAX_AHEAD || this.sink === null) this.socket.pause();
     }
   }
 
-  #takeHead(chunk: Buffer): void {
-    const before = this.#unread.length;
-    let bytes = before === 0 ? chunk : Buffer.concat([this.#unread, chunk]);
+  private takeHead(chunk: Buffer): void {
+    const before = this.unread.length;
+    let bytes = before === 0 ? chunk : Buffer.concat([this.unread, chunk]);
     // Empty lines before a request are passed over (RFC 9112, 2.2).
     while (bytes[0] === 0x0d && bytes[1] === 0x0a) bytes = bytes.subarray(2);
     const end = endOfHead(bytes);
-    this.#unread = bytes;
+    this.unread = bytes;
     if (end < 0 ? bytes.length > MAX_HEAD_BYTES : end > MAX_HEAD_BYTES) {
-      this.#refuse(431, 'Request Header Fields Too Large', 'the header is too large');
+      this.refuse(431, 'Request Header Fields Too Large', 'the header is too large');
       return;
     }
     if (end < 0) {
-      if (before === 0 && bytes.length > 0) this.#deadline.set(this.#options.headMs);
+      if (before === 0 && bytes.length > 0) this.deadline.set(this.options.headMs);
       return;
     }
-    this.#deadline.lift();
+    this.deadline.lift();
     try {
-      this.#begin(parseRequestHead(bytes.subarray(0, end)), bytes, end);
+      this.begin(parseRequestHead(bytes.subarray(0, end)), bytes, end);
     } catch (error) {
       if (!(error instanceof MalformedHead)) throw error;
-      this.#refuse(error.status, error.status === 501 ? 'Not Implemented' : 'Bad Request', error.message);
+      this.refuse(error.status, error.status === 501 ? 'Not Implemented' : 'Bad Request', error.message);
     }
   }
 
-  #begin(head: RequestHead, bytes: Buffer, end: number): void {
-    if (this.#first && this.#options.takeOver(head, this.socket.off('data', this.#onData), bytes)) {
+  private begin(head: RequestHead, bytes: Buffer, end: number): void {
+    if (this.first && this.options.takeOver(head, this.socket.off('data', this.onData), bytes)) {
       this.takenOver = true;
-      this.#deadline.end();
+      this.deadline.end();
       return;
     }
-    if (this.#first) this.socket.on('data', this.#onData);
-    this.#first = false;
+    if (this.first) this.socket.on('data', this.onData);
+    this.first = false;
     const framing = requestFraming(head);
     const hosts = countOf(head.headers, 'host');
     if (hosts > 1 || (hosts === 0 && head.version === 'HTTP/1.1')) {
       throw new MalformedHead(hosts === 0 ? 'the request has no host' : 'the request has two hosts');
     }
-    this.#unread = bytes.subarray(end);
-    this.#body = bodyReader(framing, (payload) => this.#sink?.payload?.(payload));
+    this.unread = bytes.subarray(end);
+    this.body = bodyReader(framing, (payload) => this.sink?.payload?.(payload));
     if (!keepsAlive(head)) this.lastRequest = true;
-    const exchange = new Exchange(this, head, framing, this.#out);
-    this.#exchange = exchange;
-    this.#options.onExchange(exchange);
+    const exchange = new Exchange(this, head, framing, this.out);
+    this.exchange = exchange;
+    this.options.onExchange(exchange);
     // Nobody takes the body yet.
-    if (this.#exchange === exchange && this.#sink === null) this.socket.pause();
+    if (this.exchange === exchange && this.sink === null) this.socket.pause();
   }
 
-  #feed(chunk: Buffer): void {
-    const body = this.#body;
-    const sink = this.#sink;
+  private feed(chunk: Buffer): void {
+    const body = this.body;
+    const sink = this.sink;
     if (body === null || sink === null) return;
     let slice;
     try {
@@ -255,45 +251,45 @@ export class ClientConnection implements ExchangeConnection {
       return;
     }
     const mine = slice.taken === chunk.length ? chunk : chunk.subarray(0, slice.taken);
-    if (slice.taken < chunk.length) this.#unread = chunk.subarray(slice.taken);
+    if (slice.taken < chunk.length) this.unread = chunk.subarray(slice.taken);
     const goesOn = mine.length === 0 || sink.framed(mine);
     // Another sink may have taken over within that, and has been told of the body's end, or reads on.
-    if (this.#sink !== sink) return;
-    if (slice.done) this.#endBody();
+    if (this.sink !== sink) return;
+    if (slice.done) this.endBody();
     else if (!goesOn) {
-      this.#held = true;
+      this.held = true;
       this.socket.pause();
     }
   }
 
-  #endBody(): void {
-    this.#sink?.end();
+  private endBody(): void {
+    this.sink?.end();
     // Reading on, to notice when the client goes away.
-    this.#held = false;
-    this.#resumeUnlessHeld();
+    this.held = false;
+    this.resumeUnlessHeld();
   }
 
   /** The answer is out, the request is not in: it is read to its end and dropped, so that the client sees the answer. */
-  #linger(): void {
-    this.socket.off('data', this.#onData);
+  private linger(): void {
+    this.socket.off('data', this.onData);
     this.socket.resume();
     this.socket.end();
-    this.#lingers = true;
-    this.#deadline.set(LINGER_MS);
+    this.lingers = true;
+    this.deadline.set(LINGER_MS);
   }
 
-  #refuse(status: number, reason: string, message: string): void {
-    this.socket.off('data', this.#onData);
+  private refuse(status: number, reason: string, message: string): void {
+    this.socket.off('data', this.onData);
     const { body, headers } = errorAnswer({ status, type: 'invalid_request_error', message });
     const all = [...headers, 'content-length', String(body.length), 'Connection', 'close'];
     this.socket.write(Buffer.concat([formatResponseHead({ status, reason, headers: all }), body]));
-    this.#linger();
+    this.linger();
   }
 
   /** What was waited for has not come in time. */
-  #late(): void {
-    if (this.#lingers) this.socket.destroy();
-    else if (this.#unread.length > 0) this.#refuse(408, 'Request Timeout', 'the header did not come in time');
-    else this.#endSoon();
+  private late(): void {
+    if (this.lingers) this.socket.destroy();
+    else if (this.unread.length > 0) this.refuse(408, 'Request Timeout', 'the header did not come in time');
+    else this.endSoon();
   }
 }

@@ -18,9 +18,9 @@ export interface BodySink {
 /** Hears of the client while its request is under way. */
 export interface ClientListener {
   /** More can be written to it. */
-  onDrain?(): void;
+  onClientDrain?(): void;
   /** It has gone, without the whole answer. */
-  onGone(): void;
+  onClientGone(): void;
 }
 
 /** What an exchange asks of the connection that it is on. */
@@ -41,36 +41,36 @@ export class Exchange {
   readonly out: BatchWriter;
   /** True once any byte of a final answer has gone out. */
   answered = false;
-  readonly #connection: ExchangeConnection;
-  #listener: ClientListener | null = null;
-  readonly #over: (() => void)[] = [];
+  private readonly connection: ExchangeConnection;
+  private listener: ClientListener | null = null;
+  private readonly over: (() => void)[] = [];
 
   constructor(connection: ExchangeConnection, head: RequestHead, framing: Framing, out: BatchWriter) {
-    this.#connection = connection;
+    this.connection = connection;
     this.head = head;
     this.framing = framing;
     this.out = out;
   }
 
   get socket(): Socket {
-    return this.#connection.socket;
+    return this.connection.socket;
   }
 
   /** Begins to read the body, or goes on reading it into another sink. */
   readBody(sink: BodySink): void {
-    this.#connection.readBody(sink);
+    this.connection.readBody(sink);
   }
 
   /** Goes on with a body that `framed` returned false for. */
   resumeBody(): void {
-    this.#connection.resumeBody();
+    this.connection.resumeBody();
   }
 
   /** Sends the head of a final answer. `close`: this answer is the connection's last. */
   sendHead(status: number, reason: string, headers: RawHeaders, close = false): void {
     this.answered = true;
-    const last = close || this.#connection.lastRequest;
-    if (close) this.#connection.lastRequest = true;
+    const last = close || this.connection.lastRequest;
+    if (close) this.connection.lastRequest = true;
     this.out.write(
       formatResponseHead({ status, reason, headers: last ? [...headers, 'Connection', 'close'] : headers }),
     );
@@ -79,8 +79,8 @@ export class Exchange {
   /** The answer is complete: the connection goes on with the next request, or ends. */
   finish(): void {
     this.out.flush();
-    this.#tellOver();
-    this.#connection.finish(this);
+    this.tellOver();
+    this.connection.finish(this);
   }
 
   /** A whole answer made here. */
@@ -99,38 +99,38 @@ export class Exchange {
 
   /** `listener` hears of the client from now on, nobody with null; at once when it has gone already. */
   tell(listener: ClientListener | null): void {
-    this.#listener = this.socket.closed ? null : listener;
-    if (this.socket.closed) listener?.onGone();
+    this.listener = this.socket.closed ? null : listener;
+    if (this.socket.closed) listener?.onClientGone();
   }
 
   /** More can be written. */
   drained(): void {
-    this.#listener?.onDrain?.();
+    this.listener?.onClientDrain?.();
   }
 
   /** The client has gone. */
   gone(): void {
-    this.#tellOver();
-    const listener = this.#listener;
-    this.#listener = null;
-    listener?.onGone();
+    this.tellOver();
+    const listener = this.listener;
+    this.listener = null;
+    listener?.onClientGone();
   }
 
   /** Calls back once: when the answer is complete, or the client has gone without it. */
   onOver(listener: () => void): void {
     if (this.socket.destroyed) listener();
-    else this.#over.push(listener);
+    else this.over.push(listener);
   }
 
-  #tellOver(): void {
-    for (const tell of this.#over.splice(0)) tell();
+  private tellOver(): void {
+    for (const tell of this.over.splice(0)) tell();
   }
 
   /** Leaves the connection to the caller, for a protocol that is not HTTP. Returns bytes that were read ahead. */
   detach(): Buffer {
     this.out.flush();
-    const ahead = this.#connection.detach();
-    this.#tellOver();
+    const ahead = this.connection.detach();
+    this.tellOver();
     return ahead;
   }
 

@@ -26,7 +26,7 @@ export class Following implements RelayObserver {
   protected reading: Reading | null;
   /** Headers of an answer that is read along; null for one that says nothing about a conversation. */
   protected answer: RawHeaders | null = null;
-  #reader: PassingAnswer | null = null;
+  private passing: PassingAnswer | null = null;
 
   constructor(options: MessagesOptions, labels: RequestLabels, reading: Reading | null) {
     this.options = options;
@@ -43,7 +43,7 @@ export class Following implements RelayObserver {
       // Without headers it is an answer of our own to a failure, which `failed` hears of.
       if (headers.length > 0) {
         if (status >= 400) this.options.log.warn('api.error', { conversation, status });
-        this.#tell({ type: 'api.answered', conversation, status });
+        this.tell({ type: 'api.answered', conversation, status });
       }
       this.headPassed();
     });
@@ -55,15 +55,15 @@ export class Following implements RelayObserver {
   }
 
   data(bytes: Buffer): void {
-    this.#reading()?.push(bytes);
+    this.answerReader()?.push(bytes);
   }
 
   end(): void {
-    this.#reading()?.end();
+    this.answerReader()?.end();
   }
 
   failed(): void {
-    this.later(() => this.#tell({ type: 'api.failed', conversation: conversationOf(this.readingSoFar()) }));
+    this.later(() => this.tell({ type: 'api.failed', conversation: conversationOf(this.readingSoFar()) }));
   }
 
   protected readingSoFar(): Reading {
@@ -91,17 +91,17 @@ export class Following implements RelayObserver {
   }
 
   /** Made when the first bytes are looked at, which is not on their way. */
-  #reading(): PassingAnswer | null {
+  private answerReader(): PassingAnswer | null {
     if (this.answer === null) return null;
-    this.#reader ??= readPassingAnswer(
+    this.passing ??= readPassingAnswer(
       this.answer,
-      (reader) => this.#ended(reader),
+      (reader) => this.ended(reader),
       () => this.giveUp(),
     );
-    return this.#reader;
+    return this.passing;
   }
 
-  #ended(reader: AnswerReader): void {
+  private ended(reader: AnswerReader): void {
     if (!reader.completed) return;
     this.readAtLast();
     const now = this.readingSoFar();
@@ -110,50 +110,50 @@ export class Following implements RelayObserver {
     else if (now.kind === 'compaction') conversations.notePassed(now.conversation);
   }
 
-  #tell(observation: Observation): void {
+  private tell(observation: Observation): void {
     (this.options.observe ?? unobserved)(observation);
   }
 }
 
 /** Follows a request that goes on while it comes in, and its answer: what it means is read when {@link whenToRead} says. */
 export class FollowingBoth extends Following {
-  readonly #exchange: Exchange;
-  readonly #headers: RawHeaders;
-  readonly #copy: BodyCopy;
-  #isComplete = false;
-  #isRead = false;
+  private readonly exchange: Exchange;
+  private readonly headers: RawHeaders;
+  private readonly copy: BodyCopy;
+  private isComplete = false;
+  private isRead = false;
 
   /** @param headers the request's, as requestHeaders (request-head.ts) gives them */
   constructor(options: MessagesOptions, exchange: Exchange, labels: RequestLabels, headers: RawHeaders) {
     super(options, labels, null);
-    this.#exchange = exchange;
-    this.#headers = headers;
-    this.#copy = new BodyCopy(options.budget, exchange.framing);
+    this.exchange = exchange;
+    this.headers = headers;
+    this.copy = new BodyCopy(options.budget, exchange.framing);
   }
 
   payload(bytes: Buffer): Buffer {
-    if (this.#copy.add(bytes)) return this.#copy.tail(bytes.length) ?? bytes;
-    this.#copy.drop();
+    if (this.copy.add(bytes)) return this.copy.tail(bytes.length) ?? bytes;
+    this.copy.drop();
     return bytes;
   }
 
   requestEnd(): void {
-    this.#isComplete = true;
+    this.isComplete = true;
     // What the answer before has told is known by the time this one's begins: its labels say so.
     this.options.afterwards.finish(this.labels.session);
-    this.#readIfDue();
+    this.readIfDue();
   }
 
   override head(status: number, headers: RawHeaders): readonly string[] {
     // The labels tell whose turn it is.
-    this.#readIfDue();
+    this.readIfDue();
     return super.head(status, headers);
   }
 
   over(whole: boolean): void {
     // What was to be done once the head had left may still wait, and need what is given up here.
-    if (!whole) this.later(() => this.#copy.drop());
-    else if (this.answer === null) this.#copy.drop();
+    if (!whole) this.later(() => this.copy.drop());
+    else if (this.answer === null) this.copy.drop();
   }
 
   protected override saysSomething(): boolean {
@@ -161,33 +161,33 @@ export class FollowingBoth extends Following {
   }
 
   protected override headPassed(): void {
-    if (this.#due() !== 'at its end') this.#read(false);
+    if (this.due() !== 'at its end') this.read(false);
   }
 
   protected override readAtLast(): void {
-    this.#read(true);
+    this.read(true);
   }
 
   protected override giveUp(): void {
-    this.#copy.drop();
+    this.copy.drop();
   }
 
-  #read(answered: boolean): void {
-    if (this.#isRead || !this.#isComplete || this.#copy.overflowed) return;
-    this.#isRead = true;
-    const copy = this.#copy;
-    const whole = { exchange: this.#exchange, labels: this.labels, headers: this.#headers, copy, body: copy.take() };
+  private read(answered: boolean): void {
+    if (this.isRead || !this.isComplete || this.copy.overflowed) return;
+    this.isRead = true;
+    const copy = this.copy;
+    const whole = { exchange: this.exchange, labels: this.labels, headers: this.headers, copy, body: copy.take() };
     this.reading = read(this.options, whole, answered) ?? this.readingSoFar();
   }
 
-  #due(): WhenToRead {
-    return whenToRead(this.options, this.#exchange, this.labels);
+  private due(): WhenToRead {
+    return whenToRead(this.options, this.exchange, this.labels, conversationOf(this.readingSoFar()));
   }
 
   /** Reads the request if somebody may act on it. */
-  #readIfDue(): void {
-    if (this.#isRead || !this.#isComplete || this.#due() !== 'at once') return;
+  private readIfDue(): void {
+    if (this.isRead || !this.isComplete || this.due() !== 'at once') return;
     this.options.afterwards.finish(this.labels.session);
-    this.#read(false);
+    this.read(false);
   }
 }

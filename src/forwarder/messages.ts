@@ -95,7 +95,7 @@ async function decide(options: MessagesOptions, whole: WholeRequest): Promise<Re
   if (found === null) return unread(options, labels);
   if (found.compaction === null) return { kind: 'turn', turn: conversations.beginTurn(found.seen) };
   const gone = new AbortController();
-  exchange.tell({ onGone: () => gone.abort() });
+  exchange.tell({ onClientGone: () => gone.abort() });
   const outcome = await compactions.decide(found.seen, found.compaction, gone.signal);
   exchange.tell(null);
   if (gone.signal.aborted) return null;

@@ -72,15 +72,16 @@ export type WhenToRead = 'at once' | 'after the head' | 'at its end';
  * When a request is read that goes on while it comes in. What it means is worth knowing early only where somebody may act
  * on it before its answer has ended. A large one of a known conversation is not read before its answer's first byte has
  * passed: the labels on that answer then tell the phase that was before it.
+ *
+ * @param conversation what the request's headers say, see {@link unread}
  */
 export function whenToRead(
   { conversations }: MessagesOptions,
   { framing }: Exchange,
   labels: RequestLabels,
+  conversation: ConversationId | null,
 ): WhenToRead {
-  if (labels.class !== 'turn' || labels.compacted) return 'at once';
-  const conversation = conversations.nearest(labels);
-  if (conversation === null) return 'at once';
+  if (labels.class !== 'turn' || labels.compacted || conversation === null) return 'at once';
   if (!conversations.hasSomethingToLose(conversation)) return 'at its end';
   return framing.kind === 'sized' && framing.bytes >= LARGE_BODY ? 'after the head' : 'at once';
 }

@@ -9,8 +9,14 @@
  */
 import { answerFor } from '../answers.ts';
 import { UpstreamProtocolError, UpstreamUnreachableError } from '../errors.ts';
-import { BatchWriter } from '../http1/batch-writer.ts';
-import { bodyReader, keepsAlive, responseFraming, type BodyReader, type BodySlice } from '../http1/framing.ts';
+import {
+  bodyReader,
+  keepsAlive,
+  responseFraming,
+  type BodyReader,
+  type BodySlice,
+  type Framing,
+} from '../http1/framing.ts';
 import {
   endOfHead,
   formatResponseHead,
@@ -74,313 +80,319 @@ export function relay(
   new Relay(options, exchange, request, observer).start();
 }
 
-class Relay {
-  readonly #options: RelayOptions;
-  readonly #exchange: Exchange;
-  readonly #request: RelayRequest;
-  readonly #observer: RelayObserver;
-  #lease: Lease | null = null;
-  #requestDone = false;
-  #requestEndTold = false;
-  #head: ResponseHead | null = null;
-  #headBytes: Buffer | null = null;
-  #body: BodyReader | null = null;
+class Relay implements BodySink, ClientListener, ConnectionListener {
+  private readonly options: RelayOptions;
+  private readonly exchange: Exchange;
+  private readonly request: RelayRequest;
+  private readonly observer: RelayObserver;
+  private lease: Lease | null = null;
+  private requestDone = false;
+  private requestEndTold = false;
+  /** Where the observer keeps the piece of the request's body that comes next, when it can go on from there. */
+  private place: Buffer | undefined;
+  private head: ResponseHead | null = null;
+  /** How the answer's body is delimited, once its head is here. */
+  private framing: Framing | null = null;
+  private headBytes: Buffer | null = null;
+  private body: BodyReader | null = null;
   /** How the answer's body goes out, where it cannot go as it came. */
-  #reframe: 'chunked' | 'plain' | null = null;
-  #over = false;
+  private reframe: 'chunked' | 'plain' | null = null;
+  private over = false;
   /** Of an answer that has come in whole: whether the upstream sent more than that. */
-  #whole: { readonly surplus: boolean } | null = null;
+  private whole: { readonly surplus: boolean } | null = null;
   /** Of the answer's body, for the observer; null where it does not look. */
-  #unseen: Unseen | null = null;
+  private unseen: Unseen | null = null;
 
   constructor(options: RelayOptions, exchange: Exchange, request: RelayRequest, observer: RelayObserver) {
-    this.#options = options;
-    this.#exchange = exchange;
-    this.#request = request;
-    this.#observer = observer;
+    this.options = options;
+    this.exchange = exchange;
+    this.request = request;
+    this.observer = observer;
   }
 
   start(): void {
-    this.#exchange.tell(this.#clientListener);
-    if (!this.#over) this.#connect(false);
+    this.exchange.tell(this);
+    if (!this.over) this.connect(false);
   }
 
-  #connect(fresh: boolean): void {
-    const lease = this.#options.connections.lease(fresh);
-    if (!(lease instanceof Promise)) this.#sendOrFail(lease);
+  private connect(fresh: boolean): void {
+    const lease = this.options.connections.lease(fresh);
+    if (!(lease instanceof Promise)) this.sendOrFail(lease);
     else {
       lease.then(
         (made) => {
-          if (this.#over) made.release();
-          else this.#sendOrFail(made);
+          if (this.over) made.release();
+          else this.sendOrFail(made);
         },
-        (error: unknown) => this.#fail(error),
+        (error: unknown) => this.fail(error),
       );
     }
   }
 
-  #sendOrFail(lease: Lease): void {
+  private sendOrFail(lease: Lease): void {
     try {
-      this.#send(lease);
+      this.send(lease);
     } catch (error) {
-      this.#fail(error);
+      this.fail(error);
     }
   }
 
-  #send(lease: Lease): void {
-    const { early = [], complete = false, headers } = this.#request;
-    const { socket } = lease;
-    this.#lease = lease;
-    const out = new BatchWriter(socket);
-    lease.tell(this.#upstreamListener);
+  private send(lease: Lease): void {
+    const { early = [], complete = false, headers } = this.request;
+    const { out, socket } = lease;
+    this.lease = lease;
+    lease.tell(this);
     socket.cork();
-    out.write(requestHead(this.#options, this.#exchange, headers));
+    out.write(requestHead(this.options, this.exchange, headers));
     for (const bytes of early) out.write(bytes);
-    const done = (): void => {
-      out.flush();
-      this.#requestDone = true;
-      // What was flushed may wait for the end of this round, because the socket still writes.
-      if (this.#observer.requestEnd !== undefined) this.#later(this.#tellRequestEnd);
-    };
-    if (complete) done();
-    else this.#exchange.readBody(this.#sink(out, done));
+    if (complete) this.end();
+    else this.exchange.readBody(this);
     // The head leaves together with the first bytes of the body.
     out.flush();
     socket.uncork();
   }
 
-  /** Once, and before anything is told of the answer. */
-  readonly #tellRequestEnd = (): void => {
-    if (!this.#requestDone || this.#requestEndTold) return;
-    this.#requestEndTold = true;
-    this.#observe(() => this.#observer.requestEnd?.());
-  };
-
-  #sink(out: BatchWriter, end: () => void): BodySink {
-    const observer = this.#observer;
-    if (observer.payload === undefined) return { framed: (bytes) => this.#over || out.write(bytes), end };
+  payload(bytes: Buffer): void {
+    if (this.observer.payload === undefined) return;
+    const place = this.observe(() => this.observer.payload?.(bytes));
     // Chunks have their sizes between them, which stand in no copy.
-    const { kind } = this.#exchange.framing;
-    let place: Buffer | undefined;
-    return {
-      payload: (bytes) => {
-        place = this.#observe(() => observer.payload?.(bytes));
-      },
-      framed: (bytes) => this.#over || out.write(kind === 'sized' && place !== undefined ? place : bytes),
-      end,
-    };
+    if (this.exchange.framing.kind === 'sized') this.place = place;
   }
 
-  readonly #clientListener: ClientListener = {
-    onDrain: () => void this.#lease?.socket.resume(),
-    onGone: () => this.#end(),
-  };
+  framed(bytes: Buffer): boolean {
+    const { lease, place } = this;
+    this.place = undefined;
+    return this.over || lease === null || lease.out.write(place ?? bytes);
+  }
 
-  readonly #upstreamListener: ConnectionListener = {
-    onData: (chunk) => this.#onData(chunk),
-    onDrain: () => this.#exchange.resumeBody(),
-    onClose: (broken) => this.#onClose(broken),
-  };
+  /** The request has come in whole. */
+  end(): void {
+    this.lease?.out.flush();
+    this.requestDone = true;
+    // What was flushed may wait for the end of this round, because the socket still writes.
+    if (this.observer.requestEnd !== undefined) this.later(() => this.tellRequestEnd());
+  }
 
-  #onData(chunk: Buffer): void {
-    const { socket } = this.#exchange;
+  /** Once, and before anything is told of the answer. */
+  private tellRequestEnd(): void {
+    if (!this.requestDone || this.requestEndTold) return;
+    this.requestEndTold = true;
+    this.observe(() => this.observer.requestEnd?.());
+  }
+
+  onClientDrain(): void {
+    this.lease?.socket.resume();
+  }
+
+  onClientGone(): void {
+    this.stop();
+  }
+
+  onDrain(): void {
+    this.exchange.resumeBody();
+  }
+
+  onData(chunk: Buffer): void {
+    const { socket } = this.exchange;
     // What comes together leaves together: an answer's head with what is behind it.
     socket.cork();
     try {
-      if (this.#body === null) this.#takeHead(chunk);
-      else this.#takeBody(chunk);
-      if (this.#whole !== null) this.#exchange.out.flush();
+      if (this.body === null) this.takeHead(chunk);
+      else this.takeBody(chunk);
+      if (this.whole !== null) this.exchange.out.flush();
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
-      this.#fail(new UpstreamProtocolError(`the API's answer cannot be read as HTTP (${message})`, { cause: error }));
+      this.fail(new UpstreamProtocolError(`the API's answer cannot be read as HTTP (${message})`, { cause: error }));
     } finally {
       socket.uncork();
     }
     // The bytes have left. Now for all else.
-    if (this.#whole === null) this.#unseen?.later();
-    else if (!this.#over) this.#complete(this.#whole.surplus);
+    if (this.whole === null) this.unseen?.later();
+    else if (!this.over) this.complete(this.whole.surplus);
   }
 
-  #onClose(broken: boolean): void {
-    if (this.#over) return;
-    const lease = this.#lease;
+  onClose(broken: boolean): void {
+    if (this.over) return;
+    const lease = this.lease;
     // A connection that broke, by a reset say, has not told that the answer is whole.
-    if (this.#head !== null && this.#closes() && !broken) {
-      this.#complete();
-    } else if (this.#head !== null) {
-      this.#end();
-      this.#observe(() => this.#observer.failed?.());
-      this.#exchange.cut(); // as the API's own connection was
-    } else if (lease?.reused === true && lease.nothingSent && this.#headBytes === null) {
+    if (this.closes && !broken) {
+      this.complete();
+    } else if (this.head !== null) {
+      this.stop();
+      this.observe(() => this.observer.failed?.());
+      this.exchange.cut(); // as the API's own connection was
+    } else if (lease?.reused === true && lease.nothingSent && this.headBytes === null) {
       // Nothing was sent: the connection had been closed before it was used.
-      this.#connect(true);
+      this.connect(true);
     } else {
       const cause = 'the connection was closed before an answer came';
-      this.#fail(new UpstreamUnreachableError(`${cause}; try again`));
+      this.fail(new UpstreamUnreachableError(`${cause}; try again`));
     }
   }
 
   /** True when the connection's end is the answer's end. */
-  #closes(): boolean {
-    return this.#head !== null && responseFraming(this.#head, this.#exchange.head.method).kind === 'close';
+  private get closes(): boolean {
+    return this.framing?.kind === 'close';
   }
 
-  #takeHead(chunk: Buffer): void {
-    let bytes = this.#headBytes === null ? chunk : Buffer.concat([this.#headBytes, chunk]);
+  private takeHead(chunk: Buffer): void {
+    let bytes = this.headBytes === null ? chunk : Buffer.concat([this.headBytes, chunk]);
     for (;;) {
       const end = endOfHead(bytes);
       if (end < 0) {
         if (bytes.length > MAX_HEAD_BYTES) throw new Error('its header is too large');
-        this.#headBytes = bytes;
+        this.headBytes = bytes;
         return;
       }
       const head = parseResponseHead(bytes.subarray(0, end));
       bytes = bytes.subarray(end);
-      this.#headBytes = null;
+      this.headBytes = null;
       if (head.status === 101) {
-        this.#upgrade(head, bytes);
+        this.upgrade(head, bytes);
         return;
       }
       if (head.status >= 200) {
-        this.#begin(head, bytes);
+        this.begin(head, bytes);
         return;
       }
       const { status, reason } = head;
-      this.#exchange.out.write(formatResponseHead({ status, reason, headers: endToEnd(head.headers) }));
+      this.exchange.out.write(formatResponseHead({ status, reason, headers: endToEnd(head.headers) }));
       if (bytes.length === 0) return;
     }
   }
 
-  #begin(head: ResponseHead, rest: Buffer): void {
-    const exchange = this.#exchange;
+  private begin(head: ResponseHead, rest: Buffer): void {
+    const exchange = this.exchange;
     const framing = responseFraming(head, exchange.head.method);
-    this.#head = head;
-    this.#tellRequestEnd();
-    const added = this.#observe(() => this.#observer.head?.(head.status, head.headers)) ?? [];
+    this.head = head;
+    this.framing = framing;
+    this.tellRequestEnd();
+    const added = this.observe(() => this.observer.head?.(head.status, head.headers)) ?? [];
     const old = exchange.head.version === 'HTTP/1.0';
-    if (framing.kind === 'close') this.#reframe = old ? 'plain' : 'chunked';
-    else if (framing.kind === 'chunked' && old) this.#reframe = 'plain';
-    this.#body = bodyReader(framing, this.#reframe === null ? undefined : (bytes) => this.#sendReframed(bytes));
-    const observer = this.#observer;
+    if (framing.kind === 'close') this.reframe = old ? 'plain' : 'chunked';
+    else if (framing.kind === 'chunked' && old) this.reframe = 'plain';
+    this.body = bodyReader(framing, this.reframe === null ? undefined : (bytes) => this.sendReframed(bytes));
+    const observer = this.observer;
     if (observer.data !== undefined)
-      this.#unseen = new Unseen(framing, (bytes) => this.#observe(() => observer.data?.(bytes)));
-    const chunked = this.#reframe === 'chunked' || (framing.kind === 'chunked' && !old);
+      this.unseen = new Unseen(framing, (bytes) => this.observe(() => observer.data?.(bytes)));
+    const chunked = this.reframe === 'chunked' || (framing.kind === 'chunked' && !old);
     // Of a length beside chunks the chunks hold, and the length may not go on (RFC 9112, 6.3).
     const kept = endToEnd(head.headers, (name) => framing.kind === 'chunked' && name === 'content-length');
     if (chunked) kept.push('Transfer-Encoding', 'chunked');
     kept.push(...added);
     // An answer before the request's end: what is left of that will not be read.
-    exchange.sendHead(head.status, head.reason, kept, this.#reframe === 'plain' || !this.#requestDone);
-    if (this.#body.done) this.#whole = { surplus: rest.length > 0 };
-    else if (rest.length > 0) this.#takeBody(rest);
+    exchange.sendHead(head.status, head.reason, kept, this.reframe === 'plain' || !this.requestDone);
+    if (this.body.done) this.whole = { surplus: rest.length > 0 };
+    else if (rest.length > 0) this.takeBody(rest);
     exchange.out.flush();
   }
 
-  #takeBody(chunk: Buffer): void {
-    const body = this.#body;
+  private takeBody(chunk: Buffer): void {
+    const body = this.body;
     if (body === null) return;
-    const slice = this.#follow(body, chunk);
+    const slice = this.follow(body, chunk);
     if (slice === null) return;
     const mine = slice.taken === chunk.length ? chunk : chunk.subarray(0, slice.taken);
-    if (this.#reframe === null && mine.length > 0) this.#exchange.out.write(mine);
-    this.#unseen?.add(mine);
-    if (slice.done) this.#whole = { surplus: slice.taken < chunk.length };
-    else if (this.#exchange.out.full) this.#lease?.socket.pause();
+    if (this.reframe === null && mine.length > 0) this.exchange.out.write(mine);
+    this.unseen?.add(mine);
+    if (slice.done) this.whole = { surplus: slice.taken < chunk.length };
+    else if (this.exchange.out.full) this.lease?.socket.pause();
   }
 
   /** Null when the answer's framing is broken: the client gets what came, and judges for itself. */
-  #follow(body: BodyReader, chunk: Buffer): BodySlice | null {
+  private follow(body: BodyReader, chunk: Buffer): BodySlice | null {
     try {
       return body.read(chunk);
     } catch (error) {
       if (!(error instanceof MalformedHead)) throw error;
-      if (this.#reframe === null) this.#exchange.out.write(chunk);
-      this.#fail(new UpstreamProtocolError(`the API's answer cannot be read as HTTP (${error.message})`));
+      if (this.reframe === null) this.exchange.out.write(chunk);
+      this.fail(new UpstreamProtocolError(`the API's answer cannot be read as HTTP (${error.message})`));
       return null;
     }
   }
 
-  #sendReframed(bytes: Buffer): void {
+  private sendReframed(bytes: Buffer): void {
     if (bytes.length === 0) return;
-    const { out } = this.#exchange;
-    if (this.#reframe === 'plain') out.write(bytes);
+    const { out } = this.exchange;
+    if (this.reframe === 'plain') out.write(bytes);
     else out.write(Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`), bytes, Buffer.from('\r\n')]));
   }
 
   /** @param surplus true when the upstream has sent more than its answer: that connection is good for nothing */
-  #complete(surplus = false): void {
-    if (this.#reframe === 'chunked') this.#exchange.out.write(Buffer.from('0\r\n\r\n'));
-    const lease = this.#lease;
-    const reusable = this.#head !== null && keepsAlive(this.#head) && !this.#closes() && this.#requestDone && !surplus;
-    this.#over = true;
-    this.#unlisten();
+  private complete(surplus = false): void {
+    if (this.reframe === 'chunked') this.exchange.out.write(Buffer.from('0\r\n\r\n'));
+    const lease = this.lease;
+    const reusable = this.head !== null && keepsAlive(this.head) && !this.closes && this.requestDone && !surplus;
+    this.over = true;
+    this.unlisten();
     if (reusable) lease?.release();
     else lease?.socket.destroy();
-    this.#exchange.out.flush();
+    this.exchange.out.flush();
     const tell = (): void => {
-      this.#unseen?.show();
-      this.#observe(() => this.#observer.end?.());
-      this.#observe(() => this.#observer.over?.(true));
+      this.unseen?.show();
+      this.observe(() => this.observer.end?.());
+      this.observe(() => this.observer.over?.(true));
     };
-    this.#later(tell);
+    this.later(tell);
     // The next request may be here already, and builds on that.
-    this.#exchange.finish();
+    this.exchange.finish();
   }
 
-  #upgrade(head: ResponseHead, rest: Buffer): void {
-    const lease = this.#lease;
+  private upgrade(head: ResponseHead, rest: Buffer): void {
+    const lease = this.lease;
     if (lease === null) return;
-    this.#over = true;
-    this.#unlisten();
+    this.over = true;
+    this.unlisten();
     const { status, reason, headers } = head;
-    this.#exchange.out.write(formatResponseHead({ status, reason, headers }));
-    const ahead = this.#exchange.detach();
+    this.exchange.out.write(formatResponseHead({ status, reason, headers }));
+    const ahead = this.exchange.detach();
     // From now on either side may end before the other.
     const upstream = lease.detach();
-    for (const socket of [upstream, this.#exchange.socket]) socket.allowHalfOpen = true;
-    if (rest.length > 0) this.#exchange.socket.write(rest);
-    join(this.#exchange.socket, upstream, ahead);
-    this.#observe(() => this.#observer.over?.(false));
+    for (const socket of [upstream, this.exchange.socket]) socket.allowHalfOpen = true;
+    if (rest.length > 0) this.exchange.socket.write(rest);
+    join(this.exchange.socket, upstream, ahead);
+    this.observe(() => this.observer.over?.(false));
   }
 
-  #fail(error: unknown): void {
-    if (this.#over) return;
-    const begun = this.#exchange.answered;
+  private fail(error: unknown): void {
+    if (this.over) return;
+    const begun = this.exchange.answered;
     const message = error instanceof Error ? error.message : String(error);
-    this.#options.log.warn('upstream.failed', { message, begun });
-    this.#end();
-    this.#observe(() => this.#observer.failed?.());
+    this.options.log.warn('upstream.failed', { message, begun });
+    this.stop();
+    this.observe(() => this.observer.failed?.());
     // What had begun can only be cut off.
-    if (begun) this.#exchange.cut();
-    else this.#exchange.refuse(answerFor(error), this.#observe(() => this.#observer.head?.(502, [])) ?? []);
+    if (begun) this.exchange.cut();
+    else this.exchange.refuse(answerFor(error), this.observe(() => this.observer.head?.(502, [])) ?? []);
   }
 
-  #end(): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.#unlisten();
-    this.#lease?.socket.destroy();
-    this.#tellRequestEnd();
+  /** Ends the exchange in the middle. */
+  private stop(): void {
+    if (this.over) return;
+    this.over = true;
+    this.unlisten();
+    this.lease?.socket.destroy();
+    this.tellRequestEnd();
     // Before the end is told: nothing may be shown after it.
-    this.#unseen?.show();
-    this.#observe(() => this.#observer.over?.(false));
+    this.unseen?.show();
+    this.observe(() => this.observer.over?.(false));
   }
 
-  #unlisten(): void {
-    this.#lease?.tell(null);
-    this.#exchange.tell(null);
+  private unlisten(): void {
+    this.lease?.tell(null);
+    this.exchange.tell(null);
   }
 
-  #later(work: () => void): void {
-    if (this.#observer.later === undefined) setImmediate(work);
-    else this.#observer.later(work);
+  private later(work: () => void): void {
+    if (this.observer.later === undefined) setImmediate(work);
+    else this.observer.later(work);
   }
 
-  #observe<T>(look: () => T): T | undefined {
+  private observe<T>(look: () => T): T | undefined {
     try {
       return look();
     } catch (error) {
-      this.#options.log.error('observer.failed', { message: error instanceof Error ? error.message : String(error) });
+      this.options.log.error('observer.failed', { message: error instanceof Error ? error.message : String(error) });
       return undefined;
     }
   }

@@ -16,25 +16,28 @@ const BATCH = 64 * 1024;
 const FULL = 256 * 1024;
 
 export class BatchWriter {
-  readonly #socket: Socket;
-  #batch: Buffer[] = [];
-  #bytes = 0;
+  private readonly socket: Socket;
+  private batch: Buffer[] = [];
+  /** The last piece, and how much of its memory belongs to it: what lies behind it in there is added to it. */
+  private last: Buffer | null = null;
+  private lastBytes = 0;
+  private bytes = 0;
   /** The end of this round, when it is waited for. */
-  #roundEnd: NodeJS.Immediate | null = null;
+  private roundEnd: NodeJS.Immediate | null = null;
 
   constructor(socket: Socket) {
-    this.#socket = socket;
+    this.socket = socket;
   }
 
   /** Returns false when the source should wait for the socket's `drain`. */
   write(bytes: Buffer): boolean {
-    if (bytes.length < LARGE && this.#roundEnd === null) this.#socket.write(bytes);
+    if (bytes.length < LARGE && this.roundEnd === null) this.socket.write(bytes);
     else {
-      this.#gather(bytes);
-      if (this.#bytes >= (this.#socket.writableLength === 0 ? BATCH : FULL)) this.flush();
+      this.gather(bytes);
+      if (this.bytes >= (this.socket.writableLength === 0 ? BATCH : FULL)) this.flush();
     }
-    this.#roundEnd ??= setImmediate(() => {
-      this.#roundEnd = null;
+    this.roundEnd ??= setImmediate(() => {
+      this.roundEnd = null;
       this.flush();
     });
     return !this.full;
@@ -42,30 +45,38 @@ export class BatchWriter {
 
   /** True while the socket has more to send than is worth waiting for in memory. */
   get full(): boolean {
-    return this.#socket.writableNeedDrain && this.#socket.writableLength + this.#bytes >= FULL;
+    return this.socket.writableNeedDrain && this.socket.writableLength + this.bytes >= FULL;
   }
 
   /** Sends what was gathered. */
   flush(): void {
-    if (this.#batch.length === 0) return;
-    const batch = this.#batch;
-    this.#batch = [];
-    this.#bytes = 0;
-    if (this.#socket.destroyed) return;
-    this.#socket.cork();
-    for (const bytes of batch) this.#socket.write(bytes);
-    this.#socket.uncork();
+    if (this.last === null) return;
+    this.endPiece();
+    const batch = this.batch;
+    this.batch = [];
+    this.bytes = 0;
+    if (this.socket.destroyed) return;
+    this.socket.cork();
+    for (const bytes of batch) this.socket.write(bytes);
+    this.socket.uncork();
   }
 
-  #gather(bytes: Buffer): void {
-    this.#bytes += bytes.length;
-    const last = this.#batch.at(-1);
-    const behind =
-      last !== undefined && last.byteOffset + last.length === bytes.byteOffset && last.buffer === bytes.buffer;
-    if (!behind) this.#batch.push(bytes);
-    else {
-      const length = last.length + bytes.length;
-      this.#batch[this.#batch.length - 1] = Buffer.from(last.buffer, last.byteOffset, length);
+  private gather(bytes: Buffer): void {
+    this.bytes += bytes.length;
+    const { last } = this;
+    if (last?.buffer === bytes.buffer && last.byteOffset + this.lastBytes === bytes.byteOffset) {
+      this.lastBytes += bytes.length;
+      return;
     }
+    this.endPiece();
+    this.last = bytes;
+    this.lastBytes = bytes.length;
+  }
+
+  private endPiece(): void {
+    const { last, lastBytes } = this;
+    if (last === null) return;
+    this.batch.push(last.length === lastBytes ? last : Buffer.from(last.buffer, last.byteOffset, lastBytes));
+    this.last = null;
   }
 }

@@ -141,23 +141,23 @@ export function bodyReader(framing: Framing, payload?: Payload): BodyReader {
 }
 
 class SizedReader implements BodyReader {
-  #left: number;
-  readonly #payload: Payload | undefined;
+  private left: number;
+  private readonly payload: Payload | undefined;
 
   constructor(bytes: number, payload: Payload | undefined) {
-    this.#left = bytes;
-    this.#payload = payload;
+    this.left = bytes;
+    this.payload = payload;
   }
 
   get done(): boolean {
-    return this.#left === 0;
+    return this.left === 0;
   }
 
   read(bytes: Buffer): BodySlice {
-    const mine = bytes.length <= this.#left ? bytes : bytes.subarray(0, this.#left);
-    this.#left -= mine.length;
-    if (mine.length > 0) this.#payload?.(mine);
-    return { taken: mine.length, done: this.#left === 0 };
+    const mine = bytes.length <= this.left ? bytes : bytes.subarray(0, this.left);
+    this.left -= mine.length;
+    if (mine.length > 0) this.payload?.(mine);
+    return { taken: mine.length, done: this.left === 0 };
   }
 }
 
@@ -181,90 +181,90 @@ type ChunkState = 'size' | 'data' | 'dataEnd' | 'trailer' | 'done';
 
 /** RFC 9112, 7.1. */
 class ChunkedReader implements BodyReader {
-  #state: ChunkState = 'size';
-  #left = 0;
-  #line = '';
-  readonly #payload: Payload | undefined;
+  private state: ChunkState = 'size';
+  private left = 0;
+  private line = '';
+  private readonly payload: Payload | undefined;
 
   constructor(payload: Payload | undefined) {
-    this.#payload = payload;
+    this.payload = payload;
   }
 
   get done(): boolean {
-    return this.#state === 'done';
+    return this.state === 'done';
   }
 
   read(bytes: Buffer): BodySlice {
     let at = 0;
-    while (at < bytes.length && this.#state !== 'done') {
-      if (this.#state === 'data') {
-        const end = Math.min(bytes.length, at + this.#left);
-        this.#payload?.(at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end));
-        this.#left -= end - at;
+    while (at < bytes.length && this.state !== 'done') {
+      if (this.state === 'data') {
+        const end = Math.min(bytes.length, at + this.left);
+        this.payload?.(at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end));
+        this.left -= end - at;
         at = end;
-        if (this.#left === 0) this.#state = 'dataEnd';
+        if (this.left === 0) this.state = 'dataEnd';
         continue;
       }
-      const next = this.#takeShortLine(bytes, at);
+      const next = this.takeShortLine(bytes, at);
       if (next > 0) {
         at = next;
         continue;
       }
       const lf = bytes.indexOf(LF, at);
       const end = lf < 0 ? bytes.length : lf;
-      this.#line += bytes.toString('latin1', at, end);
-      if (this.#line.length > MAX_LINE) throw new MalformedHead('a line in a chunked body is too long');
+      this.line += bytes.toString('latin1', at, end);
+      if (this.line.length > MAX_LINE) throw new MalformedHead('a line in a chunked body is too long');
       at = end + 1;
       if (lf < 0) break;
-      this.#takeLine();
+      this.takeLine();
     }
-    return { taken: Math.min(at, bytes.length), done: this.#state === 'done' };
+    return { taken: Math.min(at, bytes.length), done: this.state === 'done' };
   }
 
   /**
    * The lines that streams of events consist of, without making strings of them: a size and nothing else, or the end of
    * a chunk. Returns the position behind the line, 0 for any other.
    */
-  #takeShortLine(bytes: Buffer, from: number): number {
-    if (this.#line !== '') return 0;
+  private takeShortLine(bytes: Buffer, from: number): number {
+    if (this.line !== '') return 0;
     let at = from;
     let size = 0;
-    if (this.#state === 'size') {
+    if (this.state === 'size') {
       for (let digit = hexDigit(bytes[at]); digit >= 0; digit = hexDigit(bytes[at])) {
         size = size * 16 + digit;
         at += 1;
         if (at - from > MAX_SHORT_SIZE) return 0;
       }
       if (at === from) return 0;
-    } else if (this.#state !== 'dataEnd') return 0;
+    } else if (this.state !== 'dataEnd') return 0;
     if (bytes[at] !== CR || bytes[at + 1] !== LF) return 0;
-    if (this.#state === 'dataEnd') this.#state = 'size';
+    if (this.state === 'dataEnd') this.state = 'size';
     else {
-      this.#left = size;
-      this.#state = size === 0 ? 'trailer' : 'data';
+      this.left = size;
+      this.state = size === 0 ? 'trailer' : 'data';
     }
     return at + 2;
   }
 
-  #takeLine(): void {
-    if (this.#line.charCodeAt(this.#line.length - 1) !== CR)
+  private takeLine(): void {
+    if (this.line.charCodeAt(this.line.length - 1) !== CR)
       throw new MalformedHead('a line in a chunked body has no CR');
-    const line = this.#line.slice(0, -1);
-    this.#line = '';
-    switch (this.#state) {
+    const line = this.line.slice(0, -1);
+    this.line = '';
+    switch (this.state) {
       case 'size': {
         const [, size] = /^([0-9a-fA-F]{1,12})[\t ]*(?:;.*)?$/.exec(line) ?? [];
         if (size === undefined) throw new MalformedHead('a chunk size cannot be read');
-        this.#left = parseInt(size, 16);
-        this.#state = this.#left === 0 ? 'trailer' : 'data';
+        this.left = parseInt(size, 16);
+        this.state = this.left === 0 ? 'trailer' : 'data';
         return;
       }
       case 'dataEnd':
         if (line !== '') throw new MalformedHead('a chunk does not end where its size says');
-        this.#state = 'size';
+        this.state = 'size';
         return;
       default:
-        if (line === '') this.#state = 'done';
+        if (line === '') this.state = 'done';
     }
   }
 }

@@ -3,6 +3,7 @@
  */
 import type { Socket } from 'node:net';
 import { Deadline } from '../deadline.ts';
+import { BatchWriter } from '../http1/batch-writer.ts';
 import { UpstreamConnector, type ConnectorOptions } from './connector.ts';
 
 /** Hears of a connection for as long as it carries a request. */
@@ -17,6 +18,8 @@ export interface ConnectionListener {
 /** A connection that carries one request. */
 export interface Lease {
   readonly socket: Socket;
+  /** Writes to it. */
+  readonly out: BatchWriter;
   /** True when it has waited for its next request: it may turn out to be closed. */
   readonly reused: boolean;
   /** True as long as nothing has been sent on it since it was released last. */
@@ -33,18 +36,18 @@ export interface Lease {
 const IDLE_MS = 90_000;
 
 export class UpstreamConnections {
-  readonly #connector: UpstreamConnector;
+  private readonly connector: UpstreamConnector;
   /** The most recently used last. */
-  #idle: UpstreamConnection[] = [];
-  readonly #all = new Set<UpstreamConnection>();
+  private idle: UpstreamConnection[] = [];
+  private readonly all = new Set<UpstreamConnection>();
 
   constructor(options: ConnectorOptions) {
-    this.#connector = new UpstreamConnector(options);
+    this.connector = new UpstreamConnector(options);
   }
 
   /** Open connections, for tests of leaks. */
   get size(): number {
-    return this.#all.size;
+    return this.all.size;
   }
 
   /**
@@ -55,28 +58,28 @@ export class UpstreamConnections {
    */
   lease(fresh = false): Lease | Promise<Lease> {
     for (;;) {
-      const idle = fresh ? undefined : this.#idle.pop();
-      if (idle === undefined) return this.#connect();
+      const idle = fresh ? undefined : this.idle.pop();
+      if (idle === undefined) return this.connect();
       if (idle.take()) return idle;
     }
   }
 
   /** Closes every connection. */
   close(): void {
-    this.#connector.close();
-    for (const { socket } of this.#all) socket.destroy();
+    this.connector.close();
+    for (const { socket } of this.all) socket.destroy();
   }
 
-  async #connect(): Promise<Lease> {
-    const socket = await this.#connector.connect();
+  private async connect(): Promise<Lease> {
+    const socket = await this.connector.connect();
     const connection: UpstreamConnection = new UpstreamConnection(socket, {
-      released: () => this.#idle.push(connection),
+      released: () => this.idle.push(connection),
       closed: () => {
-        this.#all.delete(connection);
-        this.#idle = this.#idle.filter((idle) => idle !== connection);
+        this.all.delete(connection);
+        this.idle = this.idle.filter((idle) => idle !== connection);
       },
     });
-    this.#all.add(connection);
+    this.all.add(connection);
     return connection;
   }
 }
@@ -84,25 +87,27 @@ export class UpstreamConnections {
 /** Its listeners stay; whom they tell changes. */
 class UpstreamConnection implements Lease {
   readonly socket: Socket;
+  readonly out: BatchWriter;
   reused = false;
   /** Asked for here and not with each request: that is on the way of the bytes. */
-  #sentAtRelease = 0;
-  readonly #released: () => void;
-  readonly #closed: () => void;
-  readonly #rest = new Deadline(() => this.socket.destroy());
-  #listener: ConnectionListener | null = null;
-  #reads = false;
+  private sentAtRelease = 0;
+  private readonly released: () => void;
+  private readonly closed: () => void;
+  private readonly rest = new Deadline(() => this.socket.destroy());
+  private listener: ConnectionListener | null = null;
+  private reads = false;
 
   constructor(socket: Socket, pool: { readonly released: () => void; readonly closed: () => void }) {
     this.socket = socket;
-    this.#released = pool.released;
-    this.#closed = pool.closed;
-    socket.on('close', this.#onClose).on('drain', this.#onDrain);
+    this.out = new BatchWriter(socket);
+    this.released = pool.released;
+    this.closed = pool.closed;
+    socket.on('close', this.onClose).on('drain', this.onDrain);
   }
 
   /** Takes it out of its rest. False when it cannot be used: it is closed then. */
   take(): boolean {
-    this.#rest.lift();
+    this.rest.lift();
     const { destroyed, readableEnded, writable } = this.socket;
     this.reused = true;
     if (!destroyed && writable && !readableEnded) return true;
@@ -111,13 +116,13 @@ class UpstreamConnection implements Lease {
   }
 
   get nothingSent(): boolean {
-    return this.socket.bytesWritten === this.#sentAtRelease;
+    return this.socket.bytesWritten === this.sentAtRelease;
   }
 
   tell(listener: ConnectionListener | null): void {
-    this.#listener = listener;
-    if (!this.#reads) this.socket.on('data', this.#onData);
-    this.#reads = true;
+    this.listener = listener;
+    if (!this.reads) this.socket.on('data', this.onData);
+    this.reads = true;
     if (this.socket.isPaused()) this.socket.resume();
   }
 
@@ -127,28 +132,28 @@ class UpstreamConnection implements Lease {
       return;
     }
     this.tell(null);
-    this.#sentAtRelease = this.socket.bytesWritten;
-    this.#rest.set(IDLE_MS);
-    this.#released();
+    this.sentAtRelease = this.socket.bytesWritten;
+    this.rest.set(IDLE_MS);
+    this.released();
   }
 
   detach(): Socket {
-    this.socket.off('data', this.#onData).off('drain', this.#onDrain);
-    this.#listener = null;
+    this.socket.off('data', this.onData).off('drain', this.onDrain);
+    this.listener = null;
     return this.socket;
   }
 
-  readonly #onData = (chunk: Buffer): void => {
+  private readonly onData = (chunk: Buffer): void => {
     // Nobody has asked: whatever comes now makes the connection useless.
-    if (this.#listener === null) this.socket.destroy();
-    else this.#listener.onData(chunk);
+    if (this.listener === null) this.socket.destroy();
+    else this.listener.onData(chunk);
   };
 
-  readonly #onDrain = (): void => this.#listener?.onDrain();
+  private readonly onDrain = (): void => this.listener?.onDrain();
 
-  readonly #onClose = (broken: boolean): void => {
-    this.#rest.end();
-    this.#closed();
-    this.#listener?.onClose(broken);
+  private readonly onClose = (broken: boolean): void => {
+    this.rest.end();
+    this.closed();
+    this.listener?.onClose(broken);
   };
 }

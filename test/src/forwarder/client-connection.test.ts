@@ -135,7 +135,7 @@ describe('a connection of a client', () => {
     client.destroy();
     await until(() => exchange.socket.closed);
     let told = 0;
-    exchange.tell({ onGone: () => (told += 1) });
+    exchange.tell({ onClientGone: () => (told += 1) });
     expect(told).to.equal(1);
     exchange.onOver(() => (told += 1));
     expect(told).to.equal(2);
