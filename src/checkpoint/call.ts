@@ -127,7 +127,11 @@ export function performCheckpointCall(
       {
         method: 'POST',
         path: call.path,
-        headers: [...withoutHeaders(call.headers, (name) => REPLACED.has(name)), 'accept-encoding', 'identity'],
+        headers: [
+          ...withoutHeaders(call.headers, (name) => REPLACED.has(name.toLowerCase())),
+          'accept-encoding',
+          'identity',
+        ],
         body: call.body,
       },
       {

@@ -129,7 +129,7 @@ export class CheckpointCalls {
 
   /** True while a conversation has a call under way, a request kept for the next try, or one that failed. */
   concerns(conversation: ConversationId): boolean {
-    return [this.#running, this.#sources, this.#failed].some((calls) => calls.has(conversation));
+    return this.#running.has(conversation) || this.#sources.has(conversation) || this.#failed.has(conversation);
   }
 
   /** False when a conversation's call, running, about to be tried again or failed, is about a history that `lineage` has left. */

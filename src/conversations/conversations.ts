@@ -247,8 +247,11 @@ export class Conversations {
 
   /** The conversation that a request of no conversation (auxiliary, unreadable) is shown under; null for none. */
   nearest(speaker: Speaker): ConversationId | null {
+    const { directory } = this.#options;
+    const known = directory.latestOf(speaker);
+    if (known !== null) return known;
     this.#recall(speaker);
-    return this.#options.directory.latestOf(speaker);
+    return directory.latestOf(speaker);
   }
 
   /** The chain over a conversation's history; null when a message is of no known shape. */

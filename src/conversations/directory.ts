@@ -141,8 +141,7 @@ export class ConversationDirectory {
 }
 
 function latest(entries: readonly Entry[]): Entry | undefined {
-  return entries.reduce<Entry | undefined>(
-    (best, entry) => (best && best.lastUse > entry.lastUse ? best : entry),
-    undefined,
-  );
+  let [best] = entries;
+  for (const entry of entries) if (best === undefined || entry.lastUse >= best.lastUse) best = entry;
+  return best;
 }

@@ -10,7 +10,7 @@ const MAX_KEPT_BYTES = 8 * 1024 * 1024;
 const MAX_DECODED_BYTES = 32 * 1024 * 1024;
 
 /** Takes zstd out of `accept-encoding`: Node 20 cannot read it, and the client takes the others as well. */
-export const withReadableEncodings = (headers: RawHeaders): string[] =>
+export const withReadableEncodings = (headers: RawHeaders): RawHeaders =>
   withHeaderValue(headers, 'accept-encoding', (value) => {
     const kept = value.split(',').filter((coding) => !/^\s*zstd\b/i.test(coding));
     return kept.join(',').trim() || 'identity';

@@ -139,15 +139,9 @@ export class FollowingBoth extends Following {
 
   requestEnd(): void {
     this.isComplete = true;
-    // What the answer before has told is known by the time this one's begins: its labels say so.
+    // What the answer before has told is known by the time this one's begins: its labels say so, and whose turn it is.
     this.options.afterwards.finish(this.labels.session);
-    this.readIfDue();
-  }
-
-  override head(status: number, headers: RawHeaders): readonly string[] {
-    // The labels tell whose turn it is.
-    this.readIfDue();
-    return super.head(status, headers);
+    if (this.due() === 'at once') this.read(false);
   }
 
   over(whole: boolean): void {
@@ -182,12 +176,5 @@ export class FollowingBoth extends Following {
 
   private due(): WhenToRead {
     return whenToRead(this.options, this.exchange, this.labels, conversationOf(this.readingSoFar()));
-  }
-
-  /** Reads the request if somebody may act on it. */
-  private readIfDue(): void {
-    if (this.isRead || !this.isComplete || this.due() !== 'at once') return;
-    this.options.afterwards.finish(this.labels.session);
-    this.read(false);
   }
 }

@@ -3,7 +3,7 @@
  * compaction that may be answered here is read whole first, and then either answered or sent on, byte for byte.
  */
 import { formatResponseHead } from '../http1/head.ts';
-import { headerValue, withoutHeaders } from '../wire/headers.ts';
+import { headerValue, isNamed, withoutHeaders } from '../wire/headers.ts';
 import { requestLabels, type RequestLabels } from '../wire/speaker.ts';
 import { withReadableEncodings } from './answer-observer.ts';
 import { BodyCopy } from './body-copy.ts';
@@ -46,7 +46,7 @@ function hold(options: MessagesOptions, exchange: Exchange, labels: RequestLabel
   const expects = headerValue(head.headers, 'expect') !== undefined;
   // Who waits for a go-ahead would wait for ever; it is given here, and so not asked for again.
   if (expects) out.write(formatResponseHead({ status: 100, reason: 'Continue', headers: [] }));
-  const headers = withoutHeaders(requestHeaders(head.headers), (name) => name === 'expect');
+  const headers = withoutHeaders(requestHeaders(head.headers), (name) => isNamed(name, 'expect'));
   const copy = new BodyCopy(options.budget, exchange.framing);
   exchange.onOver(() => copy.drop());
   /** What is sent on later: as it came where that is not the copy itself. */

@@ -28,7 +28,7 @@ import {
 import type { Log } from '../log.ts';
 import { join } from '../redirector/tunnel.ts';
 import type { ConnectionListener, Lease, UpstreamConnections } from '../upstream/connections.ts';
-import { endToEnd, type RawHeaders } from '../wire/headers.ts';
+import { endToEnd, isNamed, type RawHeaders } from '../wire/headers.ts';
 import type { BodySink, ClientListener, Exchange } from './exchange.ts';
 import { requestHead, type UpstreamName } from './request-head.ts';
 import { Unseen } from './unseen.ts';
@@ -170,7 +170,7 @@ class Relay implements BodySink, ClientListener, ConnectionListener {
     this.lease?.out.flush();
     this.requestDone = true;
     // What was flushed may wait for the end of this round, because the socket still writes.
-    if (this.observer.requestEnd !== undefined) this.later(() => this.tellRequestEnd());
+    if (this.observer.requestEnd !== undefined) setImmediate(() => this.tellRequestEnd());
   }
 
   /** Once, and before anything is told of the answer. */
@@ -277,7 +277,7 @@ class Relay implements BodySink, ClientListener, ConnectionListener {
       this.unseen = new Unseen(framing, (bytes) => this.observe(() => observer.data?.(bytes)));
     const chunked = this.reframe === 'chunked' || (framing.kind === 'chunked' && !old);
     // Of a length beside chunks the chunks hold, and the length may not go on (RFC 9112, 6.3).
-    const kept = endToEnd(head.headers, (name) => framing.kind === 'chunked' && name === 'content-length');
+    const kept = endToEnd(head.headers, (name) => framing.kind === 'chunked' && isNamed(name, 'content-length'));
     if (chunked) kept.push('Transfer-Encoding', 'chunked');
     kept.push(...added);
     // An answer before the request's end: what is left of that will not be read.

@@ -27,11 +27,13 @@ export function requestHead(
   headers: RawHeaders,
 ): Buffer {
   const host = upstream.upstreamHost;
-  const all = withHeaderValue(headers, 'host', () => host);
-  if (headerValue(headers, 'host') === undefined) all.unshift('Host', host);
+  let all = withHeaderValue(headers, 'host', () => host);
+  if (headerValue(headers, 'host') === undefined) all = ['Host', host, ...all];
   // Framing stands in hop-by-hop `transfer-encoding`; a chunked body passes chunk by chunk, so its header does too.
-  if (framing.kind === 'chunked') all.push('Transfer-Encoding', 'chunked');
-  if (isUpgrade(head.headers)) all.push('Connection', 'Upgrade', 'Upgrade', headerValue(head.headers, 'upgrade') ?? '');
+  if (framing.kind === 'chunked') all = [...all, 'Transfer-Encoding', 'chunked'];
+  if (isUpgrade(head.headers)) {
+    all = [...all, 'Connection', 'Upgrade', 'Upgrade', headerValue(head.headers, 'upgrade') ?? ''];
+  }
   const target = head.target.startsWith('/') ? upstream.upstreamPrefix + head.target : head.target;
   return formatRequestHead({ method: head.method, target, headers: all });
 }

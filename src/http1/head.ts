@@ -64,9 +64,9 @@ function fieldsOf(text: string, at: number): string[] {
   FIELD.lastIndex = at;
   while (FIELD.lastIndex < text.length) {
     const from = FIELD.lastIndex;
-    const [, name, value = ''] = FIELD.exec(text) ?? [];
-    if (name === undefined) throw notAField(text.slice(from, text.indexOf('\r\n', from)));
-    fields.push(name, value);
+    const field = FIELD.exec(text);
+    if (field === null) throw notAField(text.slice(from, text.indexOf('\r\n', from)));
+    fields.push(field[1] ?? '', field[2] ?? '');
   }
   return fields;
 }

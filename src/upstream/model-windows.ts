@@ -10,7 +10,7 @@ const MAX_ANSWER_BYTES = 64 * 1024;
 /** Distinct models that are asked for, at most: the name comes from the client. */
 const MAX_MODELS = 100;
 /** Headers of the message request that do not fit a GET for a model, and those that name a conversation. */
-const LEFT_OUT = /^(content-|accept-encoding$|host$|expect$|x-claude-code-|x-stainless-|anthropic-beta$)/;
+const LEFT_OUT = /^(content-|accept-encoding$|host$|expect$|x-claude-code-|x-stainless-|anthropic-beta$)/i;
 
 export class ModelWindows {
   readonly #learned = new Map<string, Tokens>();

@@ -2,24 +2,37 @@
 
 export type RawHeaders = readonly string[];
 
-/** Headers that belong to one connection and not to the message (RFC 9110, 7.6.1), which alone may change here. */
-const HOP_BY_HOP: ReadonlySet<string> = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'proxy-connection',
-  'te',
-  'transfer-encoding',
-  'upgrade',
-]);
+/**
+ * True for the name of a header that belongs to one connection and not to the message (RFC 9110, 7.6.1): these alone may
+ * change here. By length first, which most names are told apart by.
+ */
+function isHopByHop(name: string): boolean {
+  switch (name.length) {
+    case 2:
+      return isNamed(name, 'te');
+    case 7:
+      return isNamed(name, 'upgrade');
+    case 10:
+      return isNamed(name, 'connection') || isNamed(name, 'keep-alive');
+    case 16:
+      return isNamed(name, 'proxy-connection');
+    case 17:
+      return isNamed(name, 'transfer-encoding');
+    case 18:
+      return isNamed(name, 'proxy-authenticate');
+    case 19:
+      return isNamed(name, 'proxy-authorization');
+    default:
+      return false;
+  }
+}
 
-/** The headers without those for which `drop` says true. */
+/** The headers without those for whose name, as it came, `drop` says true. */
 export function withoutHeaders(raw: RawHeaders, drop: (name: string) => boolean): string[] {
   const kept: string[] = [];
   for (let at = 0; at + 1 < raw.length; at += 2) {
     const name = raw[at] ?? '';
-    if (!drop(name.toLowerCase())) kept.push(name, raw[at + 1] ?? '');
+    if (!drop(name)) kept.push(name, raw[at + 1] ?? '');
   }
   return kept;
 }
@@ -27,16 +40,18 @@ export function withoutHeaders(raw: RawHeaders, drop: (name: string) => boolean)
 /** The end-to-end headers: without hop-by-hop ones, without those that `connection` names, and those to `drop` as well. */
 export function endToEnd(raw: RawHeaders, drop: (name: string) => boolean = () => false): string[] {
   const named = namedByConnection(raw);
-  return withoutHeaders(raw, (name) => HOP_BY_HOP.has(name) || named?.has(name) === true || drop(name));
+  return withoutHeaders(raw, (name) => isHopByHop(name) || named?.has(name.toLowerCase()) === true || drop(name));
 }
 
-/** What `connection` headers name; null where there is none. */
+/** What `connection` headers name that is not hop-by-hop anyway; null for nothing. */
 function namedByConnection(raw: RawHeaders): ReadonlySet<string> | null {
   let named: Set<string> | null = null;
   for (let at = 0; at + 1 < raw.length; at += 2) {
     if (!isNamed(raw[at], 'connection')) continue;
+    const value = raw[at + 1] ?? '';
+    if (isHopByHop(value)) continue;
     named ??= new Set();
-    for (const token of (raw[at + 1] ?? '').split(',')) named.add(token.trim().toLowerCase());
+    for (const token of value.split(',')) named.add(token.trim().toLowerCase());
   }
   // `connection: content-length` would take the framing away; nobody honest sends it.
   named?.delete('content-length');
@@ -47,11 +62,21 @@ function namedByConnection(raw: RawHeaders): ReadonlySet<string> | null {
 export const isNamed = (given: string | undefined, name: string): boolean =>
   given?.length === name.length && given.toLowerCase() === name;
 
-/** The headers with the value of `name` (lower case) replaced wherever it stands; nothing is added. */
-export function withHeaderValue(raw: RawHeaders, name: string, change: (value: string) => string): string[] {
-  const out = [...raw];
-  for (let at = 0; at + 1 < raw.length; at += 2) if (isNamed(raw[at], name)) out[at + 1] = change(raw[at + 1] ?? '');
-  return out;
+/**
+ * The headers with the value of `name` (lower case) replaced wherever it stands; nothing is added. The same list where
+ * nothing changes.
+ */
+export function withHeaderValue(raw: RawHeaders, name: string, change: (value: string) => string): RawHeaders {
+  let out: string[] | null = null;
+  for (let at = 0; at + 1 < raw.length; at += 2) {
+    if (!isNamed(raw[at], name)) continue;
+    const value = raw[at + 1] ?? '';
+    const changed = change(value);
+    if (changed === value) continue;
+    out ??= [...raw];
+    out[at + 1] = changed;
+  }
+  return out ?? raw;
 }
 
 /** First value of a header (lower-case `name`), or undefined. */

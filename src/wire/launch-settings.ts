@@ -46,8 +46,9 @@ const LARGEST_WINDOW = 1_000_000_000;
 /** Where a threshold has to make way: the checkpoint keeps this share of the swap, as 70 % does of 80 %. */
 const CHECKPOINT_OF_SWAP = 7 / 8;
 
-/** True for a header (lower-case `name`) that must not go on to the API. */
-export const isLaunchHeader = (name: string): boolean => name.startsWith(PREFIX);
+/** True for the name of a header, as it came, that must not go on to the API. */
+export const isLaunchHeader = (name: string): boolean =>
+  name.length > PREFIX.length && name.slice(0, PREFIX.length).toLowerCase() === PREFIX;
 
 const decimal = (text: string | undefined): number =>
   text !== undefined && /^\d*\.?\d+$/.test(text) ? Number(text) : NaN;

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { countOf, endToEnd, headerValue, withHeaderValue, withoutHeaders } from '../../../src/wire/headers.ts';
+import { countOf, endToEnd, headerValue, isNamed, withHeaderValue, withoutHeaders } from '../../../src/wire/headers.ts';
 
 describe('raw headers', () => {
   it('lose what belongs to the connection, and nothing else', () => {
@@ -18,6 +18,19 @@ describe('raw headers', () => {
     ]);
   });
 
+  it('keep what is as long as the name of such a one, or begins like it', () => {
+    const raw = [
+      'to',
+      'ungrade',
+      'request-id',
+      'proxy-connectiox',
+      'transfer-encodinh',
+      'proxy-authorizatiom',
+      'upgraded',
+    ].flatMap((name) => [name, '1']);
+    expect(endToEnd([...raw, 'Connection', 'Close', 'CONNECTION', 'Keep-Alive'])).to.deep.equal(raw);
+  });
+
   it('never lose their length', () => {
     expect(endToEnd(['Connection', 'content-length', 'Content-Length', '5'])).to.deep.equal(['Content-Length', '5']);
   });
@@ -25,7 +38,7 @@ describe('raw headers', () => {
   it('keep order, spelling and repetition', () => {
     const raw = ['b', '1', 'A', '2', 'a', '', 'B', '1'];
     expect(endToEnd(raw)).to.deep.equal(raw);
-    expect(withoutHeaders(raw, (name) => name === 'b')).to.deep.equal(['A', '2', 'a', '']);
+    expect(withoutHeaders(raw, (name) => isNamed(name, 'b'))).to.deep.equal(['A', '2', 'a', '']);
   });
 
   it('are found in any case, the first of several', () => {
@@ -43,7 +56,12 @@ describe('raw headers', () => {
       ...['Accept-Encoding', 'gzip, zstd!', 'accept-encoding', 'br!', 'x', 'y'],
     ]);
     expect(raw[1]).to.equal('gzip, zstd');
-    expect(withHeaderValue(['x', 'y'], 'accept-encoding', () => 'gzip')).to.deep.equal(['x', 'y']);
+    const [unchanged, without] = [
+      ['Host', 'a'],
+      ['x', 'y'],
+    ];
+    expect(withHeaderValue(unchanged, 'host', () => 'a')).to.equal(unchanged);
+    expect(withHeaderValue(without, 'accept-encoding', () => 'gzip')).to.equal(without);
   });
 
   it('are counted whatever their spelling', () => {
