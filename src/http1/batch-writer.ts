@@ -1,16 +1,17 @@
 /**
- * Writes to a socket in pieces worth their system call. The first small piece in a round of the event loop leaves at once;
- * what arrives in the same round after it, and large pieces, are gathered until the round ends. TLS hands over at most
- * 16 KB at a time, and one record of a stream of events after the other: sending each on alone costs many times as much.
+ * Writes to a socket in pieces worth their system call. TLS hands over at most 16 KB at a time, and one record of a stream
+ * of events after the other: sending each on alone costs many times as much. So what arrives in a round of the event loop
+ * is gathered until it ends or there is enough. The first piece in it that is less than a full record leaves at once, with
+ * what was gathered before it: an event, or the end of what the other side sent together.
  *
  * A socket that is given several buffers at once puts them together first. So pieces that lie side by side in memory are
  * given to it as one, and what comes while it writes waits here rather than in it.
  */
 import type { Socket } from 'node:net';
 
-/** Pieces from here on are always gathered … */
-const LARGE = 8 * 1024;
-/** … up to this much. */
+/** A full TLS record, which hardly ever comes alone. */
+const RECORD = 16 * 1024;
+/** So much is worth a write. */
 const BATCH = 64 * 1024;
 /** Bytes under way from which on the source should wait. */
 const FULL = 256 * 1024;
@@ -24,6 +25,13 @@ export class BatchWriter {
   private bytes = 0;
   /** The end of this round, when it is waited for. */
   private roundEnd: NodeJS.Immediate | null = null;
+  private readonly onRoundEnd = (): void => {
+    this.roundEnd = null;
+    this.smallSent = false;
+    this.flush();
+  };
+  /** A piece that is no full record has left in this round. */
+  private smallSent = false;
 
   constructor(socket: Socket) {
     this.socket = socket;
@@ -31,15 +39,15 @@ export class BatchWriter {
 
   /** Returns false when the source should wait for the socket's `drain`. */
   write(bytes: Buffer): boolean {
-    if (bytes.length < LARGE && this.roundEnd === null) this.socket.write(bytes);
-    else {
-      this.gather(bytes);
-      if (this.bytes >= (this.socket.writableLength === 0 ? BATCH : FULL)) this.flush();
-    }
-    this.roundEnd ??= setImmediate(() => {
-      this.roundEnd = null;
+    this.gather(bytes);
+    const ends = bytes.length < RECORD && !this.smallSent;
+    if (this.socket.writableLength > 0) {
+      if (this.bytes >= FULL) this.flush();
+    } else if (ends || this.bytes >= BATCH) {
+      this.smallSent ||= ends;
       this.flush();
-    });
+    }
+    this.roundEnd ??= setImmediate(this.onRoundEnd);
     return !this.full;
   }
 
