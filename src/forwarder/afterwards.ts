@@ -15,7 +15,7 @@ const ROUNDS = 8;
 
 export class Afterwards {
   private readonly log: Log;
-  /** Whose work waits: all of a session's is done together and in its order, and that of requests that name none. */
+  /** Whose work waits: all of a session's is done together and in its order, and what is about none. */
   private readonly waiting = new Map<string | null, (() => void)[]>();
   /** Made once: to wind it up again costs less than another one, and that is on the way of the bytes. */
   private timer: NodeJS.Timeout | null = null;

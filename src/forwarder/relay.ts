@@ -40,7 +40,7 @@ export interface RelayObserver {
    * behind that of the bytes before, and does not change any more, spares putting them together.
    */
   readonly payload?: (bytes: Buffer) => Buffer;
-  /** The request has come in whole. */
+  /** The request has come in whole: told once its bytes have left, but before the answer's end, and before `over`. */
   readonly requestEnd?: () => void;
   /** Headers to add to the answer. */
   readonly head?: (status: number, headers: RawHeaders) => readonly string[];
@@ -52,7 +52,7 @@ export interface RelayObserver {
   readonly end?: () => void;
   /** There will be no answer, or no more of it: the upstream could not be reached, or broke off. */
   readonly failed?: () => void;
-  /** The exchange is over, once, in whatever way; `whole` when `end` was told before. */
+  /** The exchange is over, once, in whatever way; `whole` when `end` was told before. Only `failed` may follow it. */
   readonly over?: (whole: boolean) => void;
 }
 
@@ -152,6 +152,8 @@ class Relay implements BodySink, ClientListener, ConnectionListener {
     socket.uncork();
   }
 
+  // The request's body.
+
   payload(bytes: Buffer): void {
     if (this.observer.payload === undefined) return;
     const place = this.observe(() => this.observer.payload?.(bytes));
@@ -173,12 +175,14 @@ class Relay implements BodySink, ClientListener, ConnectionListener {
     if (this.observer.requestEnd !== undefined) setImmediate(() => this.tellRequestEnd());
   }
 
-  /** Once, and before anything is told of the answer. */
+  /** Once, and before its answer's head, where that does not come before it. */
   private tellRequestEnd(): void {
-    if (!this.requestDone || this.requestEndTold) return;
+    if (!this.requestDone || this.requestEndTold || this.over) return;
     this.requestEndTold = true;
     this.observe(() => this.observer.requestEnd?.());
   }
+
+  // The client.
 
   onClientDrain(): void {
     this.lease?.socket.resume();
@@ -187,6 +191,8 @@ class Relay implements BodySink, ClientListener, ConnectionListener {
   onClientGone(): void {
     this.stop();
   }
+
+  // The connection to the upstream.
 
   onDrain(): void {
     this.exchange.resumeBody();
@@ -322,6 +328,7 @@ class Relay implements BodySink, ClientListener, ConnectionListener {
   private complete(surplus = false): void {
     if (this.reframe === 'chunked') this.exchange.out.write(Buffer.from('0\r\n\r\n'));
     const lease = this.lease;
+    this.tellRequestEnd();
     const reusable = this.head !== null && keepsAlive(this.head) && !this.closes && this.requestDone && !surplus;
     this.over = true;
     this.unlisten();
@@ -341,6 +348,7 @@ class Relay implements BodySink, ClientListener, ConnectionListener {
   private upgrade(head: ResponseHead, rest: Buffer): void {
     const lease = this.lease;
     if (lease === null) return;
+    this.tellRequestEnd();
     this.over = true;
     this.unlisten();
     const { status, reason, headers } = head;
@@ -369,10 +377,10 @@ class Relay implements BodySink, ClientListener, ConnectionListener {
   /** Ends the exchange in the middle. */
   private stop(): void {
     if (this.over) return;
+    this.tellRequestEnd();
     this.over = true;
     this.unlisten();
     this.lease?.socket.destroy();
-    this.tellRequestEnd();
     // Before the end is told: nothing may be shown after it.
     this.unseen?.show();
     this.observe(() => this.observer.over?.(false));

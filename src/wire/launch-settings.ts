@@ -48,7 +48,7 @@ const CHECKPOINT_OF_SWAP = 7 / 8;
 
 /** True for the name of a header, as it came, that must not go on to the API. */
 export const isLaunchHeader = (name: string): boolean =>
-  name.length > PREFIX.length && name.slice(0, PREFIX.length).toLowerCase() === PREFIX;
+  name.length >= PREFIX.length && name.slice(0, PREFIX.length).toLowerCase() === PREFIX;
 
 const decimal = (text: string | undefined): number =>
   text !== undefined && /^\d*\.?\d+$/.test(text) ? Number(text) : NaN;

@@ -89,6 +89,20 @@ for (const held of [false, true]) {
         expect(rig.api.messages.at(-1)?.body.toString()).to.equal(body);
       });
 
+      it(`class ${label}: a client that waits for its go-ahead gets it, and the API is not asked again for one given here`, async () => {
+        const client = await RawClient.open(rig);
+        const headers = ['x-waits', label, 'EXPECT', '100-Continue'];
+        const body = JSON.stringify(question());
+        const bytes = requestBytes(messageRequest('waiting', body, { requestClass, headers }));
+        client.write(bytes.subarray(0, bytes.length - body.length));
+        expect((await client.reader.head())?.line).to.equal('HTTP/1.1 100 Continue');
+        client.write(body);
+        expect((await client.answer('POST')).status).to.equal(200);
+        const [asked] = rig.api.messages.filter(({ headers: sent }) => sent['x-waits'] === label);
+        expect(asked?.headers.expect).to.equal(held ? undefined : '100-Continue');
+        await client.close();
+      });
+
       it(`class ${label}: a client that leaves in the middle of its upload ends it for the API`, async () => {
         const client = await RawClient.open(rig);
         const bytes = requestBytes(messageRequest('leaving', question(), { requestClass, headers: ['x-left', label] }));

@@ -69,6 +69,9 @@ describe('the settings of one launch', () => {
 
   it('are known by their names, and nothing else is taken for one', () => {
     for (const [, header] of LAUNCH_HEADERS) expect(isLaunchHeader(header)).to.equal(true);
+    for (const name of ['X-DBProxy-Swap-Threshold', 'x-dbproxy-later', 'X-DBPROXY-']) {
+      expect(isLaunchHeader(name)).to.equal(true);
+    }
     for (const name of ['x-api-key', 'x-dbproxyish', 'dbproxy', '']) expect(isLaunchHeader(name)).to.equal(false);
   });
 
