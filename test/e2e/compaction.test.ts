@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { expect } from 'chai';
 import { COMPACT_INSTRUCTION, type ScriptedClient } from '../../src/demo/scripted-client.ts';
 import type { Message } from '../../src/wire/message-request.ts';
-import { API_HEADERS, ask, type Answer } from '../src/forwarder/raw-client.ts';
+import { API_HEADERS, ask, RawClient, requestBytes, type Answer } from '../src/forwarder/raw-client.ts';
 import { FULL, LARGE, openStage, SMALL, type Stage } from './flows.ts';
 
 const NOTHING = { input: 0, cacheCreation: 0, cacheRead: 0, output: 0 };
@@ -29,6 +29,47 @@ describe('a compaction, end to end over real sockets', () => {
     const next = await client.say('go on');
     expect(next.status).to.equal(200);
     expect((await stage.told(client, 'history.replaced'))['confirmed']).to.equal(true);
+  });
+
+  it('sent behind a turn that is not answered yet, and before another, is answered in its place', async () => {
+    const client = await stage.checkpointed();
+    await client.say('And the lexer.');
+    const last = stage.seen(client).at(-1);
+    const asked = JSON.parse(last?.body.toString() ?? '') as { readonly messages: readonly Message[] };
+    const own = /^(host|content-length|connection|transfer-encoding|x-claude-code-request-class)$/i;
+    const pairs = (last?.rawHeaders ?? []).flatMap((name, at, all) =>
+      at % 2 === 0 ? [[name, all[at + 1] ?? '']] : [],
+    );
+    const bytes = (requestClass: string, content: string): Buffer =>
+      requestBytes({
+        method: 'POST',
+        path: last?.url ?? '',
+        headers: [
+          ...pairs.filter(([name = '']) => !own.test(name)).flat(),
+          'x-claude-code-request-class',
+          requestClass,
+        ],
+        body: JSON.stringify({ ...asked, messages: [...client.messages, { role: 'user', content }] }),
+      });
+    const before = stage.seen(client).length;
+    const raw = await RawClient.open(stage);
+    raw.write(
+      Buffer.concat([bytes('main', 'Before.'), bytes('compaction', COMPACT_INSTRUCTION), bytes('main', 'After.')]),
+    );
+    const answers = [await raw.answer('POST'), await raw.answer('POST'), await raw.answer('POST')];
+    await raw.close();
+    expect(answers.map((answer) => [answer.status, answer.header('x-double-buffer-served')])).to.deep.equal([
+      [200, undefined],
+      [200, 'checkpoint'],
+      [200, undefined],
+    ]);
+    expect(answers[1]?.text).to.include('SIMULATED-SUMMARY');
+    const messages = stage
+      .seen(client)
+      .slice(before)
+      .map(({ message }) => message?.messages.at(-1)?.content);
+    expect(JSON.stringify(messages)).to.include('Before.').and.to.include('After.').and.not.to.include('TEXT ONLY');
+    expect(messages).to.have.length(2);
   });
 
   for (const trigger of ['auto', 'manual'] as const) {
