@@ -141,7 +141,7 @@ export class ConversationDirectory {
 }
 
 function latest(entries: readonly Entry[]): Entry | undefined {
-  let [best] = entries;
+  let best: Entry | undefined;
   for (const entry of entries) if (best === undefined || entry.lastUse >= best.lastUse) best = entry;
   return best;
 }

@@ -47,8 +47,7 @@ const LARGEST_WINDOW = 1_000_000_000;
 const CHECKPOINT_OF_SWAP = 7 / 8;
 
 /** True for the name of a header, as it came, that must not go on to the API. */
-export const isLaunchHeader = (name: string): boolean =>
-  name.length >= PREFIX.length && name.slice(0, PREFIX.length).toLowerCase() === PREFIX;
+export const isLaunchHeader = (name: string): boolean => name.slice(0, PREFIX.length).toLowerCase() === PREFIX;
 
 const decimal = (text: string | undefined): number =>
   text !== undefined && /^\d*\.?\d+$/.test(text) ? Number(text) : NaN;
