@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { COMPACT_INSTRUCTION, type ScriptedClient } from '../../src/demo/scripted-client.ts';
 import type { Message } from '../../src/wire/message-request.ts';
 import { API_HEADERS, ask, RawClient, requestBytes, type Answer } from '../src/forwarder/raw-client.ts';
-import { FULL, LARGE, openStage, SMALL, type Stage } from './flows.ts';
+import { again, FULL, LARGE, openStage, SMALL, type Stage } from './flows.ts';
 
 const NOTHING = { input: 0, cacheCreation: 0, cacheRead: 0, output: 0 };
 
@@ -35,22 +35,12 @@ describe('a compaction, end to end over real sockets', () => {
     const client = await stage.checkpointed();
     await client.say('And the lexer.');
     const last = stage.seen(client).at(-1);
-    const asked = JSON.parse(last?.body.toString() ?? '') as { readonly messages: readonly Message[] };
-    const own = /^(host|content-length|connection|transfer-encoding|x-claude-code-request-class)$/i;
-    const pairs = (last?.rawHeaders ?? []).flatMap((name, at, all) =>
-      at % 2 === 0 ? [[name, all[at + 1] ?? '']] : [],
-    );
-    const bytes = (requestClass: string, content: string): Buffer =>
-      requestBytes({
-        method: 'POST',
-        path: last?.url ?? '',
-        headers: [
-          ...pairs.filter(([name = '']) => !own.test(name)).flat(),
-          'x-claude-code-request-class',
-          requestClass,
-        ],
-        body: JSON.stringify({ ...asked, messages: [...client.messages, { role: 'user', content }] }),
-      });
+    if (last === undefined) throw new Error('the API saw nothing');
+    const asked = JSON.parse(last.body.toString()) as { readonly messages: readonly Message[] };
+    const bytes = (requestClass: string, content: string): Buffer => {
+      const messages = [...client.messages, { role: 'user', content }];
+      return requestBytes(again(last, requestClass, JSON.stringify({ ...asked, messages })));
+    };
     const before = stage.seen(client).length;
     const raw = await RawClient.open(stage);
     raw.write(

@@ -5,7 +5,7 @@ import type { ScriptedClient, ScriptedClientOptions } from '../../src/demo/scrip
 import type { LogFields } from '../../src/log.ts';
 import type { RecordedRequest, Responder, SimulatedApiOptions } from '../../src/simulated-api/index.ts';
 import { blocksOf } from '../../src/simulated-api/wire-types.ts';
-import { ask, type Answer as RawAnswer, type RawRequest } from '../src/forwarder/raw-client.ts';
+import type { RawRequest } from '../src/forwarder/raw-client.ts';
 import { quickRig } from '../src/forwarder/quick-rig.ts';
 import { until } from '../src/redirector/sockets.ts';
 import type { Rig } from '../support/rig.ts';
@@ -83,14 +83,13 @@ export async function openStage(env: Environment = {}, options: SimulatedApiOpti
   return stage;
 }
 
-/** Sends what the client last sent to the API, or something like it, once more as raw bytes. */
-export function resend(
-  stage: Stage,
-  request: Pick<RecordedRequest, 'rawHeaders' | 'url'>,
+/** A recorded request, to be written once more as raw bytes, with another body and class. */
+export function again(
+  { rawHeaders, url }: Pick<RecordedRequest, 'rawHeaders' | 'url'>,
+  requestClass: string,
   body: string,
-): Promise<RawAnswer> {
-  const own = new Set(['host', 'content-length', 'connection', 'transfer-encoding']);
-  const headers = request.rawHeaders.filter((_, at, all) => !own.has((all[at - (at % 2)] ?? '').toLowerCase()));
-  const raw: RawRequest = { method: 'POST', path: request.url, headers, body };
-  return ask(stage, raw);
+): RawRequest {
+  const own = /^(host|content-length|connection|transfer-encoding|x-claude-code-request-class)$/i;
+  const headers = rawHeaders.filter((_, at, all) => !own.test(all[at - (at % 2)] ?? ''));
+  return { method: 'POST', path: url, headers: [...headers, 'x-claude-code-request-class', requestClass], body };
 }

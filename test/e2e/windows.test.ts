@@ -47,11 +47,13 @@ describe('the window that thresholds are shares of', () => {
   }
 
   it('is asked for once, in the name of the client', async () => {
-    const client = stage.client({ model: 'claude-of-next-week' });
+    const headers = { 'X-Stainless-Lang': 'js', 'Anthropic-Beta': 'context-1m' };
+    const client = stage.client({ model: 'claude-of-next-week', headers });
     await client.say('One.');
     const asked = await stage.api.waitFor(({ path }) => path === '/v1/models/claude-of-next-week');
     expect(asked.headers).to.include({ 'x-api-key': 'sk-ant-scripted-client', 'anthropic-version': '2023-06-01' });
-    expect(asked.headers).not.to.have.property('x-claude-code-session-id');
+    // However they are spelled.
+    expect(asked.headers).not.to.have.any.keys('x-claude-code-session-id', 'x-stainless-lang', 'anthropic-beta');
     expect(asked.body.length).to.equal(0);
     await client.say('Two.');
     await stage.client({ model: 'claude-of-next-week' }).say('Somebody else.');
