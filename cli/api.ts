@@ -2,11 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { RuntimeError } from '../src/errors.ts';
 import { ask, request } from './health-check.ts';
-import type { Layout } from './installation.ts';
-import type { Place } from './runtime/supervision.ts';
+import type { DataPaths } from './installation.ts';
+import type { Endpoint } from './runtime/supervision.ts';
 
 /** The token; null where there is none that can be read. */
-export function readToken(layout: Layout): string | null {
+export function readToken(layout: DataPaths): string | null {
   try {
     const token = readFileSync(layout.token, 'utf8').trim();
     return /^[\w-]{43}$/.test(token) ? token : null;
@@ -21,7 +21,7 @@ export type ApiAnswer =
   | { readonly status: 0; readonly json: null };
 
 /** `GET path`, parsed. Never rejects. */
-export async function askApi(layout: Layout, at: Place, path: string, patienceMs: number): Promise<ApiAnswer> {
+export async function askApi(layout: DataPaths, at: Endpoint, path: string, patienceMs: number): Promise<ApiAnswer> {
   try {
     const token = readToken(layout);
     const headers = token === null ? [] : [`Authorization: Bearer ${token}`];

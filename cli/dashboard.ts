@@ -4,7 +4,7 @@ import type { Environment } from '../src/config.ts';
 import { RuntimeError } from '../src/errors.ts';
 import { notRunning, readToken } from './api.ts';
 import { findRunning } from './runtime/supervision.ts';
-import { siteOf } from './site.ts';
+import { contextOf } from './context.ts';
 
 /** What opens an address in the user's browser, by platform. */
 const OPENERS: Readonly<Partial<Record<NodeJS.Platform, string>>> = { darwin: 'open', linux: 'xdg-open' };
@@ -12,7 +12,7 @@ const OPENER_MS = 5_000;
 
 /** @throws RuntimeError where there is nothing to open, ConfigError */
 export async function dashboard(env: Environment, options: { readonly open: boolean }): Promise<void> {
-  const { config, layout } = siteOf(env);
+  const { config, layout } = contextOf(env);
   const { running } = await findRunning({ config, layout });
   if (running === null) throw notRunning();
   const token = readToken(layout);

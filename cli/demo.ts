@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { isatty } from 'node:tty';
 import pc from 'picocolors';
 import { runDemo } from '../src/demo/demo.ts';
-import { DemoFailure } from '../src/demo/play.ts';
+import { DemoFailure } from '../src/demo/run.ts';
 import { createScreen } from '../src/demo/screen.ts';
 
 /** As a shell tells it: ended by a signal. */

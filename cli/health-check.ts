@@ -7,9 +7,9 @@ import { readFileSync } from 'node:fs';
 import { connect as connectTcp, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { API_NAME } from '../src/certificates/names.ts';
-import type { Health } from '../src/forwarder/own-pages.ts';
+import type { Health } from '../src/admin/health.ts';
 import { VERSION } from '../src/version.ts';
-import type { Layout } from './installation.ts';
+import type { DataPaths } from './installation.ts';
 
 /** Why there is no healthy proxy there. */
 export type Trouble =
@@ -52,7 +52,7 @@ export function reachableAddress(host: string): string {
 }
 
 /** Asks the proxy behind a redirector. Never rejects. */
-export async function checkHealth(layout: Layout, question: Question): Promise<HealthCheck> {
+export async function checkHealth(layout: DataPaths, question: Question): Promise<HealthCheck> {
   let ca: Buffer;
   try {
     ca = readFileSync(layout.ca);

@@ -5,7 +5,7 @@
  *   dataDir/certs/          the CA and the certificates (src/certificates); `certs/ca.pem` is what clients trust
  *           state/          what a proxy keeps across restarts; bundles of CAs; the lock of a start
  *           logs/           dbproxy.jsonl, rotated; serve.log: what a detached `serve` says on stderr
- *           token           the secret of the dashboard and of /api, 43 base64url characters (src/access)
+ *           token           the secret of the dashboard and of /api, 43 base64url characters (src/admin/access)
  *           runtime.json    what runs, or ran last: {@link RuntimeRecord}. The ports are remembered here, and only here
  *           install.json    what the installer found and made: {@link InstallRecord}
  *
@@ -78,7 +78,7 @@ export interface InstallRecord {
 }
 
 /** The places of one data directory, all absolute. */
-export interface Layout {
+export interface DataPaths {
   readonly dataDir: string;
   readonly certs: string;
   readonly ca: string;
@@ -92,7 +92,7 @@ export interface Layout {
   readonly install: string;
 }
 
-export function layoutOf({ dataDir }: { readonly dataDir: string }): Layout {
+export function layoutOf({ dataDir }: { readonly dataDir: string }): DataPaths {
   return {
     dataDir,
     certs: join(dataDir, 'certs'),
@@ -162,7 +162,7 @@ function portsIn(value: unknown, least: 0 | 1): Ports | null {
 const textOr = <T>(value: unknown, fallback: T): string | T => (typeof value === 'string' ? value : fallback);
 
 /** What runs or ran last; null where nothing (that can be read) is written down. Never throws. */
-export function readRuntimeRecord(layout: Layout): RuntimeRecord | null {
+export function readRuntimeRecord(layout: DataPaths): RuntimeRecord | null {
   const json = readJson(layout.runtime);
   const ports = portsIn(json?.['ports'], 1);
   const runtime = json?.['runtime'];
@@ -181,7 +181,7 @@ export function readRuntimeRecord(layout: Layout): RuntimeRecord | null {
 }
 
 /** @throws the file system's error */
-export function writeRuntimeRecord(layout: Layout, record: RuntimeRecord): void {
+export function writeRuntimeRecord(layout: DataPaths, record: RuntimeRecord): void {
   writeJson(layout.runtime, record);
 }
 
@@ -189,7 +189,7 @@ const textsIn = (value: unknown): readonly string[] =>
   Array.isArray(value) ? value.filter((entry) => typeof entry === 'string') : [];
 
 /** What the installer wrote down; null where nothing (that can be read) is. Never throws. */
-export function readInstallRecord(layout: Layout): InstallRecord | null {
+export function readInstallRecord(layout: DataPaths): InstallRecord | null {
   const json = readJson(layout.install);
   const runtime = json?.['runtime'];
   if (json === null || !isRuntimeName(runtime)) return null;
@@ -211,6 +211,6 @@ export function readInstallRecord(layout: Layout): InstallRecord | null {
 }
 
 /** @throws the file system's error */
-export function writeInstallRecord(layout: Layout, record: InstallRecord): void {
+export function writeInstallRecord(layout: DataPaths, record: InstallRecord): void {
   writeJson(layout.install, record);
 }

@@ -3,7 +3,7 @@ import { existsSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Environment } from '../src/config.ts';
 import { RuntimeError } from '../src/errors.ts';
-import { endAs, runInOurPlace } from './launch/in-our-place.ts';
+import { endAs, runAsForegroundChild } from './launch/foreground-child.ts';
 
 /** The installer that came with this program, beside `cli/` or `dist/`; undefined where none did. */
 function findInstaller(): string | undefined {
@@ -23,5 +23,5 @@ export async function runInstaller(args: readonly string[], env: Environment): P
   if (installer === undefined) {
     throw new RuntimeError(`this copy was not installed by install.sh; remove or update it the way it came (npm, git)`);
   }
-  return endAs(await runInOurPlace('/bin/sh', [installer, ...args], env));
+  return endAs(await runAsForegroundChild('/bin/sh', [installer, ...args], env));
 }

@@ -5,9 +5,9 @@ import pc from 'picocolors';
 import type { Environment } from '../src/config.ts';
 import { RuntimeError } from '../src/errors.ts';
 import { wantsColours } from './progress.ts';
-import { expectedRecord } from './runtime/supervision.ts';
+import { lastKnownRecord } from './runtime/supervision.ts';
 import { runtimeNamed } from './runtime/runtimes.ts';
-import { siteOf } from './site.ts';
+import { contextOf } from './context.ts';
 
 export interface LogsOptions {
   readonly follow: boolean;
@@ -21,10 +21,10 @@ const POLL_MS = 100;
 
 /** @throws RuntimeError, ConfigError */
 export async function logs(env: Environment, options: LogsOptions): Promise<void> {
-  const site = siteOf(env);
+  const site = contextOf(env);
   const count = Number(options.lines);
   if (!Number.isInteger(count) || count < 0) throw new RuntimeError(`--lines ${options.lines}: must be a whole number`);
-  const path = (await runtimeNamed(expectedRecord(site).runtime)).logFile(site.layout);
+  const path = (await runtimeNamed(lastKnownRecord(site).runtime)).logFile(site.layout);
   if (!existsSync(path) && !options.follow) throw new RuntimeError(`there is no log yet (${path})`);
   const c = pc.createColors(wantsColours(process.stdout, env));
   const show = (line: string): void => void process.stdout.write(`${options.json ? line : readable(line, c)}\n`);

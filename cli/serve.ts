@@ -6,7 +6,7 @@ import { ConfigError } from '../src/errors.ts';
 import { createLog, openLogFile, type LogFile } from '../src/log.ts';
 import { startProxy } from '../src/proxy.ts';
 import { VERSION } from '../src/version.ts';
-import { giveHeapRoom } from './heap.ts';
+import { raiseHeapGrowth } from './v8-heap-growth.ts';
 import { layoutOf, readRuntimeRecord, writeRuntimeRecord, type Ports } from './installation.ts';
 
 /** Exit code for a start that was refused, as for wrong usage. */
@@ -95,7 +95,7 @@ export async function serve(env: Environment, options: ServeOptions): Promise<vo
     void proxy.preloaded.then((loaded) => {
       if (stopping) return;
       if (loaded) log.info('proxy.loaded');
-      giveHeapRoom();
+      raiseHeapGrowth();
     });
     if (options.record) unrecord = writeRecord(config, proxy.ports);
     const signal = await options.stopping;

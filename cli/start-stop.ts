@@ -2,7 +2,7 @@
 import type { Environment } from '../src/config.ts';
 import { withProgress } from './progress.ts';
 import { ensureRunning, findRunning, replaceIfOlder, stopRunning, type Running } from './runtime/supervision.ts';
-import { siteOf } from './site.ts';
+import { contextOf } from './context.ts';
 
 const START_MS = 60_000;
 const STOP_MS = 40_000;
@@ -16,7 +16,7 @@ export const whereItRuns = ({ runtime, pid, container }: Running['record']): str
 
 /** @throws ConfigError, RuntimeError */
 export async function start(env: Environment): Promise<void> {
-  const site = siteOf(env);
+  const site = contextOf(env);
   const options = { ...site, env, signal: AbortSignal.timeout(START_MS) };
   const { running: before } = await findRunning(site);
   const running = await withProgress(
@@ -32,6 +32,6 @@ export async function start(env: Environment): Promise<void> {
 
 /** @throws ConfigError, RuntimeError */
 export async function stop(env: Environment): Promise<void> {
-  const stopped = await withProgress('stopping the proxy', stopRunning(siteOf(env), AbortSignal.timeout(STOP_MS)));
+  const stopped = await withProgress('stopping the proxy', stopRunning(contextOf(env), AbortSignal.timeout(STOP_MS)));
   say(stopped === null ? 'The proxy was not running.' : `The proxy is stopped (${whereItRuns(stopped)}).`);
 }

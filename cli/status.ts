@@ -1,12 +1,12 @@
 /** `claude-db-proxy status [--json]`: whether the proxy runs, since when, where, and what its conversations are at. */
 import pc from 'picocolors';
 import type { Environment } from '../src/config.ts';
-import type { StatusAnswer } from '../src/status-pages.ts';
+import type { StatusAnswer } from '../src/admin/status-routes.ts';
 import { askApi } from './api.ts';
-import { durationText, manyText, phaseText } from './figures.ts';
+import { durationText, manyText, phaseText } from './format.ts';
 import { wantsColours } from './progress.ts';
-import { findRunning, type Finding, type Running, type Site } from './runtime/supervision.ts';
-import { siteOf } from './site.ts';
+import { findRunning, type ProbeResult, type Running, type CliContext } from './runtime/supervision.ts';
+import { contextOf } from './context.ts';
 import { whereItRuns } from './start-stop.ts';
 
 /** As `systemctl status` tells it: not running. */
@@ -15,7 +15,7 @@ const PATIENCE_MS = 3_000;
 
 /** Prints it; exit code 0 when it runs, 3 when it does not. */
 export async function status(env: Environment, options: { readonly json: boolean }): Promise<void> {
-  const site = siteOf(env);
+  const site = contextOf(env);
   const found = await findRunning(site);
   const { running } = found;
   const answer = running === null ? null : await askApi(site.layout, running.place, '/api/status', PATIENCE_MS);
@@ -25,7 +25,7 @@ export async function status(env: Environment, options: { readonly json: boolean
   process.exitCode = running === null ? NOT_RUNNING : 0;
 }
 
-function asJson(site: Site, { running, ...found }: Finding, details: StatusAnswer | null): object {
+function asJson(site: CliContext, { running, ...found }: ProbeResult, details: StatusAnswer | null): object {
   const { dataDir } = site.layout;
   if (running === null) {
     const { ports, runtime } = 'record' in found ? found.record : { ports: null, runtime: null };
@@ -51,7 +51,7 @@ function asJson(site: Site, { running, ...found }: Finding, details: StatusAnswe
 
 type Colours = ReturnType<typeof pc.createColors>;
 
-function asText(site: Site, found: Finding, details: StatusAnswer | null, c: Colours): string {
+function asText(site: CliContext, found: ProbeResult, details: StatusAnswer | null, c: Colours): string {
   const { running } = found;
   if (running === null) {
     const why = { stranger: `another process is on port ${found.record.ports.proxy}`, silent: 'it does not answer' };

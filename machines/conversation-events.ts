@@ -108,7 +108,7 @@ export interface ConversationCounters {
 }
 
 /** What of a conversation outlives the process that knew it: enough to be in the phase again that it was in. */
-export interface RememberedState {
+export interface PersistedState {
   readonly model: string | null;
   readonly used: Tokens;
   readonly effectiveWindow: Tokens;
@@ -137,7 +137,7 @@ export interface ConversationInput {
   /** How often a checkpoint is tried per crossing: of the threshold, or of the share that one may age by. */
   readonly maxTries: number;
   /** What an earlier process knew of it; null for a conversation that is new. */
-  readonly remembered: RememberedState | null;
+  readonly remembered: PersistedState | null;
 }
 
 /** What a conversation remembers. Small, serialisable, free of content. */

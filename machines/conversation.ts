@@ -24,7 +24,7 @@ import type {
   ConversationContext,
   ConversationEvent,
   ConversationInput,
-  RememberedState,
+  PersistedState,
 } from './conversation-events.ts';
 import { milliseconds, tokens } from './units.ts';
 
@@ -39,7 +39,7 @@ const LOOP_TURNS = 2;
 const MESSAGE_LENGTH = 300;
 
 /** What a new conversation begins with. */
-const NOTHING_REMEMBERED: RememberedState = {
+const NOTHING_REMEMBERED: PersistedState = {
   model: null,
   used: tokens(0),
   effectiveWindow: tokens(0),
@@ -55,7 +55,7 @@ const NOTHING_REMEMBERED: RememberedState = {
 };
 
 /** What of a conversation is worth to be remembered after the process. */
-export function toRemember(snapshot: Pick<ConversationSnapshot, 'context' | 'matches'>): RememberedState {
+export function toPersisted(snapshot: Pick<ConversationSnapshot, 'context' | 'matches'>): PersistedState {
   const { model, used, effectiveWindow, messages, lastActivity } = snapshot.context;
   const { checkpoint, crossing, tries, turnsSinceReplaced, looping, counters } = snapshot.context;
   const usage = { model, used, effectiveWindow, messages, lastActivity };
@@ -72,7 +72,7 @@ export function utilisation(context: Pick<ConversationContext, 'used' | 'effecti
  * How often what was said since the checkpoint has outgrown the share of the window that it may age by: 0 for a
  * checkpoint that is new enough, and while there is none. Each time it grows by one, a newer checkpoint has its own tries.
  */
-export function outgrown(
+export function refreshStep(
   context: Pick<ConversationContext, 'used' | 'effectiveWindow' | 'checkpoint' | 'checkpointRefresh'>,
 ): number {
   const share = context.checkpointRefresh * context.effectiveWindow;
@@ -132,7 +132,7 @@ export const conversationMachine = setup({
         context.checkpoints &&
         context.turn !== null &&
         !context.looping &&
-        (context.checkpoint === null || outgrown(context) > 0) &&
+        (context.checkpoint === null || refreshStep(context) > 0) &&
         context.tries < context.maxTries &&
         // The very request that the API refused is never sent again: the conversation has to move on first.
         (context.failure?.kind !== 'rejected' || context.turnMessages > context.triedMessages) &&
@@ -154,7 +154,7 @@ export const conversationMachine = setup({
     crossesAgain: ({ context, event }) =>
       event.type === 'turn.completed' &&
       context.failure?.kind !== 'too_long' &&
-      outgrown({ ...context, used: event.used, effectiveWindow: event.effectiveWindow }) > context.crossing,
+      refreshStep({ ...context, used: event.used, effectiveWindow: event.effectiveWindow }) > context.crossing,
   },
   actions: {
     noteRequest: assign(({ event }) => {
@@ -165,7 +165,7 @@ export const conversationMachine = setup({
       assertEvent(event, 'turn.completed');
       const { effectiveWindow, used } = event;
       const { checkpoint, checkpointRefresh } = context;
-      const crossing = outgrown({ used, effectiveWindow, checkpoint, checkpointRefresh });
+      const crossing = refreshStep({ used, effectiveWindow, checkpoint, checkpointRefresh });
       // Below the threshold again, or past one more share: the next call has its own tries.
       const below = utilisation(event) < event.thresholds.checkpoint;
       const turns = context.turnsSinceReplaced === null ? null : context.turnsSinceReplaced + 1;

@@ -14,38 +14,38 @@ import { conversationMachine, retryPause } from '../machines/conversation.ts';
 import { serviceMachine, type ServiceName } from '../machines/service.ts';
 import { conversationChild, supervisorMachine, type SupervisorActor } from '../machines/supervisor.ts';
 import { milliseconds, timestamp, type ConversationId } from '../machines/units.ts';
-import { openAccess, type Access } from './access/access.ts';
-import { exposure } from './access/exposure.ts';
-import { ownHosts } from './access/hosts.ts';
-import { tokenFile } from './access/token.ts';
-import { ByteBudget } from './byte-budget.ts';
-import { isUnspecified } from './addresses.ts';
+import { openAccess, type Access } from './admin/access/access.ts';
+import { exposure } from './admin/access/exposure.ts';
+import { ownHosts } from './admin/access/hosts.ts';
+import { tokenFile } from './admin/access/token.ts';
+import { ByteBudget } from './net/byte-budget.ts';
+import { isUnspecified } from './net/addresses.ts';
 import { openCertificates } from './certificates/certificates.ts';
 import { CheckpointGate, isoOrNull } from './checkpoint/gate.ts';
-import { steadyClock } from './clock.ts';
+import { monotonicClock } from './clock.ts';
 import type { Config } from './config.ts';
-import { CheckpointCalls } from './conversations/checkpoint-calls.ts';
-import { CheckpointIndex } from './conversations/checkpoint-index.ts';
-import { Compactions } from './conversations/compactions.ts';
+import { CheckpointCalls } from './checkpoint/calls.ts';
+import { CheckpointIndex } from './checkpoint/index.ts';
+import { Compactions } from './compaction/compactions.ts';
 import { Conversations } from './conversations/conversations.ts';
-import type { ConversationActors } from './conversations/tracking.ts';
+import type { ActorHost } from './conversations/actors.ts';
 import { ConversationDirectory } from './conversations/directory.ts';
-import { observedKeeper } from './conversations/observation.ts';
+import { observedKeeper } from './facts.ts';
 import { Dashboard } from './dashboard/dashboard.ts';
-import { Afterwards } from './forwarder/afterwards.ts';
+import { DeferredWork } from './forwarder/deferred-work.ts';
 import { createForwarder, type Forwarder } from './forwarder/forwarder.ts';
-import { createOwnPages, type Health } from './forwarder/own-pages.ts';
+import { createOwnPages, type Health } from './admin/health.ts';
 import type { Log } from './log.ts';
-import { OpenConnections } from './open-connections.ts';
-import { ownListener } from './redirector/forbidden.ts';
+import { OpenConnections } from './net/open-connections.ts';
+import { ownListener } from './redirector/tunnel-policy.ts';
 import { createRedirector, type Redirector } from './redirector/redirector.ts';
 import { CompactionHistory } from './store/history.ts';
 import { StateStore } from './store/state-store.ts';
 import { StoreService } from './store/store-service.ts';
 import { ModelWindows } from './upstream/model-windows.ts';
 import { UpstreamConnections } from './upstream/connections.ts';
-import { loadClient, openUpstream } from './upstream/upstream.ts';
-import { WayOut } from './upstream/way-out.ts';
+import { loadClient, openHttpClient } from './upstream/http-client.ts';
+import { OutboundTunnels } from './upstream/outbound-tunnel.ts';
 import { VERSION } from './version.ts';
 
 /** The API's name, for which the proxy has a certificate. */
@@ -132,7 +132,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     now: () => new Date(),
     log,
   });
-  const steady = steadyClock();
+  const steady = monotonicClock();
   const ports: Partial<Record<ServiceName, number>> = {};
   /** The address behind `config.host`, which may be a name. */
   let bound = config.host;
@@ -147,8 +147,8 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     (port) => port === config.proxyPort || port === config.dashboardPort || Object.values(ports).includes(port),
   );
   const ca = options.upstreamCa;
-  const wayOut = new WayOut({ proxy: config.outboundProxy, isOurs, ca });
-  const upstream = openUpstream({ url: config.upstreamUrl, ca, wayOut });
+  const wayOut = new OutboundTunnels({ proxy: config.outboundProxy, isOurs, ca });
+  const upstream = openHttpClient({ url: config.upstreamUrl, ca, wayOut });
   const connections = new UpstreamConnections({ url: config.upstreamUrl, ca, wayOut });
   const modelWindows = new ModelWindows({ upstream, log, enabled: !config.passthrough });
   const open = new OpenConnections({ limit: config.maxConnections, log });
@@ -165,14 +165,14 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const calls = new CheckpointCalls({ upstream, gate, index, budget, log, now, steady, observe });
   const directory = new ConversationDirectory();
 
-  const actors: ConversationActors = {
+  const actors: ActorHost = {
     open(input) {
       supervisor.send({ type: 'conversation.opened', input });
       return actors.get(input.id);
     },
     get(id: ConversationId) {
       const child = supervisor.getSnapshot().children[conversationChild(id)];
-      return child as ReturnType<ConversationActors['get']>;
+      return child as ReturnType<ActorHost['get']>;
     },
     close: (id) => supervisor.send({ type: 'conversation.closed', id }),
   };
@@ -215,7 +215,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     access,
     log,
     async load() {
-      const { openPages } = await import('./pages.ts');
+      const { openPages } = await import('./admin/app.ts');
       const { passthrough } = config;
       return openPages({ access, log, dashboard, conversations, passthrough, totals: () => history.totals() });
     },
@@ -232,7 +232,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     compactions,
     modelWindows,
     budget,
-    afterwards: new Afterwards(log),
+    afterwards: new DeferredWork(log),
     open,
     observe,
     drainMs: DRAIN_MS,
@@ -338,7 +338,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const renewal = setInterval(() => {
     store.forgetOldHistory();
     void certificates.renewIfDue().then((renewed) => {
-      if (renewed) forwarder.takeUpCertificates();
+      if (renewed) forwarder.reloadCertificates();
     });
   }, DAY_MS);
   const sweep = setInterval(() => {

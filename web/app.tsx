@@ -3,13 +3,13 @@ import type { JSX } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { Banners } from './banners.tsx';
 import { ConversationsPage } from './conversations/page.tsx';
-import { FiguresPage } from './figures/page.tsx';
+import { FiguresPage } from './statistics/page.tsx';
 import { InspectorPage } from './inspector/page.tsx';
 import { LogPage } from './log/page.tsx';
-import { Icon, Logo } from './parts/icons.tsx';
-import { link } from './state/link.ts';
-import { address, type Route } from './state/address.ts';
-import { route } from './state/route.ts';
+import { Icon, Logo } from './components/icons.tsx';
+import { link } from './state/connection.ts';
+import { address, type Route } from './state/route-url.ts';
+import { route } from './state/current-route.ts';
 import { hello, nameOf } from './state/store.ts';
 import { theme, toggleTheme } from './state/theme.ts';
 

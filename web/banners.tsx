@@ -1,10 +1,10 @@
 /** What everyone has to know, on whatever page: the proxy is gone, passthrough is on, checkpoints fail. */
 import type { JSX } from 'preact';
 import { clockTime, plural } from './format.ts';
-import { Until } from './parts/ago.tsx';
-import { link, restarted } from './state/link.ts';
-import { address } from './state/address.ts';
-import { route } from './state/route.ts';
+import { Until } from './components/ago.tsx';
+import { link, restarted } from './state/connection.ts';
+import { address } from './state/route-url.ts';
+import { route } from './state/current-route.ts';
 import { failing, hello, totals } from './state/store.ts';
 
 /** How long a restart is mentioned. */

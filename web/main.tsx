@@ -9,8 +9,8 @@ import './styles/figures.css';
 import './styles/log.css';
 import './styles/inspector.css';
 import { App } from './app.tsx';
-import { connect } from './state/link.ts';
-import { followAddress } from './state/route.ts';
+import { connect } from './state/connection.ts';
+import { followAddress } from './state/current-route.ts';
 
 const place = document.getElementById('app');
 if (place === null) throw new Error('the page has no #app');

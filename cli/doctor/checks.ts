@@ -5,20 +5,20 @@ import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Environment } from '../../src/config.ts';
 import { API_NAME } from '../../src/certificates/names.ts';
-import { openUpstream, type Upstream } from '../../src/upstream/upstream.ts';
-import { WayOut } from '../../src/upstream/way-out.ts';
+import { openHttpClient, type Upstream } from '../../src/upstream/http-client.ts';
+import { OutboundTunnels } from '../../src/upstream/outbound-tunnel.ts';
 import { headerValue, type RawHeaders } from '../../src/wire/headers.ts';
 import { isOlder } from '../health-check.ts';
 import { caBundle, isOurBundle } from '../launch/ca-bundle.ts';
 import { findClaude, HOW_TO_GET_IT } from '../launch/find-claude.ts';
 import { isFree } from '../runtime/free-ports.ts';
 import { runtimeNamed, runtimeNameFor } from '../runtime/runtimes.ts';
-import { findRunning, wantedPorts, type Running, type Site } from '../runtime/supervision.ts';
+import { findRunning, wantedPorts, type Running, type CliContext } from '../runtime/supervision.ts';
 import { VERSION } from '../../src/version.ts';
-import { fault, warning, well, type Finding } from './findings.ts';
+import { fault, warning, well, type CheckResult } from './check-results.ts';
 import { handshakeFault } from './handshake.ts';
 import { readSettingsFiles } from './settings-files.ts';
-import { shadows } from './shadows.ts';
+import { shadows } from './env-overrides.ts';
 
 const MEGABYTE = 1024 * 1024;
 /** The log alone may take 60 MB. */
@@ -34,7 +34,7 @@ const codeOf = (error: unknown): string =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : String(error);
 
 /** Everything, in the order in which a request meets it. */
-export async function allChecks(site: Site, env: Environment): Promise<readonly Finding[]> {
+export async function allChecks(site: CliContext, env: Environment): Promise<readonly CheckResult[]> {
   const { running } = await findRunning(site);
   const first = [checkClaude(env), ...checkShadows(site, env), checkDirectory(site), await checkDisk(site)];
   const second = [
@@ -52,7 +52,7 @@ export async function allChecks(site: Site, env: Environment): Promise<readonly 
  */
 const OUTSIDE = { claude: 'DBPROXY_OUTSIDE_CLAUDE', engine: 'DBPROXY_OUTSIDE_ENGINE' };
 
-function checkClaude(env: Environment): Finding {
+function checkClaude(env: Environment): CheckResult {
   const isOutside = env[OUTSIDE.engine] !== undefined;
   const claude = isOutside
     ? (env[OUTSIDE.claude] ?? '')
@@ -61,7 +61,7 @@ function checkClaude(env: Environment): Finding {
   return well('claude', `claude is ${claude}`);
 }
 
-function checkShadows({ config }: Site, env: Environment): readonly Finding[] {
+function checkShadows({ config }: CliContext, env: Environment): readonly CheckResult[] {
   if (env[OUTSIDE.engine] !== undefined) {
     const message = 'variables and settings that could lead claude past the proxy cannot be seen from the container';
     return [warning('shadows', message, 'look for ANTHROPIC_BASE_URL and HTTPS_PROXY in ~/.claude/settings.json')];
@@ -72,7 +72,7 @@ function checkShadows({ config }: Site, env: Environment): readonly Finding[] {
   return found.length > 0 ? found : [well('shadows', 'no variable and no setting leads claude past the proxy')];
 }
 
-function checkDirectory({ layout }: Site): Finding {
+function checkDirectory({ layout }: CliContext): CheckResult {
   const { dataDir } = layout;
   let nearest = dataDir;
   while (!existsSync(nearest) && dirname(nearest) !== nearest) nearest = dirname(nearest);
@@ -85,7 +85,7 @@ function checkDirectory({ layout }: Site): Finding {
   }
 }
 
-async function checkDisk({ layout }: Site): Promise<Finding> {
+async function checkDisk({ layout }: CliContext): Promise<CheckResult> {
   let nearest = layout.dataDir;
   while (!existsSync(nearest) && dirname(nearest) !== nearest) nearest = dirname(nearest);
   try {
@@ -100,7 +100,7 @@ async function checkDisk({ layout }: Site): Promise<Finding> {
   }
 }
 
-async function checkRuntime({ config, layout }: Site, env: Environment): Promise<Finding> {
+async function checkRuntime({ config, layout }: CliContext, env: Environment): Promise<CheckResult> {
   const engine = env[OUTSIDE.engine];
   if (engine !== undefined) return well('runtime', `${engine} can be used`);
   const runtime = await runtimeNamed(runtimeNameFor(config, layout));
@@ -110,7 +110,7 @@ async function checkRuntime({ config, layout }: Site, env: Environment): Promise
   return fault('runtime', `${runtime.name} cannot be used${chosen}`, availability.reason);
 }
 
-async function checkPorts(site: Site, running: Running | null): Promise<readonly Finding[]> {
+async function checkPorts(site: CliContext, running: Running | null): Promise<readonly CheckResult[]> {
   const { proxy, dashboard } = wantedPorts(site.config);
   const wanted = [['proxy', proxy] as const, ['dashboard', dashboard] as const].filter(([, port]) => port !== 0);
   const ours = running === null ? [] : [running.record.ports.proxy, running.record.ports.dashboard];
@@ -124,7 +124,7 @@ async function checkPorts(site: Site, running: Running | null): Promise<readonly
   return Promise.all(findings);
 }
 
-async function checkProxy(site: Site, running: Running | null): Promise<readonly Finding[]> {
+async function checkProxy(site: CliContext, running: Running | null): Promise<readonly CheckResult[]> {
   if (running === null) {
     const found = await findRunning(site);
     const trouble = found.running === null ? found.trouble : null;
@@ -155,7 +155,11 @@ async function checkProxy(site: Site, running: Running | null): Promise<readonly
   return found;
 }
 
-async function checkTrust(site: Site, env: Environment, running: Running | null): Promise<readonly Finding[]> {
+async function checkTrust(
+  site: CliContext,
+  env: Environment,
+  running: Running | null,
+): Promise<readonly CheckResult[]> {
   const { layout } = site;
   if (!existsSync(layout.ca)) {
     return [
@@ -180,7 +184,7 @@ async function checkTrust(site: Site, env: Environment, running: Running | null)
   return findings;
 }
 
-function checkCa(path: string): Finding {
+function checkCa(path: string): CheckResult {
   try {
     const left = Date.parse(new X509Certificate(readFileSync(path)).validTo) - Date.now();
     const remedy = `claude-db-proxy stop, remove ${dirname(path)}, claude-db-proxy start; then start claude again`;
@@ -197,7 +201,7 @@ function checkCa(path: string): Finding {
   }
 }
 
-function checkUsersBundle(path: string): Finding {
+function checkUsersBundle(path: string): CheckResult {
   try {
     const count = readFileSync(path, 'utf8').split('-----BEGIN CERTIFICATE-----').length - 1;
     if (count > 0) return well('ca-bundle', `NODE_EXTRA_CA_CERTS names ${count} certificates, which are kept`);
@@ -212,9 +216,12 @@ function checkUsersBundle(path: string): Finding {
 }
 
 /** The API, reached as the proxy reaches it. Any answer will do; a refused request is one. */
-async function checkUpstream({ config }: Site): Promise<readonly Finding[]> {
-  const wayOut = new WayOut({ proxy: config.outboundProxy, isOurs: (_host, port) => port === config.proxyPort });
-  const upstream = openUpstream({ url: config.upstreamUrl, wayOut });
+async function checkUpstream({ config }: CliContext): Promise<readonly CheckResult[]> {
+  const wayOut = new OutboundTunnels({
+    proxy: config.outboundProxy,
+    isOurs: (_host, port) => port === config.proxyPort,
+  });
+  const upstream = openHttpClient({ url: config.upstreamUrl, wayOut });
   const { host } = config.upstreamUrl;
   try {
     const answer = await headOf(upstream);

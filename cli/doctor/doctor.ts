@@ -2,11 +2,11 @@
 import pc from 'picocolors';
 import { parseConfig, type Environment } from '../../src/config.ts';
 import { ConfigError } from '../../src/errors.ts';
-import { manyText } from '../figures.ts';
+import { manyText } from '../format.ts';
 import { layoutOf } from '../installation.ts';
 import { wantsColours, withProgress } from '../progress.ts';
 import { allChecks } from './checks.ts';
-import { fault, well, type Finding } from './findings.ts';
+import { fault, well, type CheckResult } from './check-results.ts';
 
 export async function doctor(env: Environment, options: { readonly json: boolean }): Promise<void> {
   const findings = await withProgress('looking around', examine(env));
@@ -15,7 +15,7 @@ export async function doctor(env: Environment, options: { readonly json: boolean
   process.exitCode = findings.some(({ verdict }) => verdict === 'fault') ? 1 : 0;
 }
 
-async function examine(env: Environment): Promise<readonly Finding[]> {
+async function examine(env: Environment): Promise<readonly CheckResult[]> {
   let config;
   try {
     config = parseConfig(env);
@@ -30,7 +30,7 @@ async function examine(env: Environment): Promise<readonly Finding[]> {
   ];
 }
 
-function asText(findings: readonly Finding[], c: ReturnType<typeof pc.createColors>): string {
+function asText(findings: readonly CheckResult[], c: ReturnType<typeof pc.createColors>): string {
   const marks = { well: c.green('✔'), warning: c.yellow('!'), fault: c.red('✘') };
   const lines = findings.map(({ verdict, message, remedy }) => {
     const first = `${marks[verdict]} ${message}\n`;

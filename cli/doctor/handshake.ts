@@ -4,7 +4,7 @@
  */
 import { execFile } from 'node:child_process';
 import { API_NAME } from '../../src/certificates/names.ts';
-import type { Place } from '../runtime/supervision.ts';
+import type { Endpoint } from '../runtime/supervision.ts';
 
 const PATIENCE_MS = 10_000;
 
@@ -21,7 +21,7 @@ socket.once('data', () => {
 });`;
 
 /** Null when it succeeds, else why it does not. Never rejects. */
-export function handshakeFault({ address, port }: Place, caFile: string): Promise<string | null> {
+export function handshakeFault({ address, port }: Endpoint, caFile: string): Promise<string | null> {
   return new Promise((resolve) => {
     execFile(
       process.execPath,

@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Environment } from '../../src/config.ts';
-import { fault, warning, type Finding } from './findings.ts';
-import type { Source, Variables } from './shadows.ts';
+import { fault, warning, type CheckResult } from './check-results.ts';
+import type { Source, Variables } from './env-overrides.ts';
 
 const MANAGED: Readonly<Partial<Record<NodeJS.Platform, string>>> = {
   linux: '/etc/claude-code/managed-settings.json',
@@ -15,7 +15,7 @@ const isFields = (value: unknown): value is Variables =>
 
 export interface SettingsFiles {
   readonly sources: readonly Source[];
-  readonly findings: readonly Finding[];
+  readonly findings: readonly CheckResult[];
 }
 
 /** Reads those of the user, of the project in `cwd`, and of the administrator. */
@@ -52,7 +52,7 @@ export function readSettingsFiles(env: Environment, cwd: string): SettingsFiles 
 interface ReadFile {
   readonly path: string;
   readonly json: Variables | null;
-  readonly problem: Finding | null;
+  readonly problem: CheckResult | null;
 }
 
 function readOne(path: string): ReadFile {

@@ -1,8 +1,8 @@
 /** The history as people read it in a terminal: what it adds up to, then one compaction a line. Pure. */
 import type pc from 'picocolors';
-import type { HistoryAnswer } from '../../src/dashboard/history-routes.ts';
+import type { HistoryAnswer } from '../../src/admin/history-routes.ts';
 import type { CompactionEntry, TokensByKind } from '../../src/store/history.ts';
-import { countText, durationText } from '../figures.ts';
+import { countText, durationText } from '../format.ts';
 
 type Colours = ReturnType<typeof pc.createColors>;
 

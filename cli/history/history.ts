@@ -1,12 +1,12 @@
 /** `claude-db-proxy history [--json] [-n compactions]`: every compaction of the last 90 days, what it cost and saved. */
 import pc from 'picocolors';
 import type { Environment } from '../../src/config.ts';
-import type { HistoryAnswer } from '../../src/dashboard/history-routes.ts';
+import type { HistoryAnswer } from '../../src/admin/history-routes.ts';
 import { RuntimeError } from '../../src/errors.ts';
 import { askApi, notRunning } from '../api.ts';
 import { wantsColours } from '../progress.ts';
 import { findRunning } from '../runtime/supervision.ts';
-import { siteOf } from '../site.ts';
+import { contextOf } from '../context.ts';
 import { historyText } from './history-text.ts';
 
 /** The state file may be large, and the disk busy. */
@@ -30,7 +30,7 @@ export async function history(env: Environment, options: HistoryOptions): Promis
   const limit = Number(number);
   if (!Number.isInteger(limit) || limit < 1 || limit > MOST)
     throw new RuntimeError(`--number ${number}: must be a whole number from 1 to ${MOST}`);
-  const site = siteOf(env);
+  const site = contextOf(env);
   const { running } = await findRunning(site);
   if (running === null) throw notRunning();
   const answer = await askApi(site.layout, running.place, `/api/history?limit=${limit}`, PATIENCE_MS);

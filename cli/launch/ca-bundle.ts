@@ -4,7 +4,7 @@
  */
 import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { writePrivately, type Layout } from '../installation.ts';
+import { writePrivately, type DataPaths } from '../installation.ts';
 
 const PREFIX = 'ca-bundle-';
 
@@ -23,7 +23,7 @@ function textOf(path: string): string | null {
  *   it does for Node and for Claude Code
  * @throws the file system's error
  */
-export function caBundle(layout: Layout, users: string | undefined): string {
+export function caBundle(layout: DataPaths, users: string | undefined): string {
   if (users === undefined || users.trim() === '') return layout.ca;
   // A launch within a launch: that is ours already.
   if (users === layout.ca || users.startsWith(join(layout.state, PREFIX))) return users;
@@ -51,5 +51,5 @@ function changedAt(path: string): number {
 }
 
 /** The user's own bundle, for whoever starts the proxy from within a launch; undefined where it is ours. */
-export const isOurBundle = (layout: Layout, path: string): boolean =>
+export const isOurBundle = (layout: DataPaths, path: string): boolean =>
   path === layout.ca || path.startsWith(join(layout.state, PREFIX));

@@ -11,8 +11,8 @@ import { realpathSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { parseConfig, type Config, type Environment } from '../../src/config.ts';
 import { ConfigError } from '../../src/errors.ts';
-import type { Health } from '../../src/forwarder/own-pages.ts';
-import { layoutOf, type Layout } from '../installation.ts';
+import type { Health } from '../../src/admin/health.ts';
+import { layoutOf, type DataPaths } from '../installation.ts';
 import { STDERR, wantsColours, withProgress, writeError } from '../progress.ts';
 import {
   ensureRunning,
@@ -20,13 +20,13 @@ import {
   foundHealthy,
   replaceIfOlder,
   type Running,
-  type Site,
+  type CliContext,
 } from '../runtime/supervision.ts';
 import { caBundle } from './ca-bundle.ts';
-import { earlyAnswer } from './early-answer.ts';
+import { startupProbe } from './startup-probe.ts';
 import { findClaude, HOW_TO_GET_IT } from './find-claude.ts';
 import { launchEnvironment } from './launch-environment.ts';
-import { endAs, runInOurPlace, type Ending } from './in-our-place.ts';
+import { endAs, runAsForegroundChild, type Ending } from './foreground-child.ts';
 
 /** As a shell tells it: there is no such command. */
 const NOT_FOUND = 127;
@@ -41,7 +41,7 @@ const ANSWERED_ALONE = new Set(['--version', '-v', '--help', '-h']);
 
 interface Prepared {
   readonly config: Config;
-  readonly layout: Layout;
+  readonly layout: DataPaths;
   readonly running: Running;
   readonly variables: Readonly<Record<string, string>>;
 }
@@ -56,7 +56,7 @@ const messageOf = (error: unknown): string => (error instanceof Error ? error.me
  * @param env this process's own
  */
 export async function launch(args: readonly string[], env: NodeJS.ProcessEnv): Promise<never> {
-  const early = earlyAnswer(env);
+  const early = startupProbe(env);
   const claude = findClaude(env, realpathSync(process.argv[1] ?? '.'));
   const health = await early;
   if (claude === null) {
@@ -66,7 +66,9 @@ export async function launch(args: readonly string[], env: NodeJS.ProcessEnv): P
   const alone = args.length === 1 && ANSWERED_ALONE.has(args[0] ?? '');
   const prepared = alone ? null : await prepare(env, health);
   try {
-    endAs(prepared === null ? await runInOurPlace(claude, args, env) : await runThrough(claude, args, env, prepared));
+    endAs(
+      prepared === null ? await runAsForegroundChild(claude, args, env) : await runThrough(claude, args, env, prepared),
+    );
   } catch (error) {
     warn(`${claude} cannot be started: ${messageOf(error)}`);
     process.exit(NOT_EXECUTABLE);
@@ -99,7 +101,7 @@ async function prepare(env: Environment, early: Health | null): Promise<Prepared
   }
 }
 
-async function proxyFor(site: Site & { readonly env: Environment }, early: Health | null): Promise<Running> {
+async function proxyFor(site: CliContext & { readonly env: Environment }, early: Health | null): Promise<Running> {
   const running = early === null ? (await findRunning(site)).running : foundHealthy(site, early);
   const options = { ...site, signal: AbortSignal.timeout(START_MS) };
   if (running === null) return withProgress('starting the proxy', ensureRunning(options));
@@ -124,7 +126,7 @@ async function runThrough(
   const tell = isatty(STDERR) ? (message: string) => late.push(message) : warn;
   let stop: (() => void) | undefined;
   let begin: NodeJS.Timeout | undefined;
-  const ending = await runInOurPlace(claude, args, { ...env, ...variables }, () => {
+  const ending = await runAsForegroundChild(claude, args, { ...env, ...variables }, () => {
     // Not at once: claude has its own start to make.
     begin = setTimeout(() => {
       void import('./watch.ts').then(({ watch }) => (stop = watch({ config, layout, env, running, tell })));

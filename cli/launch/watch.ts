@@ -2,18 +2,18 @@
  * Watches the proxy while `claude` runs, because `claude` cannot be told another address any more:
  *
  *   it died, or hangs        started again, on the same ports
- *   it was stopped on purpose, or cannot be started    stand-in.ts on its port: no summaries, but nobody is cut off
+ *   it was stopped on purpose, or cannot be started    fallback-redirector.ts on its port: no summaries, but nobody is cut off
  *   it is older than we are  replaced as soon as it is idle
  */
 import { connect } from 'node:net';
 import { checkHealth } from '../health-check.ts';
 import { readRuntimeRecord, type Ports } from '../installation.ts';
-import { ensureRunning, replaceIfOlder, type Running, type Site } from '../runtime/supervision.ts';
+import { ensureRunning, replaceIfOlder, type Running, type CliContext } from '../runtime/supervision.ts';
 import { isStartLocked } from '../runtime/start-lock.ts';
 import type { Environment } from '../../src/config.ts';
-import { StandIn } from './stand-in.ts';
+import { FallbackRedirector } from './fallback-redirector.ts';
 
-export interface WatchOptions extends Site {
+export interface WatchOptions extends CliContext {
   readonly env: Environment;
   readonly running: Running;
   /** Hears once of each thing that the user should know. */
@@ -55,7 +55,7 @@ export function watch(options: WatchOptions): () => void {
 class Watcher {
   readonly #options: WatchOptions;
   readonly #ports: Ports;
-  readonly #standIn: StandIn;
+  readonly #standIn: FallbackRedirector;
   readonly #stopping = new AbortController();
   #running: Running;
   #looks = 0;
@@ -68,7 +68,7 @@ class Watcher {
     this.#options = options;
     this.#running = options.running;
     this.#ports = options.running.record.ports;
-    this.#standIn = new StandIn(options.config, options.running.place.address, this.#ports.proxy);
+    this.#standIn = new FallbackRedirector(options.config, options.running.place.address, this.#ports.proxy);
     this.#next();
   }
 

@@ -9,9 +9,9 @@ import type { Config, Environment } from '../../src/config.ts';
 import { RuntimeError } from '../../src/errors.ts';
 import { VERSION } from '../../src/version.ts';
 import { variablesForProxy } from '../environment.ts';
-import { readInstallRecord, writePrivately, type ContainerNetwork, type Layout } from '../installation.ts';
+import { readInstallRecord, writePrivately, type ContainerNetwork, type DataPaths } from '../installation.ts';
 import { containerName, DATA_DIR_LABEL, runArguments, type Engine } from './container-arguments.ts';
-import { lastLine, runEngine, type Ran } from './engine.ts';
+import { lastLine, runEngine, type CommandResult } from './engine.ts';
 import type { Availability, Runtime, Started, StartOptions } from './runtime.ts';
 
 /** A look at the engine. */
@@ -30,7 +30,7 @@ const imageOf = (env: Environment): string => {
   return named === '' ? `localhost/claude-db-proxy:${VERSION}` : named;
 };
 
-function networkFor(env: Environment, layout: Layout): ContainerNetwork {
+function networkFor(env: Environment, layout: DataPaths): ContainerNetwork {
   const asked = env['DBPROXY_CONTAINER_NETWORK']?.trim() ?? '';
   if (asked === '') return readInstallRecord(layout)?.network ?? 'bridge';
   if (asked === 'host' || asked === 'bridge') return asked;
@@ -90,7 +90,7 @@ async function isAvailable(engine: Engine): Promise<Availability> {
 }
 
 /** What a failed start left to read: the container's own words, or the engine's. */
-function failureOf(said: Ran, engine: Engine): { readonly portTaken: boolean; readonly message: string } {
+function failureOf(said: CommandResult, engine: Engine): { readonly portTaken: boolean; readonly message: string } {
   const text = `${said.stdout}\n${said.stderr}`;
   const own = text.split('\n').findLast((line) => line.startsWith('claude-db-proxy: '));
   const message = own?.slice('claude-db-proxy: '.length) ?? `${engine}: ${lastLine(said)}`;

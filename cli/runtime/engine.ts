@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import type { Engine } from './container-arguments.ts';
 
-export interface Ran {
+export interface CommandResult {
   /** Exit code; null when it was not there, took too long or was aborted. */
   readonly code: number | null;
   readonly stdout: string;
@@ -19,7 +19,7 @@ export interface RunOptions {
 }
 
 /** Runs it. Never rejects: what went wrong is in the answer. */
-export function runEngine(engine: Engine, args: readonly string[], options: RunOptions): Promise<Ran> {
+export function runEngine(engine: Engine, args: readonly string[], options: RunOptions): Promise<CommandResult> {
   const { timeoutMs, signal, env = {} } = options;
   return new Promise((resolve) => {
     execFile(
@@ -46,7 +46,7 @@ export function runEngine(engine: Engine, args: readonly string[], options: RunO
 const ADVICE = /^(?:Run|See) '.*(?:help|usage)/;
 
 /** The last line of what it said, for people: engines say the reason last. */
-export function lastLine({ stdout, stderr }: Ran): string {
+export function lastLine({ stdout, stderr }: CommandResult): string {
   const lines = `${stdout}\n${stderr}`.split('\n').map((line) => line.trim());
   return lines.findLast((line) => line !== '' && !ADVICE.test(line)) ?? '';
 }

@@ -9,7 +9,7 @@
  * runs: the record is about the host, whose ports and process ids it cannot know.
  */
 import type { Config, Environment } from '../../src/config.ts';
-import type { Layout, Ports, RuntimeName, RuntimeRecord } from '../installation.ts';
+import type { DataPaths, Ports, RuntimeName, RuntimeRecord } from '../installation.ts';
 
 export type Availability =
   | { readonly usable: true }
@@ -17,7 +17,7 @@ export type Availability =
   | { readonly usable: false; readonly reason: string };
 
 export interface StartOptions {
-  readonly layout: Layout;
+  readonly layout: DataPaths;
   /** Ports on 127.0.0.1 that were free a moment ago. In a container they are published, and 8080/8443 used inside. */
   readonly ports: Ports;
   /**
@@ -66,12 +66,12 @@ export interface Runtime {
    *
    * @throws RuntimeError when it cannot be stopped
    */
-  stop(record: RuntimeRecord, options: { readonly layout: Layout; readonly graceMs: number }): Promise<void>;
+  stop(record: RuntimeRecord, options: { readonly layout: DataPaths; readonly graceMs: number }): Promise<void>;
   /** Looks whether what `record` names is there. Never rejects. */
-  state(record: RuntimeRecord, layout: Layout): Promise<RuntimeState>;
+  state(record: RuntimeRecord, layout: DataPaths): Promise<RuntimeState>;
   /**
    * Where its structured log is: a file, the same on all runtimes because the data directory is mounted.
    * What was said before there was a log (a setting that cannot be used, say) is in `layout.output`.
    */
-  logFile(layout: Layout): string;
+  logFile(layout: DataPaths): string;
 }

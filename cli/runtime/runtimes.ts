@@ -1,7 +1,7 @@
 /** Which runtime it is to be. Containers are loaded only where one is wanted. */
 import type { Config } from '../../src/config.ts';
 import { RuntimeError } from '../../src/errors.ts';
-import { readInstallRecord, type Layout, type RuntimeName } from '../installation.ts';
+import { readInstallRecord, type DataPaths, type RuntimeName } from '../installation.ts';
 import type { Runtime } from './runtime.ts';
 
 export async function runtimeNamed(name: RuntimeName): Promise<Runtime> {
@@ -15,7 +15,7 @@ export async function runtimeNamed(name: RuntimeName): Promise<Runtime> {
 }
 
 /** What `DBPROXY_RUNTIME` comes down to here: `auto` is what the installer found to work, else Node. */
-export const runtimeNameFor = (config: Config, layout: Layout): RuntimeName =>
+export const runtimeNameFor = (config: Config, layout: DataPaths): RuntimeName =>
   config.runtime === 'auto' ? (readInstallRecord(layout)?.runtime ?? 'node') : config.runtime;
 
 /**
@@ -24,7 +24,7 @@ export const runtimeNameFor = (config: Config, layout: Layout): RuntimeName =>
  *
  * @throws RuntimeError when the one that was asked for cannot be used
  */
-export async function usableRuntime(config: Config, layout: Layout): Promise<Runtime> {
+export async function usableRuntime(config: Config, layout: DataPaths): Promise<Runtime> {
   const runtime = await runtimeNamed(runtimeNameFor(config, layout));
   const availability = await runtime.isAvailable();
   if (availability.usable) return runtime;

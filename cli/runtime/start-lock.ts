@@ -6,13 +6,13 @@
 import { mkdirSync, readFileSync, statSync, unlinkSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { createFile, setAside } from '../../src/certificates/files.ts';
-import type { Layout } from '../installation.ts';
+import { createFile, setAside } from '../../src/files.ts';
+import type { DataPaths } from '../installation.ts';
 
 /** Longer than any start or stop takes. */
 const OLD_MS = 90_000;
 
-const lockFile = (layout: Layout): string => join(layout.state, 'start.lock');
+const lockFile = (layout: DataPaths): string => join(layout.state, 'start.lock');
 
 function holderOf(path: string): string | null {
   try {
@@ -41,7 +41,7 @@ function isAbandoned(path: string, holder: string): boolean {
 }
 
 /** True while somebody starts, stops or replaces the proxy. */
-export function isStartLocked(layout: Layout): boolean {
+export function isStartLocked(layout: DataPaths): boolean {
   const path = lockFile(layout);
   const holder = holderOf(path);
   return holder !== null && !isAbandoned(path, holder);
@@ -52,7 +52,7 @@ export function isStartLocked(layout: Layout): boolean {
  *
  * @throws CertificateError, the file system's error: the directory cannot be written
  */
-export async function tryStartLock(layout: Layout): Promise<(() => void) | null> {
+export async function tryStartLock(layout: DataPaths): Promise<(() => void) | null> {
   mkdirSync(layout.state, { recursive: true, mode: 0o700 });
   const path = lockFile(layout);
   const own = `${process.pid} ${randomBytes(6).toString('hex')}\n`;

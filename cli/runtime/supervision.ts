@@ -5,23 +5,29 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Config, Environment } from '../../src/config.ts';
 import { RuntimeError } from '../../src/errors.ts';
-import type { Health } from '../../src/forwarder/own-pages.ts';
+import type { Health } from '../../src/admin/health.ts';
 import { checkHealth, isOlder, reachableAddress, type HealthCheck, type Trouble } from '../health-check.ts';
-import { readRuntimeRecord, writeRuntimeRecord, type Layout, type Ports, type RuntimeRecord } from '../installation.ts';
+import {
+  readRuntimeRecord,
+  writeRuntimeRecord,
+  type DataPaths,
+  type Ports,
+  type RuntimeRecord,
+} from '../installation.ts';
 
-export interface Site {
+export interface CliContext {
   readonly config: Config;
-  readonly layout: Layout;
+  readonly layout: DataPaths;
 }
 
 /** A proxy that is healthy. */
 export interface Running {
   readonly record: RuntimeRecord;
   readonly health: Health;
-  readonly place: Place;
+  readonly place: Endpoint;
 }
 
-export interface EnsureOptions extends Site {
+export interface EnsureOptions extends CliContext {
   readonly env: Environment;
   /** Aborts when nobody wants to wait any longer. */
   readonly signal: AbortSignal;
@@ -38,7 +44,7 @@ const POLL_MS = 50;
 const HUNG_MS = 2_000;
 /** Requests under way may end; the proxy itself drains for 8 s. */
 const STOP_MS = 12_000;
-/** Whoever stands in for the proxy on its port (launch/stand-in.ts) gives way to a start within this. */
+/** Whoever stands in for the proxy on its port (launch/fallback-redirector.ts) gives way to a start within this. */
 const STAND_IN_MS = 1_000;
 /** Ports can be taken between looking and listening. */
 const MAX_TRIES = 5;
@@ -55,21 +61,21 @@ const addressOf = (config: Config, runtime: RuntimeRecord['runtime']): string =>
   runtime === 'node' ? reachableAddress(config.host) : '127.0.0.1';
 
 /** Where a proxy is reached. */
-export interface Place {
+export interface Endpoint {
   readonly address: string;
   readonly port: number;
   /** For `HTTPS_PROXY`. */
   readonly url: string;
 }
 
-export function reachedAt({ config }: Pick<Site, 'config'>, { runtime, ports }: RuntimeRecord): Place {
+export function endpointOf({ config }: Pick<CliContext, 'config'>, { runtime, ports }: RuntimeRecord): Endpoint {
   const address = addressOf(config, runtime);
   const host = address.includes(':') ? `[${address}]` : address;
   return { address, port: ports.proxy, url: `http://${host}:${ports.proxy}` };
 }
 
 /** Where the proxy was last, or is to be by the settings; not said to be there. */
-export function expectedRecord({ config, layout }: Site): RuntimeRecord {
+export function lastKnownRecord({ config, layout }: CliContext): RuntimeRecord {
   return readRuntimeRecord(layout) ?? unknownRecord(config);
 }
 
@@ -79,15 +85,15 @@ function unknownRecord(config: Config): RuntimeRecord {
   return { ...nothing, runtime: 'node', ports, wanted: ports };
 }
 
-export type Finding =
+export type ProbeResult =
   | { readonly running: Running }
   /** `record`: where it was looked for. */
   | { readonly running: null; readonly trouble: Trouble; readonly record: RuntimeRecord };
 
 /** Looks where the proxy was last, and where the settings want it. Never rejects. */
-export async function findRunning(site: Site, patienceMs: number = PATIENCE_MS): Promise<Finding> {
+export async function findRunning(site: CliContext, patienceMs: number = PATIENCE_MS): Promise<ProbeResult> {
   const { config } = site;
-  const record = expectedRecord(site);
+  const record = lastKnownRecord(site);
   const there = await checkAt(site, record, patienceMs);
   if (there.healthy) return { running: runningAt(site, record, there.health) };
   const asked = wantedPorts(config);
@@ -100,17 +106,18 @@ export async function findRunning(site: Site, patienceMs: number = PATIENCE_MS):
   return { running: null, trouble: there.trouble, record };
 }
 
-/** The same of a proxy whose health is known already (launch/early-answer.ts), which runs where it was last. */
-export const foundHealthy = (site: Site, health: Health): Running => runningAt(site, expectedRecord(site), health);
+/** The same of a proxy whose health is known already (launch/startup-probe.ts), which runs where it was last. */
+export const foundHealthy = (site: CliContext, health: Health): Running =>
+  runningAt(site, lastKnownRecord(site), health);
 
-function checkAt(site: Site, record: RuntimeRecord, patienceMs: number): Promise<HealthCheck> {
+function checkAt(site: CliContext, record: RuntimeRecord, patienceMs: number): Promise<HealthCheck> {
   if (record.ports.proxy === 0) return Promise.resolve({ healthy: false, trouble: 'nobody' });
-  const { address: host, port } = reachedAt(site, record);
+  const { address: host, port } = endpointOf(site, record);
   return checkHealth(site.layout, { host, port, patienceMs });
 }
 
-function runningAt(site: Site, record: RuntimeRecord, health: Health): Running {
-  const place = reachedAt(site, record);
+function runningAt(site: CliContext, record: RuntimeRecord, health: Health): Running {
+  const place = endpointOf(site, record);
   const { pid, uptime_s: uptime, version } = health;
   if (record.running) return { record: { ...record, version }, health, place };
   const since = new Date(Date.now() - uptime * 1_000).toISOString();
@@ -160,7 +167,7 @@ export async function replaceIfOlder(options: EnsureOptions, running: Running): 
 const isOurs = ({ pid, container }: RuntimeRecord): boolean => pid !== null || container !== null;
 
 /** Loaded when needed: a launch beside a proxy that runs needs none of it. */
-async function lock(layout: Layout): Promise<(() => void) | null> {
+async function lock(layout: DataPaths): Promise<(() => void) | null> {
   const { tryStartLock } = await import('./start-lock.ts');
   try {
     return await tryStartLock(layout);
@@ -210,7 +217,7 @@ async function start(options: EnsureOptions): Promise<Running> {
       const { health } = outcome;
       const written = { ...record, version: health.version };
       writeRuntimeRecord(layout, written);
-      return { record: written, health, place: reachedAt(options, written) };
+      return { record: written, health, place: endpointOf(options, written) };
     }
     if (!outcome.portTaken || tries === MAX_TRIES) throw new RuntimeError(outcome.message);
     for (const port of [ports.proxy, ports.dashboard]) if (!(await isFree(host, port))) taken.add(port);
@@ -235,7 +242,7 @@ async function within(ms: number, condition: () => Promise<boolean>): Promise<vo
  *
  * @throws RuntimeError when it cannot be stopped, or is not ours to stop
  */
-export async function stopRunning(site: Site, signal: AbortSignal): Promise<RuntimeRecord | null> {
+export async function stopRunning(site: CliContext, signal: AbortSignal): Promise<RuntimeRecord | null> {
   const { layout } = site;
   let unlock = await lock(layout);
   while (unlock === null) {

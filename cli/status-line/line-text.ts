@@ -1,5 +1,5 @@
 /** What our part of Claude Code's status line says. Pure. */
-import type { StatusLineAnswer } from '../../src/status-pages.ts';
+import type { StatusLineAnswer } from '../../src/admin/status-routes.ts';
 
 const ON = '◈ DB_PROXY_ON';
 

@@ -6,11 +6,11 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import type { Environment } from '../../src/config.ts';
-import type { StatusLineAnswer } from '../../src/status-pages.ts';
+import type { StatusLineAnswer } from '../../src/admin/status-routes.ts';
 import { askApi, type ApiAnswer } from '../api.ts';
 import { readInstallRecord } from '../installation.ts';
-import { expectedRecord, reachedAt, type Place } from '../runtime/supervision.ts';
-import { siteOf } from '../site.ts';
+import { lastKnownRecord, endpointOf, type Endpoint } from '../runtime/supervision.ts';
+import { contextOf } from '../context.ts';
 import { joined, lineText } from './line-text.ts';
 
 /** For the proxy's answer. */
@@ -35,8 +35,8 @@ async function ourLine(env: Environment, input: string): Promise<string> {
   try {
     const { session, hasSpoken } = readInput(input);
     if (session === null) return '';
-    const site = siteOf(env);
-    const place = reachedAt(site, expectedRecord(site));
+    const site = contextOf(env);
+    const place = endpointOf(site, lastKnownRecord(site));
     const path = `/api/statusline?session=${encodeURIComponent(session)}`;
     const answer = await askApi(site.layout, place, path, PATIENCE_MS);
     const throughUs = answer.status !== 0 && isOurs(env, place);
@@ -62,13 +62,13 @@ function readAnswer({ status, json }: ApiAnswer): StatusLineAnswer | null {
 }
 
 /** True where this environment, which is `claude`'s, leads to our proxy. */
-const isOurs = (env: Environment, { url }: Place): boolean => env['HTTPS_PROXY'] === url;
+const isOurs = (env: Environment, { url }: Endpoint): boolean => env['HTTPS_PROXY'] === url;
 
 /** What the user's own command prints; '' where there is none. */
 function usersLine(env: Environment, input: string): Promise<string> {
   let command: string | null = null;
   try {
-    command = readInstallRecord(siteOf(env).layout)?.statusLineBefore ?? null;
+    command = readInstallRecord(contextOf(env).layout)?.statusLineBefore ?? null;
   } catch {
     // The settings cannot be used: then where the record is cannot be told either.
   }

@@ -7,10 +7,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium, type Page } from 'playwright-core';
-import { dashboardUrl } from '../../src/access/access.ts';
+import { dashboardUrl } from '../../src/admin/access/access.ts';
 import { ScriptedClient } from '../../src/demo/scripted-client.ts';
 import { AFTERWARDS, LAST_BEFORE, listing, MEANWHILE, messagesOf, OPENING } from '../../src/demo/session.ts';
-import { openStage, type Stage } from '../../src/demo/stage.ts';
+import { openStage, type Stage } from '../../src/demo/environment.ts';
 
 const PACE = 12;
 const SIZE = { width: 1280, height: 800 };

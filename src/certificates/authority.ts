@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { CertificateError } from '../errors.ts';
 import { type Log } from '../log.ts';
 import { faultOfCa } from './faults.ts';
-import { createFile, readIfThere, setAside, tighten } from './files.ts';
+import { createFile, readIfThere, setAside, tighten } from '../files.ts';
 import { generateKey, parseKey } from './keys.ts';
 import { type KeyedCertificate } from './issue.ts';
 import { CA_FILE, CA_KEY_FILE } from './names.ts';

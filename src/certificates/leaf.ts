@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { CertificateError } from '../errors.ts';
 import { type Log } from '../log.ts';
 import { faultOfLeaf } from './faults.ts';
-import { createFile, readIfThere, replaceFile, tighten } from './files.ts';
+import { createFile, readIfThere, replaceFile, tighten } from '../files.ts';
 import { type KeyedCertificate } from './issue.ts';
 import { generateKey, parseKey } from './keys.ts';
 import { type Leaf } from './names.ts';

@@ -5,9 +5,9 @@
 import { performance } from 'node:perf_hooks';
 import { milliseconds, type Milliseconds } from '../../machines/units.ts';
 import { CheckpointError, type CheckpointFailure, type ProxyError } from '../errors.ts';
-import { extractSummary } from '../serving/summary-text.ts';
-import type { Upstream } from '../upstream/upstream.ts';
-import { AnswerReader, readApiError, type Usage } from '../wire/answer.ts';
+import { extractSummary } from '../compaction/summary-text.ts';
+import type { Upstream } from '../upstream/http-client.ts';
+import { AnswerReader, readApiError, type Usage } from '../wire/answer-reader.ts';
 import { headerValue, withoutHeaders, type RawHeaders } from '../wire/headers.ts';
 import { SseReader } from '../wire/sse.ts';
 

@@ -19,9 +19,9 @@ export type SkipReason =
 export type CallEnd = 'completed' | 'aborted' | CheckpointFailure;
 
 /** The permission for one call. */
-export interface Pass {
+export interface Permit {
   /** To be called once, when the call has ended. */
-  leave(end: CallEnd): void;
+  release(end: CallEnd): void;
 }
 
 /** The breaker as `/health` shows it. */
@@ -68,7 +68,7 @@ export class CheckpointGate {
   }
 
   /** Lets a call begin, or says why not. */
-  enter(): Pass | SkipReason {
+  acquire(): Permit | SkipReason {
     const { limit } = this.#options;
     if (this.#inside >= limit) return 'limit';
     const snapshot = this.#breaker.getSnapshot();
@@ -78,7 +78,7 @@ export class CheckpointGate {
     this.#inside += 1;
     let inside = true;
     return {
-      leave: (end) => {
+      release: (end) => {
         if (!inside) return;
         inside = false;
         this.#inside -= 1;

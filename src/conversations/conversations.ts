@@ -1,7 +1,7 @@
 /**
  * The conversations as the forwarder meets them: what a request means for its conversation, and what its conversation
  * makes of it. Finds the conversation and tells its actor the facts; what actors must not hold is kept by the others in
- * this folder: tracking.ts the actors themselves, remembering.ts what outlives the process, compaction-notes.ts what
+ * this folder: actors.ts the actors themselves, persistence.ts what outlives the process, served-summary-tracker.ts what
  * became of compactions.
  */
 import type { ConversationSnapshot } from '../../machines/conversation.ts';
@@ -19,75 +19,93 @@ import {
 } from '../../machines/units.ts';
 import type { Config } from '../config.ts';
 import type { Log } from '../log.ts';
-import { usedTokens, type Usage } from '../wire/answer.ts';
+import { usedTokens, type Usage } from '../wire/answer-reader.ts';
 import { continuationText } from '../wire/compaction.ts';
-import { rootOf, wholeOf, type Lineage } from '../wire/lineage.ts';
+import { rootOf, fullPrefix, type Lineage } from '../wire/lineage.ts';
 import type { History } from '../wire/message-request.ts';
-import type { Speaker } from '../wire/speaker.ts';
+import type { ClientIdentity } from '../wire/identity.ts';
 import { effectiveWindow } from '../wire/windows.ts';
-import type { CheckpointCalls } from './checkpoint-calls.ts';
-import { refOf, type CheckpointIndex, type Covering } from './checkpoint-index.ts';
-import { CompactionNotes } from './compaction-notes.ts';
+import type { CheckpointCalls } from '../checkpoint/calls.ts';
+import { refOf, type CheckpointIndex, type CheckpointMatch } from '../checkpoint/index.ts';
+import { ServedSummaryTracker } from '../compaction/served-summary-tracker.ts';
 import type { ConversationDirectory } from './directory.ts';
-import type { DurableState, WalRecord } from './durable.ts';
+import type { StateRepository, WalRecord } from './repository.ts';
 import { LineageReader } from './lineage-reader.ts';
-import { unobserved, type Observe } from './observation.ts';
-import { Remembering } from './remembering.ts';
+import { noSubscriber, type PublishFact } from '../facts.ts';
+import { ConversationPersistence } from './persistence.ts';
 import { RequestWindows } from './request-windows.ts';
-import { speakerOf, type SeenRequest } from './seen-request.ts';
-import { Settling } from './settling.ts';
-import { Tracking, wantsSource, type ConversationActors } from './tracking.ts';
+import { identityOf, type ParsedRequest } from './parsed-request.ts';
+import { KeyedTaskQueue } from './keyed-task-queue.ts';
+import { ConversationActors, wantsSource, type ActorHost } from './actors.ts';
 import { entriesAfter } from './write-ahead-log.ts';
 
 /** One turn under way. */
 export interface Turn {
   readonly id: TurnId;
   readonly conversation: ConversationId;
-  readonly seen: SeenRequest;
+  readonly seen: ParsedRequest;
   /** Set once somebody needed to know the history: at most one reading per turn. */
   lineage: Promise<Lineage | null> | null;
 }
 
 export interface ConversationsOptions {
   readonly config: Config;
-  readonly actors: ConversationActors;
+  readonly actors: ActorHost;
   readonly directory: ConversationDirectory;
   readonly index: CheckpointIndex;
   readonly calls: CheckpointCalls;
   readonly learnedWindows: ReadonlyMap<string, Tokens>;
-  readonly durable: DurableState;
+  readonly durable: StateRepository;
   readonly log: Log;
   readonly now: () => Timestamp;
   /** A clock that nobody sets, see `src/clock.ts`. */
   readonly steady: () => Timestamp;
-  readonly observe?: Observe;
+  readonly observe?: PublishFact;
 }
 
 export class Conversations {
   readonly #options: ConversationsOptions;
   readonly #lineages = new LineageReader();
   readonly #windows: RequestWindows;
-  readonly #notes: CompactionNotes;
-  readonly #memory: Remembering;
-  readonly #tracking: Tracking;
-  readonly #settling: Settling;
-  readonly #observe: Observe;
+  readonly #notes: ServedSummaryTracker;
+  readonly #memory: ConversationPersistence;
+  readonly #tracking: ConversationActors;
+  readonly #settling: KeyedTaskQueue;
+  readonly #observe: PublishFact;
   #turns = 0;
 
   constructor(options: ConversationsOptions) {
-    const { actors, calls, config, directory, durable, index, log, now, observe = unobserved } = options;
+    const { actors, calls, config, directory, durable, index, log, now, observe = noSubscriber } = options;
     this.#options = options;
     this.#observe = observe;
-    this.#settling = new Settling((conversation, error) =>
+    this.#settling = new KeyedTaskQueue((conversation, error) =>
       log.error('history.unread', { conversation, message: String(error) }),
     );
     this.#windows = new RequestWindows({ config, learned: options.learnedWindows });
-    this.#notes = new CompactionNotes(durable);
+    this.#notes = new ServedSummaryTracker(durable);
     const notes = this.#notes;
     const snapshot = (id: ConversationId): ConversationSnapshot | undefined => this.snapshot(id);
-    this.#memory = new Remembering({ directory, durable, index, notes, ttl: config.conversationTtl, now, snapshot });
+    this.#memory = new ConversationPersistence({
+      directory,
+      durable,
+      index,
+      notes,
+      ttl: config.conversationTtl,
+      now,
+      snapshot,
+    });
     const [lineages, memory] = [this.#lineages, this.#memory];
-    this.#tracking = new Tracking({ actors, calls, config, directory, lineages, memory, notes, log, observe });
+    this.#tracking = new ConversationActors({
+      actors,
+      calls,
+      config,
+      directory,
+      lineages,
+      memory,
+      notes,
+      log,
+      observe,
+    });
   }
 
   /** The conversations that are tracked. */
@@ -101,7 +119,7 @@ export class Conversations {
   }
 
   /** True when any compaction could be answered here, now or soon: only then is a request worth reading before it is sent on. */
-  get mayServe(): boolean {
+  get canServe(): boolean {
     const { calls, config, index } = this.#options;
     // A turn that has just crossed the threshold is about to begin a call.
     return !config.passthrough && (index.size > 0 || calls.size > 0 || this.#settling.size > 0);
@@ -112,12 +130,12 @@ export class Conversations {
    *
    * @param answered its answer has ended well already: `completeTurn` comes next, and tells the actor all that there is
    */
-  beginTurn(seen: SeenRequest, answered = false): Turn {
+  beginTurn(seen: ParsedRequest, answered = false): Turn {
     const { directory, log, now } = this.#options;
     const { labels, history } = seen;
     const summary = continuationText(history);
     const continuation = labels.compacted || summary !== null;
-    const { agent, session } = speakerOf(seen);
+    const { agent, session } = identityOf(seen);
     this.#recall({ session, agent });
     const located = directory.locate({ session, agent, root: rootOf(history), continuation });
     const conversation = located.id;
@@ -133,7 +151,7 @@ export class Conversations {
     } else if (!continuation) this.#notes.noteContinued(conversation);
     this.#turns += 1;
     const turn: Turn = { id: turnId(this.#turns), conversation, seen, lineage: null };
-    if (this.hasSomethingToLose(conversation)) this.#settling.add(conversation, this.#readHistory(turn));
+    if (this.hasCheckpointAtStake(conversation)) this.#settling.add(conversation, this.#readHistory(turn));
     else if (!answered || !this.#isEmpty(conversation)) this.#tellStarted(turn, null);
     return turn;
   }
@@ -144,9 +162,9 @@ export class Conversations {
   }
 
   /** True when a conversation has a checkpoint, or one on its way, to lose by its next request. */
-  hasSomethingToLose(conversation: ConversationId): boolean {
+  hasCheckpointAtStake(conversation: ConversationId): boolean {
     const context = this.snapshot(conversation)?.context;
-    return (context !== undefined && context.checkpoint !== null) || this.#options.calls.concerns(conversation);
+    return (context !== undefined && context.checkpoint !== null) || this.#options.calls.hasStateFor(conversation);
   }
 
   /**
@@ -174,7 +192,7 @@ export class Conversations {
     const { calls } = this.#options;
     const { conversation, seen } = turn;
     // Whoever read the request gives its room back now: it is kept for as long as it takes to read its history.
-    const room = calls.makeRoom(seen.body.length);
+    const room = calls.reserve(seen.body.length);
     const lineage = await this.#readHistory(turn).catch((error: unknown) => {
       room?.release();
       throw error;
@@ -182,7 +200,7 @@ export class Conversations {
     if (lineage !== null) {
       const { path, headers, body, request } = seen;
       const { model } = request;
-      const prefix = wholeOf(lineage);
+      const prefix = fullPrefix(lineage);
       calls.hold(conversation, { path, headers, body, model, prefix, used, room: window - used }, room);
     } else room?.release();
     this.#tellCompleted(turn, used, effective);
@@ -202,19 +220,19 @@ export class Conversations {
   #tellStarted(turn: Turn, lineage: Lineage | null): void {
     const { calls, now } = this.#options;
     const { conversation, seen } = turn;
-    const covering = lineage === null ? null : this.covering(lineage, seen.request.model);
-    const extendsCall = lineage === null || calls.isExtendedBy(conversation, lineage, seen.request.model);
+    const findMatch = lineage === null ? null : this.covering(lineage, seen.request.model);
+    const extendsCall = lineage === null || calls.matchesCall(conversation, lineage, seen.request.model);
     this.send(conversation, {
       type: 'turn.started',
       at: now(),
       messages: seen.history.length,
-      covering: refOrNull(covering),
+      covering: refOrNull(findMatch),
       extendsCall,
     });
     if (!extendsCall) calls.forget(conversation);
-    if (lineage === null || covering === null) return;
-    const entries = entriesAfter(seen.request, lineage, covering.blocks);
-    this.#memory.noteWal(conversation, { checkpoint: refOf(covering.checkpoint), entries });
+    if (lineage === null || findMatch === null) return;
+    const entries = entriesAfter(seen.request, lineage, findMatch.blocks);
+    this.#memory.noteWal(conversation, { checkpoint: refOf(findMatch.checkpoint), entries });
   }
 
   #tellCompleted(turn: Turn, used: Tokens, effective: Tokens): void {
@@ -234,9 +252,9 @@ export class Conversations {
   }
 
   /** The conversation that a compaction is about. */
-  conversationOfCompaction(seen: SeenRequest): ConversationId {
+  conversationOfCompaction(seen: ParsedRequest): ConversationId {
     const { directory } = this.#options;
-    const speaker = speakerOf(seen);
+    const speaker = identityOf(seen);
     this.#recall(speaker);
     const query = { ...speaker, root: rootOf(seen.history), continuation: false };
     const conversation = directory.locateCompaction(query) ?? directory.locate(query).id;
@@ -246,7 +264,7 @@ export class Conversations {
   }
 
   /** The conversation that a request of no conversation (auxiliary, unreadable) is shown under; null for none. */
-  nearest(speaker: Speaker): ConversationId | null {
+  latestConversationOf(speaker: ClientIdentity): ConversationId | null {
     const { directory } = this.#options;
     const known = directory.latestOf(speaker);
     if (known !== null) return known;
@@ -260,17 +278,17 @@ export class Conversations {
   }
 
   /** The checkpoint that covers most of a history that `model` is asked with, or null. */
-  covering(lineage: Lineage, model: string): Covering | null {
+  covering(lineage: Lineage, model: string): CheckpointMatch | null {
     const { config, index, steady } = this.#options;
     return config.passthrough ? null : index.find(lineage, steady(), model);
   }
 
   /** Effective window of the model a request asks. */
-  effectiveWindowOf(seen: SeenRequest): Tokens {
+  effectiveWindowOf(seen: ParsedRequest): Tokens {
     return this.#windows.effective(seen);
   }
 
-  noteServed(conversation: ConversationId, seen: SeenRequest, covering: Covering, waited: Milliseconds): void {
+  noteServed(conversation: ConversationId, seen: ParsedRequest, covering: CheckpointMatch, waited: Milliseconds): void {
     const { checkpoint } = covering;
     const saved = milliseconds(Math.max(0, checkpoint.duration - waited));
     this.#notes.noteServed(conversation, checkpoint);
@@ -279,19 +297,19 @@ export class Conversations {
     this.send(conversation, { type: 'compaction.served', at: this.#options.now(), checkpoint: refOf(checkpoint) });
   }
 
-  noteForwarded(conversation: ConversationId, seen: SeenRequest, reason: ForwardReason): void {
+  noteForwarded(conversation: ConversationId, seen: ParsedRequest, reason: ForwardReason): void {
     this.#options.log.info('compaction.forwarded', { conversation, reason });
     this.#observe({ type: 'compaction.forwarded', conversation, reason });
     this.#notes.note({ ...this.#compaction(conversation, seen), outcome: 'forwarded', reason });
     this.send(conversation, { type: 'compaction.forwarded', at: this.#options.now(), reason });
   }
 
-  #compaction(conversation: ConversationId, { request }: SeenRequest) {
+  #compaction(conversation: ConversationId, { request }: ParsedRequest) {
     const tokensBefore = this.snapshot(conversation)?.context.used ?? tokens(0);
     return { conversation, at: this.#options.now(), model: request.model, tokensBefore };
   }
 
-  notePassed(conversation: ConversationId): void {
+  apiCompactionCompleted(conversation: ConversationId): void {
     this.send(conversation, { type: 'compaction.passed', at: this.#options.now() });
   }
 
@@ -338,23 +356,26 @@ export class Conversations {
   }
 
   /** Opens the conversations of a speaker that an earlier process knew, when the speaker is heard for the first time. */
-  #recall(speaker: Speaker): void {
+  #recall(speaker: ClientIdentity): void {
     for (const { conversation, state } of this.#memory.recall(speaker)) {
       this.#tracking.open(conversation, state);
       this.#options.log.info('conversation.restored', { conversation, phase: this.phase(conversation) });
     }
   }
 
-  #noteSeen(conversation: ConversationId, seen: SeenRequest): void {
+  #noteSeen(conversation: ConversationId, seen: ParsedRequest): void {
     this.#observe({ type: 'history.seen', conversation, parent: this.#parentOf(seen), seen });
   }
 
   /** Subagents speak under their parent's session. */
-  #parentOf(seen: SeenRequest): ConversationId | null {
-    const { session, agent } = speakerOf(seen);
+  #parentOf(seen: ParsedRequest): ConversationId | null {
+    const { session, agent } = identityOf(seen);
     if (session === null || agent === null) return null;
-    return this.nearest({ session, agent: seen.labels.parentAgent }) ?? this.nearest({ session, agent: null });
+    return (
+      this.latestConversationOf({ session, agent: seen.labels.parentAgent }) ??
+      this.latestConversationOf({ session, agent: null })
+    );
   }
 }
 
-const refOrNull = (covering: Covering | null) => (covering === null ? null : refOf(covering.checkpoint));
+const refOrNull = (covering: CheckpointMatch | null) => (covering === null ? null : refOf(covering.checkpoint));

@@ -5,10 +5,10 @@
  */
 import { hash } from 'node:crypto';
 import { conversationId, type ConversationId } from '../../machines/units.ts';
-import type { Speaker } from '../wire/speaker.ts';
+import type { ClientIdentity } from '../wire/identity.ts';
 
 /** What of a request decides where it belongs. */
-export interface LocateQuery extends Speaker {
+export interface LocateQuery extends ClientIdentity {
   /** What the history begins with, see `rootOf`. */
   readonly root: string;
   /** True when the history begins with a summary, or the client says that it has just compacted. */
@@ -23,7 +23,7 @@ export interface Located {
 
 interface Entry {
   readonly id: ConversationId;
-  readonly speaker: Speaker;
+  readonly speaker: ClientIdentity;
   /** What its histories began with, the newest last: after a compaction a user can still go back. */
   roots: readonly string[];
   /** Rises with each request, so that the speaker's latest conversation can be told. */
@@ -42,7 +42,7 @@ function nameOf(query: LocateQuery, isFirst: boolean): ConversationId {
 }
 
 /** No two speakers have the same: the session's length tells where it ends. */
-const keyOf = ({ agent, session }: Speaker): string =>
+const keyOf = ({ agent, session }: ClientIdentity): string =>
   `${session === null ? '' : session.length}:${session ?? ''}${agent === null ? '' : `:${agent}`}`;
 
 export class ConversationDirectory {
@@ -83,7 +83,7 @@ export class ConversationDirectory {
   }
 
   /** True when a speaker has a conversation. */
-  knows(speaker: Speaker): boolean {
+  knows(speaker: ClientIdentity): boolean {
     return this.#bySpeaker.has(keyOf(speaker));
   }
 
@@ -92,14 +92,14 @@ export class ConversationDirectory {
     id,
     roots,
     ...speaker
-  }: Speaker & { readonly id: ConversationId; readonly roots: readonly string[] }): void {
+  }: ClientIdentity & { readonly id: ConversationId; readonly roots: readonly string[] }): void {
     if (this.#speakerOf.has(id)) return;
     this.#uses += 1;
     this.#enter({ id, speaker, roots, lastUse: this.#uses });
   }
 
   /** Whose conversation it is, and what its histories began with; null for one that is not known. */
-  describe(id: ConversationId): (Speaker & { readonly roots: readonly string[] }) | null {
+  describe(id: ConversationId): (ClientIdentity & { readonly roots: readonly string[] }) | null {
     const entries = this.#bySpeaker.get(this.#speakerOf.get(id) ?? '') ?? [];
     const entry = entries.find((candidate) => candidate.id === id);
     if (entry === undefined) return null;
@@ -125,7 +125,7 @@ export class ConversationDirectory {
   }
 
   /** The speaker's conversation that spoke last; null when it has none. */
-  latestOf(speaker: Speaker): ConversationId | null {
+  latestOf(speaker: ClientIdentity): ConversationId | null {
     return latest(this.#bySpeaker.get(keyOf(speaker)) ?? [])?.id ?? null;
   }
 

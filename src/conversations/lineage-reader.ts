@@ -11,7 +11,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import { setImmediate as nextRound } from 'node:timers/promises';
 import type { ConversationId } from '../../machines/units.ts';
-import { beginningOf, lineageSteps, type Beginning, type Lineage } from '../wire/lineage.ts';
+import { beginningOf, lineageSteps, type LineagePrefix, type Lineage } from '../wire/lineage.ts';
 import type { History } from '../wire/message-request.ts';
 
 /** How long a slice may hold the event loop, in milliseconds. */
@@ -34,7 +34,7 @@ const USUAL: LineageReaderOptions = { open: 8, worth: 64 * 1024, conversations: 
 
 /** How a history began. */
 interface Kept {
-  readonly beginning: Beginning;
+  readonly beginning: LineagePrefix;
   readonly bytes: number;
   readonly digest: Buffer;
 }
@@ -78,7 +78,7 @@ export class LineageReader {
     if ((history.bytesOfFirst(history.length)?.length ?? 0) >= LARGE) await pacer.pause();
     const before = this.#kept.get(conversation);
     let hash = createHash('sha256');
-    let from: Beginning | undefined;
+    let from: LineagePrefix | undefined;
     const same = before === undefined ? null : history.bytesOfFirst(before.beginning.messages);
     if (before !== undefined && same?.length === before.bytes) {
       if ((await digest(same, hash, pacer)).equals(before.digest)) from = before.beginning;
@@ -115,7 +115,7 @@ export class LineageReader {
   }
 }
 
-async function readOn(history: History, from: Beginning | undefined, pacer: Pacer): Promise<Lineage | null> {
+async function readOn(history: History, from: LineagePrefix | undefined, pacer: Pacer): Promise<Lineage | null> {
   const steps = lineageSteps(history, from);
   for (;;) {
     const step = steps.next();

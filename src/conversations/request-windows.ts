@@ -5,7 +5,7 @@ import type { Config } from '../config.ts';
 import { headerValue } from '../wire/headers.ts';
 import { launchThresholds, launchWindow } from '../wire/launch-settings.ts';
 import { contextWindow, effectiveWindow } from '../wire/windows.ts';
-import type { SeenRequest } from './seen-request.ts';
+import type { ParsedRequest } from './parsed-request.ts';
 
 export interface RequestWindowsOptions {
   readonly config: Pick<Config, 'modelWindows' | 'thresholds'>;
@@ -21,7 +21,7 @@ export class RequestWindows {
   }
 
   /** All that fits, of which `used` tokens do already. */
-  window(seen: SeenRequest, used: Tokens): Tokens {
+  window(seen: ParsedRequest, used: Tokens): Tokens {
     const { config, learned } = this.#options;
     const betas = headerValue(seen.headers, 'anthropic-beta') ?? '';
     const window = contextWindow(seen.request.model, betas, { configured: config.modelWindows, learned });
@@ -30,11 +30,11 @@ export class RequestWindows {
   }
 
   /** What of that the client fills before it compacts: the answer needs its room. */
-  effective(seen: SeenRequest, used = tokens(0)): Tokens {
+  effective(seen: ParsedRequest, used = tokens(0)): Tokens {
     return effectiveWindow(this.window(seen, used), seen.request.maxTokens);
   }
 
-  thresholds(seen: SeenRequest, effective: Tokens): Thresholds {
+  thresholds(seen: ParsedRequest, effective: Tokens): Thresholds {
     return launchThresholds(this.#options.config.thresholds, seen.launch, effective);
   }
 }

@@ -6,7 +6,7 @@
 import type { CheckpointRef } from '../../machines/conversation-events.ts';
 import { linkKey, type Lineage } from '../wire/lineage.ts';
 import type { MessageRequest } from '../wire/message-request.ts';
-import type { WalEntry, WalRecord } from './durable.ts';
+import type { WalEntry, WalRecord } from './repository.ts';
 
 /** The messages of a request that are behind the first `blocks` blocks, as entries. */
 export function entriesAfter(request: MessageRequest, lineage: Lineage, blocks: number): WalEntry[] {

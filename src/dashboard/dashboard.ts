@@ -10,20 +10,20 @@ import type { Server as HttpServer } from 'node:http';
 import type { AnyActorRef } from 'xstate';
 import type { CheckpointId, ConversationId } from '../../machines/units.ts';
 import type { Hello, Phase, Thresholds, Totals } from '../../web/contract.ts';
-import type { Access } from '../access/access.ts';
+import type { Access } from '../admin/access/access.ts';
 import type { BreakerStatus } from '../checkpoint/gate.ts';
-import type { Checkpoint } from '../conversations/checkpoint-index.ts';
-import type { Observation } from '../conversations/observation.ts';
+import type { Checkpoint } from '../checkpoint/index.ts';
+import type { Fact } from '../facts.ts';
 import type { Log } from '../log.ts';
 import type { CompactionHistory } from '../store/history.ts';
 import { VERSION } from '../version.ts';
-import { ConversationBook } from './book.ts';
+import { ConversationViews } from './conversation-views.ts';
 import { EventLog } from './event-log.ts';
 import { Inspector } from './inspector/inspector.ts';
 import { LivePages, type SocketIoServer } from './live.ts';
-import { Metrics } from './metrics.ts';
-import { readPast } from './past.ts';
-import type { RoutesOptions } from './routes.ts';
+import { Metrics } from '../admin/metrics.ts';
+import { loadStatisticsSeed } from './statistics-seed.ts';
+import type { RoutesOptions } from '../admin/conversation-routes.ts';
 import { Statistics } from './statistics.ts';
 
 /** What the dashboard asks the rest of the proxy for. */
@@ -52,7 +52,7 @@ export interface DashboardOptions {
 export class Dashboard {
   /** The log that everybody writes to: this one, and from there on the pages. */
   readonly log: Log;
-  readonly book: ConversationBook;
+  readonly book: ConversationViews;
   readonly statistics: Statistics;
   readonly live: LivePages;
   readonly metrics: Metrics;
@@ -76,7 +76,7 @@ export class Dashboard {
     this.#events = new EventLog(now, news);
     this.log = this.#events.tap(options.log);
     this.statistics = new Statistics(now);
-    this.book = new ConversationBook({
+    this.book = new ConversationViews({
       now,
       checkpoint: (id) => sources.checkpoint(id),
       onChange: (id) => this.live.noteChange(id),
@@ -122,7 +122,7 @@ export class Dashboard {
   }
 
   /** Takes an observation. Never throws: whoever tells of something is not to suffer from who listens. */
-  readonly observe = (observation: Observation): void => {
+  readonly observe = (observation: Fact): void => {
     try {
       this.book.observe(observation);
       this.statistics.observe(observation);
@@ -138,7 +138,7 @@ export class Dashboard {
     if (this.#remembers) return;
     try {
       const { checkpoint } = this.#options.sources;
-      this.statistics.seed(readPast(history, this.#started, (id) => checkpoint(id as CheckpointId) !== null));
+      this.statistics.seed(loadStatisticsSeed(history, this.#started, (id) => checkpoint(id as CheckpointId) !== null));
       this.#remembers = true;
     } catch (error) {
       this.log.warn('statistics.unread', { message: messageOf(error) });

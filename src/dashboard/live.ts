@@ -20,9 +20,9 @@ import type {
   ServerToClientEvents,
   Totals,
 } from '../../web/contract.ts';
-import type { Access } from '../access/access.ts';
-import { allowRequest, guardedSocket } from '../access/guard.ts';
-import type { ConversationBook } from './book.ts';
+import type { Access } from '../admin/access/access.ts';
+import { allowRequest, guardedSocket } from '../admin/access/guard.ts';
+import type { ConversationViews } from './conversation-views.ts';
 import { changesOf, detailChanges } from './changes.ts';
 import type { EventLog } from './event-log.ts';
 import type { Inspector } from './inspector/inspector.ts';
@@ -46,7 +46,7 @@ type PageServer = Server<ClientToServerEvents, ServerToClientEvents>;
 type PageSocket = Socket<ClientToServerEvents, ServerToClientEvents>;
 
 export interface LiveOptions {
-  readonly book: ConversationBook;
+  readonly book: ConversationViews;
   readonly statistics: Statistics;
   readonly events: EventLog;
   readonly inspector: Inspector;

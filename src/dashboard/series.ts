@@ -2,7 +2,7 @@
 import type { TokenSample } from '../../web/contract.ts';
 
 /** The newest `capacity` values. */
-export class Recent<T> {
+export class RingBuffer<T> {
   readonly #capacity: number;
   #values: T[] = [];
   #view: readonly T[] | null = null;
@@ -38,7 +38,7 @@ interface WindowChange {
  * adds one, so they are kept as bare numbers, 8 bytes each; as objects they would be the most of what a long
  * conversation takes up.
  */
-export class Samples {
+export class DownsampledSeries {
   readonly #capacity: number;
   #began = 0;
   /** When each was taken, since the first: to the millisecond for four hours, then to a sixteen-millionth of the time. */

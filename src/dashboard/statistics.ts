@@ -4,7 +4,7 @@
  */
 import type { CheckpointId } from '../../machines/units.ts';
 import type { ApiErrorCount, HistoryBucket, TokenCounts, Totals } from '../../web/contract.ts';
-import type { Observation } from '../conversations/observation.ts';
+import type { Fact } from '../facts.ts';
 import { tokenCounts } from './view.ts';
 
 /** Length of a stretch … */
@@ -14,8 +14,8 @@ const KEPT_MS = 7 * 86_400_000;
 /** How often old stretches are let go of. */
 const SWEEP_EVERY = 64;
 
-/** What happened before this process: see `past.ts`. */
-export interface Past {
+/** What happened before this process: see `statistics-seed.ts`. */
+export interface StatisticsSeed {
   /** When the first of it was. */
   readonly since: number;
   readonly savedMs: number;
@@ -80,7 +80,7 @@ export class Statistics {
   }
 
   /** Adds what happened before this process. To be called once. */
-  seed(past: Past): void {
+  seed(past: StatisticsSeed): void {
     this.#since = Math.min(this.#since, past.since);
     this.#savedMs += past.savedMs;
     this.#made += past.made;
@@ -95,7 +95,7 @@ export class Statistics {
     this.#version += 1;
   }
 
-  observe(observation: Observation): void {
+  observe(observation: Fact): void {
     switch (observation.type) {
       case 'request.received':
         this.#requests += 1;

@@ -11,9 +11,9 @@ import type {
   Phase,
   TokenCounts,
 } from '../../web/contract.ts';
-import type { Checkpoint } from '../conversations/checkpoint-index.ts';
-import type { Usage } from '../wire/answer.ts';
-import { shortened, type Naming } from '../wire/naming.ts';
+import type { Checkpoint } from '../checkpoint/index.ts';
+import type { Usage } from '../wire/answer-reader.ts';
+import { shortened, type ConversationTitle } from '../wire/title.ts';
 import { clientCompactionPoint } from '../wire/windows.ts';
 
 /** What the machine does not know of its conversation. */
@@ -32,7 +32,7 @@ export interface ConversationFacts {
 const NAME_LENGTH = 80;
 
 /** The name that people recognise: the folder, else the first words, else the id. */
-export function conversationName(id: string, { folder, words }: Naming): ConversationName {
+export function conversationName(id: string, { folder, words }: ConversationTitle): ConversationName {
   const last = folder?.split(/[\\/]/).findLast((part) => part !== '') ?? null;
   if (last !== null) return { text: shortened(last, NAME_LENGTH), from: 'folder', folder, words };
   if (words !== null) return { text: shortened(words, NAME_LENGTH), from: 'words', folder, words };

@@ -1,9 +1,9 @@
 /** The demo from the first line to the last: opens the stage, plays, shows what was measured, cleans up. */
 import type { Environment } from '../config.ts';
 import { VERSION } from '../version.ts';
-import { play, resultLines } from './play.ts';
+import { play, resultLines } from './run.ts';
 import type { Screen } from './screen.ts';
-import { openStage, type Stage } from './stage.ts';
+import { openStage, type Stage } from './environment.ts';
 import type { Colours } from './timeline.ts';
 
 export interface DemoOptions {

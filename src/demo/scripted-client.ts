@@ -5,10 +5,10 @@
 import { randomUUID } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import { Agent, ProxyAgent, request, type Dispatcher } from 'undici';
-import { AnswerReader, type Usage } from '../wire/answer.ts';
+import { AnswerReader, type Usage } from '../wire/answer-reader.ts';
 import type { Block, Message } from '../wire/message-request.ts';
 import { SseReader } from '../wire/sse.ts';
-import { extractSummary } from '../serving/summary-text.ts';
+import { extractSummary } from '../compaction/summary-text.ts';
 
 export interface ScriptedClientOptions {
   /** The redirector, e.g. `http://127.0.0.1:8080`; undefined: straight to `api`, without a proxy. */

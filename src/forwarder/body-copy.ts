@@ -1,6 +1,6 @@
 /** A copy of a request's body to read, as far as the API accepts it and there is room. */
 import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib';
-import type { ByteBudget, Reservation } from '../byte-budget.ts';
+import type { ByteBudget, Reservation } from '../net/byte-budget.ts';
 import type { Framing } from '../http1/framing.ts';
 import { headerValue, type RawHeaders } from '../wire/headers.ts';
 
@@ -50,14 +50,14 @@ export class BodyCopy {
 
   /**
    * The `length` bytes that were added last, in the place where they are kept; null where each piece has its own. As long
-   * as a slice is used, all of that place stays in memory, also after {@link drop}, when it no longer counts.
+   * as a slice is used, all of that place stays in memory, also after {@link release}, when it no longer counts.
    */
-  tail(length: number): Buffer | null {
+  lastSlice(length: number): Buffer | null {
     return this.whole?.subarray(this.bytes - length, this.bytes) ?? null;
   }
 
-  /** What has come so far, also when it has overflowed since. It is accounted for until {@link drop}. */
-  take(): Buffer {
+  /** What has come so far, also when it has overflowed since. It is accounted for until {@link release}. */
+  toBuffer(): Buffer {
     const taken = this.whole?.subarray(0, this.bytes) ?? Buffer.concat(this.chunks);
     this.whole = null;
     this.chunks = [];
@@ -70,7 +70,7 @@ export class BodyCopy {
   }
 
   /** Gives the copy up, and its room back. Whoever took the body has no more use for it. */
-  drop(): void {
+  release(): void {
     this.full = true;
     this.whole = null;
     this.chunks = [];

@@ -3,8 +3,8 @@
  * It knows HTTP's framing and nothing of what requests mean.
  */
 import type { Socket } from 'node:net';
-import { errorAnswer } from '../answers.ts';
-import { Deadline } from '../deadline.ts';
+import { errorAnswer } from '../error-responses.ts';
+import { Deadline } from '../net/deadline.ts';
 import { BatchWriter } from '../http1/batch-writer.ts';
 import { bodyReader, keepsAlive, requestFraming, type BodyReader } from '../http1/framing.ts';
 import {
@@ -22,7 +22,7 @@ export interface ClientConnectionOptions {
   /** Takes every request. */
   readonly onExchange: (exchange: Exchange) => void;
   /** Takes over a connection whose first request is not for the API, with the bytes already read; true if it did. */
-  readonly takeOver: (head: RequestHead, socket: Socket, bytes: Buffer) => boolean;
+  readonly handOff: (head: RequestHead, socket: Socket, bytes: Buffer) => boolean;
   /** Time for a head to come in whole. */
   readonly headMs: number;
   /** Time that a connection may rest between two requests. */
@@ -50,7 +50,7 @@ export class ClientConnection implements ExchangeConnection {
   private waitsForDrain = false;
   private lingers = false;
   /** Requests that are here already are being read. */
-  private goesOn = false;
+  private isProcessingBuffered = false;
   /** For the next request to begin, for its head to be there, or for what is dropped to end. */
   private readonly deadline = new Deadline(() => this.late());
   private first = true;
@@ -64,7 +64,7 @@ export class ClientConnection implements ExchangeConnection {
   };
   private readonly onClose = (): void => {
     this.deadline.end();
-    this.exchange?.gone();
+    this.exchange?.clientClosed();
   };
   // Who has ended its side has gone, as Node and nginx take it too: connections through the redirector stay half open.
   private readonly onEnd = (): void => {
@@ -149,8 +149,8 @@ export class ClientConnection implements ExchangeConnection {
     this.deadline.set(this.options.idleMs);
     this.socket.resume();
     // One after the other, not each within the one before: there may be thousands.
-    if (this.goesOn) return;
-    this.goesOn = true;
+    if (this.isProcessingBuffered) return;
+    this.isProcessingBuffered = true;
     try {
       for (let left = Infinity; this.mayGoOn && this.unread.length < left;) {
         const ahead = this.unread;
@@ -159,7 +159,7 @@ export class ClientConnection implements ExchangeConnection {
         this.take(ahead);
       }
     } finally {
-      this.goesOn = false;
+      this.isProcessingBuffered = false;
     }
   }
 
@@ -217,7 +217,7 @@ export class ClientConnection implements ExchangeConnection {
   }
 
   private begin(head: RequestHead, bytes: Buffer, end: number): void {
-    if (this.first && this.options.takeOver(head, this.socket.off('data', this.onData), bytes)) {
+    if (this.first && this.options.handOff(head, this.socket.off('data', this.onData), bytes)) {
       this.takenOver = true;
       this.deadline.end();
       return;

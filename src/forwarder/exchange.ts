@@ -1,6 +1,6 @@
 /** One request and its answer, on the connection of a client. It knows nothing of what either means. */
 import type { Socket } from 'node:net';
-import { errorAnswer, type ErrorAnswer } from '../answers.ts';
+import { errorAnswer, type ErrorAnswer } from '../error-responses.ts';
 import type { BatchWriter } from '../http1/batch-writer.ts';
 import type { Framing } from '../http1/framing.ts';
 import { formatResponseHead, type RequestHead } from '../http1/head.ts';
@@ -79,7 +79,7 @@ export class Exchange {
   /** The answer is complete: the connection goes on with the next request, or ends. */
   finish(): void {
     this.out.flush();
-    this.tellOver();
+    this.notifySettled();
     this.connection.finish(this);
   }
 
@@ -98,7 +98,7 @@ export class Exchange {
   }
 
   /** `listener` hears of the client from now on, nobody with null; at once when it has gone already. */
-  tell(listener: ClientListener | null): void {
+  setListener(listener: ClientListener | null): void {
     this.listener = this.socket.closed ? null : listener;
     if (this.socket.closed) listener?.onClientGone();
   }
@@ -109,20 +109,20 @@ export class Exchange {
   }
 
   /** The client has gone. */
-  gone(): void {
-    this.tellOver();
+  clientClosed(): void {
+    this.notifySettled();
     const listener = this.listener;
     this.listener = null;
     listener?.onClientGone();
   }
 
   /** Calls back once: when the answer is complete, or the client has gone without it. */
-  onOver(listener: () => void): void {
+  onSettled(listener: () => void): void {
     if (this.socket.destroyed) listener();
     else this.over.push(listener);
   }
 
-  private tellOver(): void {
+  private notifySettled(): void {
     for (const tell of this.over.splice(0)) tell();
   }
 
@@ -130,7 +130,7 @@ export class Exchange {
   detach(): Buffer {
     this.out.flush();
     const ahead = this.connection.detach();
-    this.tellOver();
+    this.notifySettled();
     return ahead;
   }
 

@@ -8,18 +8,18 @@
 import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { createServer } from 'node:tls';
-import { readHost } from '../access/hosts.ts';
-import { answerFor } from '../answers.ts';
+import { readHost } from '../admin/access/hosts.ts';
+import { answerFor } from '../error-responses.ts';
 import type { Certificates } from '../certificates/certificates.ts';
 import type { RequestHead } from '../http1/head.ts';
-import { listening } from '../listening.ts';
-import type { OpenConnections } from '../open-connections.ts';
+import { createListener } from '../net/listener.ts';
+import type { OpenConnections } from '../net/open-connections.ts';
 import { headerValue } from '../wire/headers.ts';
 import { ClientConnection } from './client-connection.ts';
 import type { Exchange } from './exchange.ts';
 import { handleMessages } from './messages.ts';
-import type { MessagesOptions } from './reading.ts';
-import type { OwnPages } from './own-pages.ts';
+import type { MessagesOptions } from './request-classifier.ts';
+import type { OwnPages } from '../admin/health.ts';
 import { relay } from './relay.ts';
 import { requestHeaders } from './request-head.ts';
 
@@ -45,7 +45,7 @@ export interface Forwarder {
   /** Called when the listener fails after it began to listen. Returns how to stop being called. */
   onFailure(told: (error: Error) => void): () => void;
   /** Takes up renewed certificates for clients that name no server; those that do get them anyway. */
-  takeUpCertificates(): void;
+  reloadCertificates(): void;
   /** Connections of clients that are open, but for those of our own pages. */
   readonly openConnections: number;
   /** Accepts no more, lets requests under way end, then closes every connection. */
@@ -101,7 +101,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     }
   };
 
-  const takeOver = (head: RequestHead, socket: Socket, bytes: Buffer): boolean => {
+  const handOff = (head: RequestHead, socket: Socket, bytes: Buffer): boolean => {
     if (destinationOf(head) !== 'own' || isForApi(head)) return false;
     socket.unshift(bytes);
     const ready = ownPages.ready(head.target);
@@ -121,9 +121,9 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
 
   const server = createServer({ ...certificates.serverOptions(), handshakeTimeout: HANDSHAKE_MS }, (socket) => {
     socket.setNoDelay(true);
-    const connection = new ClientConnection(socket, { onExchange, takeOver, headMs: HEAD_MS, idleMs: IDLE_MS });
+    const connection = new ClientConnection(socket, { onExchange, handOff, headMs: HEAD_MS, idleMs: IDLE_MS });
     connections.add(connection);
-    if (options.open.crowded) connection.lastRequest = true;
+    if (options.open.overLimit) connection.lastRequest = true;
     sockets.add(socket);
     socket.once('close', () => {
       connections.delete(connection);
@@ -140,7 +140,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     log.debug('forwarder.handshake_failed', { message: error.message });
     socket.destroy();
   });
-  const listener = listening(server, 'DBPROXY_DASHBOARD_PORT');
+  const listener = createListener(server, 'DBPROXY_DASHBOARD_PORT');
   listener.onFailure((error) => log.error('forwarder.failed', { message: error.message }));
 
   return {
@@ -157,7 +157,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       for (const { takenOver } of connections) if (!takenOver) open += 1;
       return open;
     },
-    takeUpCertificates: () => server.setSecureContext(certificates.serverOptions()),
+    reloadCertificates: () => server.setSecureContext(certificates.serverOptions()),
     async close() {
       listener.stop();
       pages.closeIdleConnections();

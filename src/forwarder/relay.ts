@@ -7,7 +7,7 @@
  * Bodies pass with their framing, chunk by chunk and trailers included; of the heads only hop-by-hop headers change.
  * An observer may look on; it never holds anything up.
  */
-import { answerFor } from '../answers.ts';
+import { answerFor } from '../error-responses.ts';
 import { UpstreamProtocolError, UpstreamUnreachableError } from '../errors.ts';
 import {
   bodyReader,
@@ -26,12 +26,12 @@ import {
   type ResponseHead,
 } from '../http1/head.ts';
 import type { Log } from '../log.ts';
-import { join } from '../redirector/tunnel.ts';
+import { join } from '../net/tunnel.ts';
 import type { ConnectionListener, Lease, UpstreamConnections } from '../upstream/connections.ts';
 import { endToEnd, isNamed, type RawHeaders } from '../wire/headers.ts';
 import type { BodySink, ClientListener, Exchange } from './exchange.ts';
 import { requestHead, type UpstreamName } from './request-head.ts';
-import { Unseen } from './unseen.ts';
+import { DeferredBody } from './deferred-body.ts';
 
 /** Looks on while an exchange passes. A throw in it is logged and changes nothing. */
 export interface RelayObserver {
@@ -87,7 +87,7 @@ class Relay implements BodySink, ClientListener, ConnectionListener {
   private readonly observer: RelayObserver;
   private lease: Lease | null = null;
   private requestDone = false;
-  private requestEndTold = false;
+  private requestEndNotified = false;
   /** Where the observer keeps the piece of the request's body that comes next, when it can go on from there. */
   private place: Buffer | undefined;
   private head: ResponseHead | null = null;
@@ -96,12 +96,12 @@ class Relay implements BodySink, ClientListener, ConnectionListener {
   private headBytes: Buffer | null = null;
   private body: BodyReader | null = null;
   /** How the answer's body goes out, where it cannot go as it came. */
-  private reframe: 'chunked' | 'plain' | null = null;
+  private reencoding: 'chunked' | 'plain' | null = null;
   private over = false;
   /** Of an answer that has come in whole: whether the upstream sent more than that. */
   private whole: { readonly surplus: boolean } | null = null;
   /** Of the answer's body, for the observer; null where it does not look. */
-  private unseen: Unseen | null = null;
+  private unseen: DeferredBody | null = null;
 
   constructor(options: RelayOptions, exchange: Exchange, request: RelayRequest, observer: RelayObserver) {
     this.options = options;
@@ -111,7 +111,7 @@ class Relay implements BodySink, ClientListener, ConnectionListener {
   }
 
   start(): void {
-    this.exchange.tell(this);
+    this.exchange.setListener(this);
     if (!this.over) this.connect(false);
   }
 
@@ -141,7 +141,7 @@ class Relay implements BodySink, ClientListener, ConnectionListener {
     const { early = [], complete = false, headers } = this.request;
     const { out, socket } = lease;
     this.lease = lease;
-    lease.tell(this);
+    lease.setListener(this);
     socket.cork();
     out.write(requestHead(this.options, this.exchange, headers));
     for (const bytes of early) out.write(bytes);
@@ -177,8 +177,8 @@ class Relay implements BodySink, ClientListener, ConnectionListener {
 
   /** Once, and before its answer's head, where that does not come before it. */
   private tellRequestEnd(): void {
-    if (!this.requestDone || this.requestEndTold || this.over) return;
-    this.requestEndTold = true;
+    if (!this.requestDone || this.requestEndNotified || this.over) return;
+    this.requestEndNotified = true;
     this.observe(() => this.observer.requestEnd?.());
   }
 
@@ -275,19 +275,19 @@ class Relay implements BodySink, ClientListener, ConnectionListener {
     this.tellRequestEnd();
     const added = this.observe(() => this.observer.head?.(head.status, head.headers)) ?? [];
     const old = exchange.head.version === 'HTTP/1.0';
-    if (framing.kind === 'close') this.reframe = old ? 'plain' : 'chunked';
-    else if (framing.kind === 'chunked' && old) this.reframe = 'plain';
-    this.body = bodyReader(framing, this.reframe === null ? undefined : (bytes) => this.sendReframed(bytes));
+    if (framing.kind === 'close') this.reencoding = old ? 'plain' : 'chunked';
+    else if (framing.kind === 'chunked' && old) this.reencoding = 'plain';
+    this.body = bodyReader(framing, this.reencoding === null ? undefined : (bytes) => this.sendReframed(bytes));
     const observer = this.observer;
     if (observer.data !== undefined)
-      this.unseen = new Unseen(framing, (bytes) => this.observe(() => observer.data?.(bytes)));
-    const chunked = this.reframe === 'chunked' || (framing.kind === 'chunked' && !old);
+      this.unseen = new DeferredBody(framing, (bytes) => this.observe(() => observer.data?.(bytes)));
+    const chunked = this.reencoding === 'chunked' || (framing.kind === 'chunked' && !old);
     // Of a length beside chunks the chunks hold, and the length may not go on (RFC 9112, 6.3).
     const kept = endToEnd(head.headers, (name) => framing.kind === 'chunked' && isNamed(name, 'content-length'));
     if (chunked) kept.push('Transfer-Encoding', 'chunked');
     kept.push(...added);
     // An answer before the request's end: what is left of that will not be read.
-    exchange.sendHead(head.status, head.reason, kept, this.reframe === 'plain' || !this.requestDone);
+    exchange.sendHead(head.status, head.reason, kept, this.reencoding === 'plain' || !this.requestDone);
     if (this.body.done) this.whole = { surplus: rest.length > 0 };
     else if (rest.length > 0) this.takeBody(rest);
     exchange.out.flush();
@@ -299,7 +299,7 @@ class Relay implements BodySink, ClientListener, ConnectionListener {
     const slice = this.follow(body, chunk);
     if (slice === null) return;
     const mine = slice.taken === chunk.length ? chunk : chunk.subarray(0, slice.taken);
-    if (this.reframe === null && mine.length > 0) this.exchange.out.write(mine);
+    if (this.reencoding === null && mine.length > 0) this.exchange.out.write(mine);
     this.unseen?.add(mine);
     if (slice.done) this.whole = { surplus: slice.taken < chunk.length };
     else if (this.exchange.out.full) this.lease?.socket.pause();
@@ -311,7 +311,7 @@ class Relay implements BodySink, ClientListener, ConnectionListener {
       return body.read(chunk);
     } catch (error) {
       if (!(error instanceof MalformedHead)) throw error;
-      if (this.reframe === null) this.exchange.out.write(chunk);
+      if (this.reencoding === null) this.exchange.out.write(chunk);
       this.fail(new UpstreamProtocolError(`the API's answer cannot be read as HTTP (${error.message})`));
       return null;
     }
@@ -320,18 +320,18 @@ class Relay implements BodySink, ClientListener, ConnectionListener {
   private sendReframed(bytes: Buffer): void {
     if (bytes.length === 0) return;
     const { out } = this.exchange;
-    if (this.reframe === 'plain') out.write(bytes);
+    if (this.reencoding === 'plain') out.write(bytes);
     else out.write(Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`), bytes, Buffer.from('\r\n')]));
   }
 
   /** @param surplus true when the upstream has sent more than its answer: that connection is good for nothing */
   private complete(surplus = false): void {
-    if (this.reframe === 'chunked') this.exchange.out.write(Buffer.from('0\r\n\r\n'));
+    if (this.reencoding === 'chunked') this.exchange.out.write(Buffer.from('0\r\n\r\n'));
     const lease = this.lease;
     this.tellRequestEnd();
     const reusable = this.head !== null && keepsAlive(this.head) && !this.closes && this.requestDone && !surplus;
     this.over = true;
-    this.unlisten();
+    this.detachListeners();
     if (reusable) lease?.release();
     else lease?.socket.destroy();
     this.exchange.out.flush();
@@ -350,7 +350,7 @@ class Relay implements BodySink, ClientListener, ConnectionListener {
     if (lease === null) return;
     this.tellRequestEnd();
     this.over = true;
-    this.unlisten();
+    this.detachListeners();
     const { status, reason, headers } = head;
     this.exchange.out.write(formatResponseHead({ status, reason, headers }));
     const ahead = this.exchange.detach();
@@ -379,16 +379,16 @@ class Relay implements BodySink, ClientListener, ConnectionListener {
     if (this.over) return;
     this.tellRequestEnd();
     this.over = true;
-    this.unlisten();
+    this.detachListeners();
     this.lease?.socket.destroy();
     // Before the end is told: nothing may be shown after it.
     this.unseen?.show();
     this.observe(() => this.observer.over?.(false));
   }
 
-  private unlisten(): void {
-    this.lease?.tell(null);
-    this.exchange.tell(null);
+  private detachListeners(): void {
+    this.lease?.setListener(null);
+    this.exchange.setListener(null);
   }
 
   private later(work: () => void): void {

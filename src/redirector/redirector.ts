@@ -5,19 +5,19 @@
  *   the same, forwarder down      ──▶ tunnel.ts   the real API: nobody may be worse off than without this proxy
  *   the same, too many open       ──▶ tunnel.ts   for the same reason (open-connections.ts)
  *   CONNECT anything else         ──▶ tunnel.ts   blind, to the real destination
- *   CONNECT to where none may     ──▶ a refusal   forbidden.ts
+ *   CONNECT to where none may     ──▶ a refusal   tunnel-policy.ts
  *   all else                      ──▶ a refusal   statuses.ts, answer.ts
  */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
 import { Socket, type AddressInfo } from 'node:net';
 import { UpstreamUnreachableError } from '../errors.ts';
-import { listening } from '../listening.ts';
+import { createListener } from '../net/listener.ts';
 import { type Log } from '../log.ts';
-import type { OpenConnections } from '../open-connections.ts';
-import { accept, refuse, refuseMethod } from './answer.ts';
+import type { OpenConnections } from '../net/open-connections.ts';
+import { accept, refuse, refuseMethod } from './connect-responses.ts';
 import { parseAuthority, type Authority } from './authority.ts';
-import { forbidden, refusalOfForbidden, type Forbidden, type OwnListener } from './forbidden.ts';
+import { forbidden, refusalOfForbidden, type TunnelDenial, type OwnListener } from './tunnel-policy.ts';
 import { codeOf, refusalOf, refusalOfRequest, type Refusal } from './statuses.ts';
 import {
   connectDirectly,
@@ -27,8 +27,8 @@ import {
   join,
   prepare,
   type AllowAddress,
-  type Opening,
-} from './tunnel.ts';
+  type PendingConnection,
+} from '../net/tunnel.ts';
 
 export interface RedirectorOptions {
   /** The API's name, whose tunnels on port 443 are delivered: `api.anthropic.com`. */
@@ -43,10 +43,10 @@ export interface RedirectorOptions {
   readonly isOwn?: OwnListener;
   /**
    * Opens the connection of a blind tunnel; directly where it is not given. With `allowHalfOpen`, and to allowed
-   * addresses only. A socket alone is there once it is connected; an {@link Opening} says so itself, and keeps its own
+   * addresses only. A socket alone is there once it is connected; an {@link PendingConnection} says so itself, and keeps its own
    * time.
    */
-  readonly connect?: (host: string, port: number, allows: AllowAddress) => Socket | Opening;
+  readonly connect?: (host: string, port: number, allows: AllowAddress) => Socket | PendingConnection;
   /** Counts the clients' connections. Where there are too many, tunnels for the API are blind as well. */
   readonly open?: OpenConnections;
   readonly log: Log;
@@ -114,7 +114,7 @@ export function createRedirector(options: RedirectorOptions): Redirector {
       socket.destroy();
     });
   });
-  const listener = listening(server, 'DBPROXY_PROXY_PORT');
+  const listener = createListener(server, 'DBPROXY_PROXY_PORT');
   listener.onFailure((error) => log.error('redirector.failed', { code: codeOf(error), reason: error.message }));
   server.on('clientError', (error, socket) => {
     const { status, text } = refusalOfRequest(error);
@@ -138,7 +138,7 @@ export function createRedirector(options: RedirectorOptions): Redirector {
     if (isApi) {
       prepare(client);
       accept(client);
-      if (open?.crowded === true)
+      if (open?.overLimit === true)
         log.debug('tunnel.bypassed', { host: authority.host, reason: 'too many connections' });
       else if (deliver(client, head)) {
         track(delivered, client);
@@ -152,7 +152,7 @@ export function createRedirector(options: RedirectorOptions): Redirector {
   async function tunnel(authority: Authority, client: Socket, head: Buffer, isAccepted: boolean): Promise<void> {
     const { host, port } = authority;
     const from = client.remoteAddress;
-    let reason = null as Forbidden | null;
+    let reason = null as TunnelDenial | null;
     const opening = connect(host, port, (address) => {
       reason = forbidden({ host: address, port, client: from }, isOwn);
       return reason === null;
@@ -195,12 +195,12 @@ export function createRedirector(options: RedirectorOptions): Redirector {
     join(client, destination, head);
   }
 
-  function forbid(client: Socket, reason: Forbidden, to: Authority): void {
+  function forbid(client: Socket, reason: TunnelDenial, to: Authority): void {
     reject(client, told(reason, to), to, FORBIDDEN);
   }
 
   /** For the client and, as it may be an attack, for the log. */
-  function told(reason: Forbidden, to: Authority): Refusal {
+  function told(reason: TunnelDenial, to: Authority): Refusal {
     log.warn('tunnel.forbidden', { host: to.host, port: to.port, reason });
     return refusalOfForbidden(reason, to);
   }

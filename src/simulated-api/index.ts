@@ -1,6 +1,6 @@
 /** The simulated Anthropic API: everything that its users import. */
 export { startSimulatedApi, type SimulatedApi, type SimulatedApiOptions } from './server.ts';
-export { summaryMarker, summaryText, type Call, type Responder } from './answers.ts';
+export { summaryMarker, summaryText, type Call, type Responder } from './scripted-answers.ts';
 export {
   type Answer,
   type AnswerBlock,

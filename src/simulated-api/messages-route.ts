@@ -1,6 +1,6 @@
 /** `POST /v1/messages` and `POST /v1/messages/count_tokens`: check, ask the script, settle the figures, send. */
 import { apiError, invalid, promptTooLong, type ApiError } from './api-errors.ts';
-import { defaultBlocks, type Call } from './answers.ts';
+import { defaultBlocks, type Call } from './scripted-answers.ts';
 import { type Answer, type AnswerBlock, type BreakingFault, type Speed } from './behaviour.ts';
 import { type Delivery } from './delivery.ts';
 import { cutToTokens, messageJson, newId, outputTokens, streamEvents, withIds, type AnswerMessage } from './events.ts';

@@ -2,7 +2,7 @@
 import { createServer, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { type Socket } from 'node:net';
-import { type Responder } from './answers.ts';
+import { type Responder } from './scripted-answers.ts';
 import { type Fault, type Speed } from './behaviour.ts';
 import { type FaultHandle, type FaultOptions } from './faults.ts';
 import { type RecordedRequest } from './recorder.ts';

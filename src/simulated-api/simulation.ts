@@ -1,5 +1,5 @@
 /** What one simulated API knows between requests: its settings, its script and its memory. */
-import { asksForSummary, type Responder } from './answers.ts';
+import { asksForSummary, type Responder } from './scripted-answers.ts';
 import { type Speed } from './behaviour.ts';
 import { FaultQueue } from './faults.ts';
 import { DEFAULT_MODELS, type SimulatedModel } from './models.ts';

@@ -4,10 +4,10 @@
  */
 import { createHash } from 'node:crypto';
 import * as z from 'zod';
-import type { RememberedState } from '../../machines/conversation-events.ts';
+import type { PersistedState } from '../../machines/conversation-events.ts';
 import { PHASES } from '../../machines/phases.ts';
 import { checkpointId, conversationId, milliseconds, timestamp, tokens } from '../../machines/units.ts';
-import type { ConversationRecord, StoredCheckpoint, WalEntry } from '../conversations/durable.ts';
+import type { ConversationRecord, StoredCheckpoint, WalEntry } from '../conversations/repository.ts';
 import { ownBytes } from '../wire/lineage.ts';
 import type { Row } from './statements.ts';
 
@@ -152,11 +152,11 @@ export const readCheckpoints = (rows: readonly Row[]): Read<StoredCheckpoint> =>
 export const readWal = (rows: readonly Row[]): Read<WalEntry> => read(walRow, rows);
 
 /** The machine's memory as it is written: what `rememberedState` reads, and nothing else. */
-export function stateJson(state: RememberedState): string {
+export function stateJson(state: PersistedState): string {
   const { checkpoint, counters, crossing, effectiveWindow, lastActivity, looping } = state;
   const { messages, model, served, tries, turnsSinceReplaced, used } = state;
   const { checkpoints, confirmed, failures, forwarded, served: servedCount, skipped } = counters;
-  const known: RememberedState = {
+  const known: PersistedState = {
     model,
     used,
     effectiveWindow,

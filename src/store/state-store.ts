@@ -3,18 +3,18 @@
  * wait: a file that fails is reported, what was to be written is kept, and whoever supervises the store opens it again.
  */
 import type { CheckpointId, ConversationId, Milliseconds, Timestamp } from '../../machines/units.ts';
-import type { Checkpoint } from '../conversations/checkpoint-index.ts';
+import type { Checkpoint } from '../checkpoint/index.ts';
 import type {
   CompactionRecord,
-  CompactionSequel,
+  CompactionUpdate,
   ConversationRecord,
-  DurableState,
+  StateRepository,
   StoredCheckpoint,
   WalEntry,
   WalRecord,
-} from '../conversations/durable.ts';
+} from '../conversations/repository.ts';
 import type { Log } from '../log.ts';
-import type { Speaker } from '../wire/speaker.ts';
+import type { ClientIdentity } from '../wire/identity.ts';
 import { identityOf, isSound, openDatabase, release, sqliteCode, storeError, type Database } from './database.ts';
 import { readCheckpoints, readConversations, readWal, type Read } from './rows.ts';
 import { Statements, type Row, type Value } from './statements.ts';
@@ -46,7 +46,7 @@ export interface Opened {
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-export class StateStore implements DurableState {
+export class StateStore implements StateRepository {
   readonly #options: StateStoreOptions;
   readonly #queue: WriteQueue;
   readonly #failed = new Set<(error: Error) => void>();
@@ -158,7 +158,7 @@ export class StateStore implements DurableState {
     return this.#read(readCheckpoints, 'SELECT * FROM checkpoints ORDER BY created_at');
   }
 
-  conversationsOf(speaker: Speaker): readonly ConversationRecord[] {
+  conversationsOf(speaker: ClientIdentity): readonly ConversationRecord[] {
     return this.#read(
       readConversations,
       'SELECT * FROM conversations WHERE session IS ? AND agent IS ? ORDER BY last_activity',
@@ -190,20 +190,20 @@ export class StateStore implements DurableState {
     this.walChanged(conversation, () => null);
   }
 
-  checkpointMade(checkpoint: Checkpoint): void {
+  saveCheckpoint(checkpoint: Checkpoint): void {
     const write = checkpointWrite(checkpoint, this.#options.now());
     this.#queue.put(`checkpoint:${checkpoint.id}`, write);
     this.#queue.flush();
   }
 
-  checkpointNeeded(id: CheckpointId): void {
+  touchCheckpoint(id: CheckpointId): void {
     const at = this.#options.now();
     this.#queue.put(`checkpoint-needed:${id}`, (statements) => {
       statements.run('UPDATE checkpoints SET last_needed = ? WHERE id = ?', at, id);
     });
   }
 
-  checkpointForgotten(id: CheckpointId): void {
+  deleteCheckpoint(id: CheckpointId): void {
     this.#queue.put(`checkpoint:${id}`, (statements) => {
       statements.run('DELETE FROM checkpoints WHERE id = ?', id);
     });
@@ -214,7 +214,7 @@ export class StateStore implements DurableState {
     this.#queue.flush();
   }
 
-  compactionFollowed({ conversation, confirmed, tokensAfter }: CompactionSequel): void {
+  updateCompaction({ conversation, confirmed, tokensAfter }: CompactionUpdate): void {
     if (confirmed !== undefined) {
       this.#queue.put(`confirmed:${conversation}`, confirmedWrite(conversation, confirmed));
     }

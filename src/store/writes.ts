@@ -1,7 +1,7 @@
 /** What is written, as SQL: one function for each thing that the state file keeps. `rows.ts` reads it again. */
 import type { ConversationId, Timestamp, Tokens } from '../../machines/units.ts';
-import type { Checkpoint } from '../conversations/checkpoint-index.ts';
-import type { CompactionRecord, ConversationRecord, WalRecord } from '../conversations/durable.ts';
+import type { Checkpoint } from '../checkpoint/index.ts';
+import type { CompactionRecord, ConversationRecord, WalRecord } from '../conversations/repository.ts';
 import { digestOf, stateJson } from './rows.ts';
 import type { Statements } from './statements.ts';
 import type { Write } from './write-queue.ts';

@@ -2,7 +2,7 @@
  * Connections to the upstream for forwarded requests: TLS or plain, kept alive, one request at a time on each.
  */
 import type { Socket } from 'node:net';
-import { Deadline } from '../deadline.ts';
+import { Deadline } from '../net/deadline.ts';
 import { BatchWriter } from '../http1/batch-writer.ts';
 import { UpstreamConnector, type ConnectorOptions } from './connector.ts';
 
@@ -25,7 +25,7 @@ export interface Lease {
   /** True as long as nothing has been sent on it since it was released last. */
   readonly nothingSent: boolean;
   /** The connection is read from now on, and `listener` told; nobody with null. */
-  tell(listener: ConnectionListener | null): void;
+  setListener(listener: ConnectionListener | null): void;
   /** Gives it back, to carry the next request. */
   release(): void;
   /** Leaves the socket to the caller, with none of our listeners to what it says, for a protocol that is not HTTP. */
@@ -119,7 +119,7 @@ class UpstreamConnection implements Lease {
     return this.socket.bytesWritten === this.sentAtRelease;
   }
 
-  tell(listener: ConnectionListener | null): void {
+  setListener(listener: ConnectionListener | null): void {
     this.listener = listener;
     if (!this.reads) this.socket.on('data', this.onData);
     this.reads = true;
@@ -131,7 +131,7 @@ class UpstreamConnection implements Lease {
       this.socket.destroy();
       return;
     }
-    this.tell(null);
+    this.setListener(null);
     this.sentAtRelease = this.socket.bytesWritten;
     this.rest.set(IDLE_MS);
     this.released();

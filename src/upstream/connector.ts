@@ -3,16 +3,16 @@ import { performance } from 'node:perf_hooks';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { ProxyError, UpstreamUnreachableError } from '../errors.ts';
-import { CLIENT_TLS, tlsHint } from '../tls.ts';
+import { CLIENT_TLS, tlsHint } from '../net/tls.ts';
 import type { Destination } from './outbound-proxy.ts';
-import { CONNECT_TIMEOUT_MS, DIRECT, errorName, serverName, type WayOut } from './way-out.ts';
+import { CONNECT_TIMEOUT_MS, DIRECT, errorName, serverName, type OutboundTunnels } from './outbound-tunnel.ts';
 
 export interface ConnectorOptions {
   readonly url: URL;
   /** CA certificates to trust instead of the built-in ones and those of `NODE_EXTRA_CA_CERTS` (PEM). */
   readonly ca?: readonly string[] | undefined;
   /** Straight to the upstream where it is not given. */
-  readonly wayOut?: WayOut | undefined;
+  readonly wayOut?: OutboundTunnels | undefined;
   /** Default 30 s, for everything together. */
   readonly connectTimeoutMs?: number | undefined;
 }
@@ -68,7 +68,7 @@ export class UpstreamConnector {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  async #tunnel(wayOut: WayOut, timeoutMs: number): Promise<Socket> {
+  async #tunnel(wayOut: OutboundTunnels, timeoutMs: number): Promise<Socket> {
     const { socket, ready } = wayOut.open(this.#to, { timeoutMs });
     this.#watch(socket);
     await ready;

@@ -4,7 +4,7 @@ import type { Log } from '../log.ts';
 import { endToEnd, type RawHeaders } from '../wire/headers.ts';
 import { isObject } from '../wire/message-request.ts';
 import { isKnownModel } from '../wire/windows.ts';
-import type { Upstream } from './upstream.ts';
+import type { Upstream } from './http-client.ts';
 
 const MAX_ANSWER_BYTES = 64 * 1024;
 /** Distinct models that are asked for, at most: the name comes from the client. */

@@ -11,7 +11,7 @@
  * Pure.
  */
 import { BlockList, isIP } from 'node:net';
-import { familyOf, plainHost } from '../addresses.ts';
+import { familyOf, plainHost } from '../net/addresses.ts';
 
 export interface HostAndPort {
   /** A name or an address, an IPv6 address without brackets. */

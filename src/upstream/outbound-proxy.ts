@@ -3,7 +3,7 @@
  * for one destination. Lower-case names win, as with curl; an empty variable is an unset one. Pure.
  */
 import { Buffer } from 'node:buffer';
-import { isLoopback, plainHost } from '../addresses.ts';
+import { isLoopback, plainHost } from '../net/addresses.ts';
 import { ConfigError } from '../errors.ts';
 import { bypasses, parseNoProxy, type HostAndPort, type NoProxy } from './no-proxy.ts';
 

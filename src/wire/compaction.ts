@@ -7,7 +7,7 @@
  * message can follow it.
  */
 import { blocksOf, textOf, type History, type Message } from './message-request.ts';
-import type { RequestClass } from './speaker.ts';
+import type { RequestClass } from './identity.ts';
 
 /**
  * - `whole`: asks for a summary of everything before the instruction

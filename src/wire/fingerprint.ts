@@ -11,7 +11,7 @@ import { isObject, textOf, type Block } from './message-request.ts';
 import { withoutReminders } from './reminders.ts';
 
 /** A detail that is absent here: compatible with any. */
-export const ABSENT = Buffer.alloc(8);
+export const UNKNOWN_DETAIL = Buffer.alloc(8);
 
 /**
  * What stands where the client has cleared a tool result (1.0.128, 2.0.76, 2.1.330), moved it to a file, or taken its
@@ -69,7 +69,7 @@ function plainBlock(block: Block): Block | null {
 
 const isThinking = (block: Block): boolean => block.type === 'thinking' || block.type === 'redacted_thinking';
 
-/** The content of a tool result and whether it is an error, or {@link ABSENT} once the client has cleared it. */
+/** The content of a tool result and whether it is an error, or {@link UNKNOWN_DETAIL} once the client has cleared it. */
 function toolResultDetail(block: Block): Buffer {
   const content = block['content'];
   const items: readonly unknown[] =
@@ -78,7 +78,7 @@ function toolResultDetail(block: Block): Buffer {
     isObject(item) && typeof item['type'] === 'string' ? (plainBlock({ ...item, type: item['type'] }) ?? []) : [],
   );
   const only = plain[0];
-  if (plain.length === 1 && only !== undefined && CLEARED.test(textOf(only) ?? '')) return ABSENT;
+  if (plain.length === 1 && only !== undefined && CLEARED.test(textOf(only) ?? '')) return UNKNOWN_DETAIL;
   return digest8(canonicalText(plain, block['is_error'] === true));
 }
 
@@ -86,7 +86,7 @@ function toolResultDetail(block: Block): Buffer {
 export interface Fingerprint {
   /** What must be the same: a canonical form of role and block. */
   readonly skeleton: string;
-  /** What must be the same unless absent: 8 bytes, or {@link ABSENT}. Null for blocks that have no such part. */
+  /** What must be the same unless absent: 8 bytes, or {@link UNKNOWN_DETAIL}. Null for blocks that have no such part. */
   readonly detail: Buffer | null;
   /** Position of the block in its message. */
   readonly block: number;
@@ -112,7 +112,7 @@ export function fingerprints(role: string, blocks: readonly Block[]): Fingerprin
     }
     const plain = plainBlock(block);
     if (plain === null) return;
-    const detail = role === 'assistant' ? (thinking === '' ? ABSENT : digest8(thinking)) : null;
+    const detail = role === 'assistant' ? (thinking === '' ? UNKNOWN_DETAIL : digest8(thinking)) : null;
     prints.push({ skeleton: canonicalText(role, plain), detail, block: index });
     before = thinking;
     thinking = '';

@@ -40,7 +40,7 @@ export const LAUNCH_HEADERS: readonly (readonly [variable: string, header: strin
 ];
 
 /** What the client takes for the least (observed on 2.1.330); smaller values count as this. */
-const LEAST_WINDOW = 100_000;
+const MIN_WINDOW = 100_000;
 /** Larger than any model's; what is above is a mistake. */
 const LARGEST_WINDOW = 1_000_000_000;
 /** Where a threshold has to make way: the checkpoint keeps this share of the swap, as 70 % does of 80 %. */
@@ -61,7 +61,7 @@ function windowOf(text: string | undefined): Tokens | null {
   const [, number, unit = ''] = /^(\d*\.?\d+)\s*([km]?)$/i.exec(text?.trim() ?? '') ?? [];
   const factor = { k: 1_000, m: 1_000_000 }[unit.toLowerCase()] ?? 1;
   const value = Math.round(decimal(number) * factor);
-  return value >= 1 && value <= LARGEST_WINDOW ? tokens(Math.max(LEAST_WINDOW, value)) : null;
+  return value >= 1 && value <= LARGEST_WINDOW ? tokens(Math.max(MIN_WINDOW, value)) : null;
 }
 
 function percent(text: string | undefined): number | null {

@@ -8,11 +8,11 @@
  * where both sides have them. No content is kept.
  */
 import { hash } from 'node:crypto';
-import { ABSENT, fingerprints } from './fingerprint.ts';
+import { UNKNOWN_DETAIL, fingerprints } from './fingerprint.ts';
 import { blocksOf, historyFrom, type History, type Message } from './message-request.ts';
 
 const LINK_BYTES = 16;
-const DETAIL_BYTES = ABSENT.length;
+const DETAIL_BYTES = UNKNOWN_DETAIL.length;
 
 /** The chain over one request. `length` and all positions count blocks (those that count, see `fingerprint.ts`). */
 export interface Lineage {
@@ -57,13 +57,13 @@ export function ownBytes(bytes: Uint8Array): Buffer {
 }
 
 /** The chain over the first messages of a history, from which it can be read on. */
-export interface Beginning {
+export interface LineagePrefix {
   readonly messages: number;
   readonly lineage: Lineage;
 }
 
 /** The chain over the first `messages` messages of what `lineage` was read of, in memory of its own. */
-export function beginningOf(lineage: Lineage, messages: number): Beginning {
+export function beginningOf(lineage: Lineage, messages: number): LineagePrefix {
   let count = lineage.length;
   while (count > 0 && (lineage.messages[count - 1] ?? 0) >= messages) count -= 1;
   const links = ownBytes(lineage.links.subarray(0, count * LINK_BYTES));
@@ -82,7 +82,7 @@ export function beginningOf(lineage: Lineage, messages: number): Beginning {
   };
 }
 
-const NOTHING: Beginning = {
+const NOTHING: LineagePrefix = {
   messages: 0,
   lineage: {
     length: 0,
@@ -105,7 +105,7 @@ const NO_LINK = '\0'.repeat(LINK_BYTES);
  * @param from what is known of it already
  * @returns null when a message is of no known shape
  */
-export function* lineageSteps(history: History, from: Beginning = NOTHING): Generator<void, Lineage | null> {
+export function* lineageSteps(history: History, from: LineagePrefix = NOTHING): Generator<void, Lineage | null> {
   const known = from.lineage;
   const links = [known.links];
   const bareLinks = [known.bareLinks];
@@ -187,7 +187,7 @@ const detailsEnd = (lineage: Lineage, count: number): number =>
   count <= 0 ? 0 : (lineage.detailCounts[count - 1] ?? 0) * DETAIL_BYTES;
 
 /** The beginning of a history that is the whole of `lineage`. */
-export function wholeOf(lineage: Lineage): Prefix {
+export function fullPrefix(lineage: Lineage): Prefix {
   const last = lineage.messages[lineage.length - 1];
   return {
     key: linkKey(lineage, lineage.length),
@@ -207,7 +207,7 @@ export function matchesAt(lineage: Lineage, count: number, prefix: Prefix, compa
   for (let at = 0; at < end; at += DETAIL_BYTES) {
     const ours = lineage.details.subarray(at, at + DETAIL_BYTES);
     const theirs = prefix.details.subarray(at, at + DETAIL_BYTES);
-    if (!ours.equals(theirs) && !ours.equals(ABSENT) && !theirs.equals(ABSENT)) return false;
+    if (!ours.equals(theirs) && !ours.equals(UNKNOWN_DETAIL) && !theirs.equals(UNKNOWN_DETAIL)) return false;
   }
   return true;
 }

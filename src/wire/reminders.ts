@@ -17,7 +17,7 @@ export function withoutReminders(text: string): string {
 }
 
 /** Reminders that carry what somebody said, or what happened: they come once, where they belong (2.1.330). */
-export const SPOKEN = /^\s*(The user sent a new message while you were working|\[SYSTEM NOTIFICATION)/;
+export const USER_VISIBLE_REMINDER = /^\s*(The user sent a new message while you were working|\[SYSTEM NOTIFICATION)/;
 
 /** A text apart: what stands outside reminders, and the reminders that carry what somebody said. */
 export interface Spoken {
@@ -29,7 +29,7 @@ export interface Spoken {
 export function splitReminders(text: string): Spoken {
   const spoken: string[] = [];
   const rest = outsideReminders(text, (reminder) => {
-    if (SPOKEN.test(reminder)) spoken.push(reminder.trim());
+    if (USER_VISIBLE_REMINDER.test(reminder)) spoken.push(reminder.trim());
   });
   return { text: rest, spoken };
 }

@@ -1,12 +1,12 @@
 /** A proxy whose conversations change all the time, told to it as the forwarder would tell; says how much CPU it took. */
 import { parseConfig } from '../../src/config.ts';
-import type { SeenRequest } from '../../src/conversations/seen-request.ts';
+import type { ParsedRequest } from '../../src/conversations/parsed-request.ts';
 import { silentLog } from '../../src/log.ts';
 import { startProxy } from '../../src/proxy.ts';
-import { NO_USAGE } from '../../src/wire/answer.ts';
+import { NO_USAGE } from '../../src/wire/answer-reader.ts';
 import { readLaunchSettings } from '../../src/wire/launch-settings.ts';
 import { readMessageRequest } from '../../src/wire/message-request.ts';
-import { requestLabels } from '../../src/wire/speaker.ts';
+import { requestLabels } from '../../src/wire/identity.ts';
 import { tokens } from '../../machines/units.ts';
 
 const CONVERSATIONS = 200;
@@ -16,7 +16,7 @@ const MOST_USED = 120_000;
 
 const proxy = await startProxy({ config: parseConfig(process.env), log: silentLog });
 
-function seen(number: number): SeenRequest {
+function seen(number: number): ParsedRequest {
   const messages = [{ role: 'user', content: `Question ${number}: please go through the sources of this project.` }];
   const system = `Working directory: /home/somebody/projects/project-${number}`;
   const body = Buffer.from(JSON.stringify({ model: 'claude-sonnet-4-6', max_tokens: 32_000, system, messages }));

@@ -19,7 +19,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
-import { layoutOf, readRuntimeRecord, type Layout } from '../../cli/installation.ts';
+import { layoutOf, readRuntimeRecord, type DataPaths } from '../../cli/installation.ts';
 import { startSimulatedApi, type SimulatedApi } from '../../src/simulated-api/index.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -31,7 +31,7 @@ const TOOLS = [
 ];
 
 export class Installed {
-  readonly layout: Layout;
+  readonly layout: DataPaths;
   readonly #home: string;
   readonly #bin: string;
   readonly #api: SimulatedApi;

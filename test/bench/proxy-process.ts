@@ -1,6 +1,6 @@
 /** The proxy in a process of its own, which tells on request how it is: lag of its event loop, memory, handles. */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { giveHeapRoom } from '../../cli/heap.ts';
+import { raiseHeapGrowth } from '../../cli/v8-heap-growth.ts';
 import { parseConfig } from '../../src/config.ts';
 import { silentLog } from '../../src/log.ts';
 import { startProxy } from '../../src/proxy.ts';
@@ -18,7 +18,7 @@ export interface ProxyStats {
 
 const proxy = await startProxy({ config: parseConfig(process.env), log: silentLog });
 await proxy.preloaded;
-giveHeapRoom();
+raiseHeapGrowth();
 /** Watched from the first question on: it takes a thousand wake-ups a second, which nobody else's figures are to feel. */
 const lag = monitorEventLoopDelay({ resolution: 1 });
 

@@ -5,8 +5,8 @@
 import type { Socket } from 'node:net';
 import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib';
 import { COMPACT_INSTRUCTION } from '../../src/demo/scripted-client.ts';
-import { extractSummary } from '../../src/serving/summary-text.ts';
-import { AnswerReader } from '../../src/wire/answer.ts';
+import { extractSummary } from '../../src/compaction/summary-text.ts';
+import { AnswerReader } from '../../src/wire/answer-reader.ts';
 import type { Message } from '../../src/wire/message-request.ts';
 import { SseReader } from '../../src/wire/sse.ts';
 import { valuesOf, type Body, type Head, type Pairs } from '../src/forwarder/http-bytes.ts';

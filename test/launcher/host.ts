@@ -16,7 +16,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { withoutProgress } from '../install/machine.ts';
-import { layoutOf, type Layout } from '../../cli/installation.ts';
+import { layoutOf, type DataPaths } from '../../cli/installation.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const LAUNCHER = join(ROOT, 'cli/posix/launcher/claude-db-proxy.sh');
@@ -57,7 +57,7 @@ export interface RunOptions {
 export class Host {
   readonly home: string;
   readonly bin: string;
-  readonly layout: Layout;
+  readonly layout: DataPaths;
   /** Words before the launcher's path: the shell. */
   shell: readonly string[] = ['/bin/sh'];
 

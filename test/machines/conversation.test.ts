@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import type { EventFromLogic, SnapshotFrom } from 'xstate';
-import { conversationMachine, outgrown, retryPause, toRemember, utilisation } from '../../machines/conversation.ts';
+import { conversationMachine, refreshStep, retryPause, toPersisted, utilisation } from '../../machines/conversation.ts';
 import type { CallFailureKind, ConversationEvent, ConversationInput } from '../../machines/conversation-events.ts';
 import { phaseOf } from '../../machines/phases.ts';
 import { checkpointId, milliseconds, tokens } from '../../machines/units.ts';
@@ -70,7 +70,7 @@ function keyOf({ value, context }: Snapshot): string {
     value,
     band,
     checkpoint?.id,
-    outgrown(context),
+    refreshStep(context),
     crossing,
     tries,
     turn,
@@ -463,10 +463,10 @@ describe('the conversation machine', () => {
     it('is not aged by a smaller count, nor in a window that is not known', async () => {
       const conversation = await aged();
       const context = { ...conversation.context, effectiveWindow: tokens(1_000) };
-      const age = (used: number) => outgrown({ ...context, used: tokens(used) });
+      const age = (used: number) => refreshStep({ ...context, used: tokens(used) });
       expect([100, 700, 800, 801, 900, 901, 1_001].map(age)).to.deep.equal([0, 0, 0, 1, 1, 2, 3]);
-      expect(outgrown({ ...context, effectiveWindow: tokens(0) })).to.equal(0);
-      expect(outgrown({ ...context, checkpoint: null })).to.equal(0);
+      expect(refreshStep({ ...context, effectiveWindow: tokens(0) })).to.equal(0);
+      expect(refreshStep({ ...context, checkpoint: null })).to.equal(0);
     });
   });
 
@@ -703,7 +703,7 @@ describe('the conversation machine', () => {
   describe('begun from what an earlier process knew', () => {
     const begun = (events: readonly ConversationEvent[]) => {
       const before = rig().tell(...events);
-      const remembered = toRemember(before.snapshot);
+      const remembered = toPersisted(before.snapshot);
       return { before, remembered, after: rig({ remembered }) };
     };
 
@@ -727,7 +727,7 @@ describe('the conversation machine', () => {
 
     it('remembers the same again, however often', () => {
       const { remembered, after } = begun([said.started(OTHER), said.completed(820), said.served(OTHER)]);
-      expect(toRemember(after.snapshot)).to.deep.equal(remembered);
+      expect(toPersisted(after.snapshot)).to.deep.equal(remembered);
     });
 
     it('makes no call from a turn of the earlier process, and the next one with its own', async () => {
@@ -828,7 +828,7 @@ function assertPromises({ from, event, to }: Edge<Snapshot, Step>): void {
     expect(share, said).to.be.at.least(0.7);
     expect(context.looping, said).to.equal(false);
     // A newer one only for one that has aged, and never while the client may be taking up what it was served.
-    if (context.checkpoint !== null) expect(outgrown(context), said).to.be.above(0);
+    if (context.checkpoint !== null) expect(refreshStep(context), said).to.be.above(0);
     expect(to.matches({ alive: { buffer: 'served' } }), said).to.equal(false);
     // Nothing that the API refused is asked again as it was.
     if (from.context.failure?.kind === 'rejected' && step.type === 'turn.completed') {

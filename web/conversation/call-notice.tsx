@@ -1,7 +1,7 @@
 /** The checkpoint call when it deserves a word: it failed, waits, was given up. */
 import type { JSX } from 'preact';
 import type { CheckpointCallView } from '../contract.ts';
-import { Until } from '../parts/ago.tsx';
+import { Until } from '../components/ago.tsx';
 
 const KIND: Readonly<Record<NonNullable<CheckpointCallView['failure']>['kind'], string>> = {
   transient: 'The last checkpoint call failed.',

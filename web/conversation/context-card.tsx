@@ -2,7 +2,7 @@
 import type { JSX } from 'preact';
 import type { ConversationView } from '../contract.ts';
 import { count, percent } from '../format.ts';
-import { ContextBar, share } from '../parts/context-bar.tsx';
+import { ContextBar, share } from '../components/context-bar.tsx';
 
 export function ContextCard({ view }: { readonly view: ConversationView }): JSX.Element {
   const { marks, effectiveWindow: window, used } = view;

@@ -2,11 +2,11 @@
 import type { JSX } from 'preact';
 import type { ConversationView, Phase } from '../contract.ts';
 import { percent } from '../format.ts';
-import { Ago } from '../parts/ago.tsx';
-import { PhaseIcon } from '../parts/icons.tsx';
-import { PHASE_CLASS } from '../parts/phase.tsx';
+import { Ago } from '../components/ago.tsx';
+import { PhaseIcon } from '../components/icons.tsx';
+import { PHASE_CLASS } from '../components/phase.tsx';
 import { hello } from '../state/store.ts';
-import { PHASE_EXIT, PHASE_MEANING, PHASE_NAME, PHASES } from '../words.ts';
+import { PHASE_EXIT, PHASE_MEANING, PHASE_NAME, PHASES } from '../labels.ts';
 
 export function Lifecycle({ view }: { readonly view: ConversationView }): JSX.Element {
   const at = PHASES.indexOf(view.phase);

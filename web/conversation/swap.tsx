@@ -2,7 +2,7 @@
 import type { JSX } from 'preact';
 import type { ConversationView, SwapView } from '../contract.ts';
 import { clockTime, count, duration, plural, short } from '../format.ts';
-import { Ago } from '../parts/ago.tsx';
+import { Ago } from '../components/ago.tsx';
 
 interface SwapProps {
   readonly swap: SwapView | null;

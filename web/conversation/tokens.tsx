@@ -4,9 +4,9 @@ import { useMemo, useRef } from 'preact/hooks';
 import type uPlot from 'uplot';
 import type { ConversationDetail, ConversationView, SeriesMark } from '../contract.ts';
 import { clockTime, count, plural, short } from '../format.ts';
-import { Chart, newest } from '../parts/chart.tsx';
+import { Chart, newest } from '../components/chart.tsx';
 import { colour } from '../state/theme.ts';
-import { MARK_NAME, MARK_TONE } from '../words.ts';
+import { MARK_NAME, MARK_TONE } from '../labels.ts';
 
 const HEIGHT = 240;
 

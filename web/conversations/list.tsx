@@ -2,7 +2,7 @@
 import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { useLayoutEffect, useRef } from 'preact/hooks';
-import { Rows } from '../parts/rows.tsx';
+import { Rows } from '../components/rows.tsx';
 import { members } from '../state/store.ts';
 import { held, shown } from './order.ts';
 import { Row } from './row.tsx';

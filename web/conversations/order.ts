@@ -4,7 +4,7 @@
  */
 import { computed, effect, signal, untracked } from '@preact/signals';
 import type { Phase } from '../contract.ts';
-import { follow } from '../state/follow.ts';
+import { track } from '../state/track.ts';
 import { activity, members, searchVersion } from '../state/store.ts';
 import { matches, wordsOf } from './search.ts';
 
@@ -33,7 +33,7 @@ function sort(): void {
 let timer: ReturnType<typeof setTimeout> | null = null;
 
 effect(() => {
-  follow(activity);
+  track(activity);
   if (held.value || timer !== null) return;
   timer = setTimeout(() => {
     timer = null;
@@ -43,7 +43,7 @@ effect(() => {
 
 // Who comes or goes is shown at once.
 effect(() => {
-  follow(members);
+  track(members);
   untracked(sort);
 });
 
@@ -53,7 +53,7 @@ export const shown = computed<readonly string[]>(() => {
   const { value: wanted } = phases;
   const { value: ids } = order;
   if (words.length === 0 && wanted.size === 0) return ids;
-  follow(searchVersion);
+  track(searchVersion);
   return ids.filter((id) => {
     const view = members.value.get(id)?.peek();
     return view !== undefined && matches(view, words, wanted);

@@ -3,15 +3,15 @@ import type { JSX } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { ConversationPage } from '../conversation/page.tsx';
 import type { Phase } from '../contract.ts';
-import { Headline } from '../figures/headline.tsx';
+import { Headline } from '../statistics/headline.tsx';
 import { count, plural } from '../format.ts';
-import { Icon } from '../parts/icons.tsx';
-import { PHASE_CLASS } from '../parts/phase.tsx';
-import { link } from '../state/link.ts';
+import { Icon } from '../components/icons.tsx';
+import { PHASE_CLASS } from '../components/phase.tsx';
+import { link } from '../state/connection.ts';
 import { listed, phaseCounts, totalConversations } from '../state/store.ts';
-import { PHASE_NAME, PHASES } from '../words.ts';
+import { PHASE_NAME, PHASES } from '../labels.ts';
 import { ConversationList } from './list.tsx';
-import { NothingYet } from './nothing-yet.tsx';
+import { EmptyState } from './empty-state.tsx';
 import { filtered, held, phases, search, shown } from './order.ts';
 
 export function ConversationsPage({ id }: { readonly id: string | null }): JSX.Element {
@@ -32,7 +32,7 @@ export function ConversationsPage({ id }: { readonly id: string | null }): JSX.E
 
 function ListPane({ selected }: { readonly selected: string | null }): JSX.Element {
   if (!listed.value) return link.value.state === 'live' ? <p class="empty muted">Fetching …</p> : <Unconnected />;
-  if (totalConversations.value === 0) return <NothingYet />;
+  if (totalConversations.value === 0) return <EmptyState />;
   return (
     <>
       <Headline />

@@ -4,10 +4,10 @@ import type { JSX } from 'preact';
 import { memo } from 'preact/compat';
 import type { ConversationView } from '../contract.ts';
 import { count, percent, short } from '../format.ts';
-import { Ago } from '../parts/ago.tsx';
-import { ContextBar, share } from '../parts/context-bar.tsx';
-import { PhaseBadge } from '../parts/phase.tsx';
-import { address } from '../state/address.ts';
+import { Ago } from '../components/ago.tsx';
+import { ContextBar, share } from '../components/context-bar.tsx';
+import { PhaseBadge } from '../components/phase.tsx';
+import { address } from '../state/route-url.ts';
 
 interface RowProps {
   readonly view: Signal<ConversationView>;

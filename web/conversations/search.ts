@@ -1,6 +1,6 @@
 /** What a search for conversations finds. Pure. */
 import type { ConversationView, Phase } from '../contract.ts';
-import { PHASE_NAME } from '../words.ts';
+import { PHASE_NAME } from '../labels.ts';
 
 /** The words of a search, each of which must be there. */
 export const wordsOf = (text: string): string[] => text.toLowerCase().split(/\s+/).filter(Boolean);

@@ -6,7 +6,7 @@ import type { JSX } from 'preact';
 import { memo } from 'preact/compat';
 import { useEffect, useRef } from 'preact/hooks';
 import type { GraphEdge, MachineGraph } from '../contract.ts';
-import { Icon, type IconName } from '../parts/icons.tsx';
+import { Icon, type IconName } from '../components/icons.tsx';
 import { focusOf, LINE, TITLE, type Arrow, type Box, type Diagram, type Line } from './diagram.ts';
 import { layOut } from './layout.ts';
 

@@ -7,7 +7,7 @@ import type { ComponentChildren, JSX } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import type { ActorView, InspectionRecord, LogValue } from '../contract.ts';
 import { dateTime, preciseTime } from '../format.ts';
-import { Icon } from '../parts/icons.tsx';
+import { Icon } from '../components/icons.tsx';
 import { proxyNow } from '../state/clock.ts';
 import {
   actors,
@@ -21,7 +21,7 @@ import {
   recordingParts,
   selected,
 } from '../state/inspection.ts';
-import { link } from '../state/link.ts';
+import { link } from '../state/connection.ts';
 import { StateChart } from './chart.tsx';
 import { actorName, leaves } from './names.ts';
 import { makeRecording, parseRecording, RecordingError } from './recording.ts';

@@ -3,10 +3,10 @@ import { signal } from '@preact/signals';
 import type { JSX } from 'preact';
 import type { InspectionRecord } from '../contract.ts';
 import { count, plural, preciseTime } from '../format.ts';
-import { Icon } from '../parts/icons.tsx';
-import { Rows } from '../parts/rows.tsx';
+import { Icon } from '../components/icons.tsx';
+import { Rows } from '../components/rows.tsx';
 import { actors, follow, following, lookAt, openedFile, pause, position, records } from '../state/inspection.ts';
-import { go } from '../state/route.ts';
+import { go } from '../state/current-route.ts';
 import { actorName, difference } from './names.ts';
 import { sessionOf } from './replay.ts';
 

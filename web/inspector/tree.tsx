@@ -4,9 +4,9 @@ import type { JSX } from 'preact';
 import { useMemo } from 'preact/hooks';
 import type { ActorView } from '../contract.ts';
 import { plural } from '../format.ts';
-import { Rows } from '../parts/rows.tsx';
+import { Rows } from '../components/rows.tsx';
 import { actors } from '../state/inspection.ts';
-import { address } from '../state/address.ts';
+import { address } from '../state/route-url.ts';
 import { actorName, leaves } from './names.ts';
 import type { Actors } from './replay.ts';
 

@@ -4,10 +4,10 @@ import type { JSX } from 'preact';
 import { memo } from 'preact/compat';
 import type { LogEntry } from '../contract.ts';
 import { count, dateTime, plural, preciseTime } from '../format.ts';
-import { Icon } from '../parts/icons.tsx';
-import { follow } from '../state/follow.ts';
-import { address } from '../state/address.ts';
-import { go } from '../state/route.ts';
+import { Icon } from '../components/icons.tsx';
+import { track } from '../state/track.ts';
+import { address } from '../state/route-url.ts';
+import { go } from '../state/current-route.ts';
 import { conversation, log, members, nameOf } from '../state/store.ts';
 import { filterLog, kindOf, type Level } from './filter.ts';
 
@@ -138,7 +138,7 @@ const LEVEL_NAME: Readonly<Record<Level, string>> = { info: 'info', warn: 'warni
 
 const Line = memo(function Line({ entry }: { readonly entry: LogEntry }): JSX.Element {
   const { at, level: weight, event, conversation: id, fields } = entry;
-  follow(members);
+  track(members);
   return (
     <li class={`log-line ${weight}`}>
       <time class="mono muted" dateTime={new Date(at).toISOString()} title={dateTime(at)}>

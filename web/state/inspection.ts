@@ -5,8 +5,8 @@
 import { batch, computed, signal } from '@preact/signals';
 import type { ActorView, InspectionRecord, InspectorView, MachineGraph, Recording } from '../contract.ts';
 import { lastEvent, replay, rewind, type Actors } from '../inspector/replay.ts';
-import { calmly } from './calm.ts';
-import { route } from './route.ts';
+import { throttleMerging } from './throttle.ts';
+import { route } from './current-route.ts';
 import type { RecordingParts } from '../inspector/recording.ts';
 
 /** Records kept of what runs; older ones are dissolved into the actors they led to. */
@@ -89,7 +89,7 @@ export function takeInspectorView(view: InspectorView, version: string): void {
   });
 }
 
-export const takeInspector = calmly<readonly InspectionRecord[]>((before, more) => [...before, ...more], take);
+export const takeInspector = throttleMerging<readonly InspectionRecord[]>((before, more) => [...before, ...more], take);
 
 function take(more: readonly InspectionRecord[]): void {
   const { version, machines: charts, base, records: known } = live.peek();

@@ -15,9 +15,9 @@ import type {
   LogPatch,
   Totals,
 } from '../contract.ts';
-import { PHASES } from '../words.ts';
-import { calmly } from './calm.ts';
-import { follow } from './follow.ts';
+import { PHASES } from '../labels.ts';
+import { throttleMerging } from './throttle.ts';
+import { track } from './track.ts';
 
 /** What is kept of the log. */
 const LOG_LENGTH = 2_000;
@@ -40,7 +40,7 @@ export const listed = signal(false);
 
 /** All conversations, in no order. Follow it for who is there, not for what they do. */
 export const members = computed<ReadonlyMap<string, Signal<ConversationView>>>(() => {
-  follow(membership);
+  track(membership);
   return new Map(views);
 });
 
@@ -49,13 +49,13 @@ export const searchVersion = computed(() => membership.value + searchable.value)
 
 /** The signal of a conversation, or undefined when it is not known (any more). */
 export function conversation(id: string): Signal<ConversationView> | undefined {
-  follow(membership);
+  track(membership);
   return views.get(id);
 }
 
 /** Conversations whose last checkpoint call failed, the ones that are tried again soonest first. */
 export const failing = computed<readonly ConversationView[]>(() => {
-  follow(searchVersion);
+  track(searchVersion);
   return [...views.values()]
     .map((view) => view.peek())
     .filter((view) => view.call.failure !== null)
@@ -64,7 +64,7 @@ export const failing = computed<readonly ConversationView[]>(() => {
 
 /** Conversations by phase. */
 export const phaseCounts = computed(() => {
-  follow(searchVersion);
+  track(searchVersion);
   const counts = { IDLE: 0, CHECKPOINTING: 0, WAL_ACTIVE: 0, SWAP_READY: 0 };
   for (const view of views.values()) counts[view.peek().phase] += 1;
   return counts;
@@ -135,7 +135,7 @@ export function takeHistory(patch: HistoryPatch): void {
 /** Oldest first. */
 export const log = signal<readonly LogEntry[]>([]);
 
-export const takeLog = calmly<LogPatch>(
+export const takeLog = throttleMerging<LogPatch>(
   (before, more) => (more.full ? more : { full: before.full, entries: [...before.entries, ...more.entries] }),
   (patch) => (log.value = [...(patch.full ? [] : log.peek()), ...patch.entries].slice(-LOG_LENGTH)),
 );
@@ -145,7 +145,7 @@ export const takeLog = calmly<LogPatch>(
 /** Null while it is being fetched. */
 export const detail = signal<ConversationDetail | null>(null);
 
-export const takeDetail = calmly<DetailPatch>(
+export const takeDetail = throttleMerging<DetailPatch>(
   (before, more) => (before.id === more.id ? { ...before, ...more } : more),
   (patch) => {
     const open = detail.peek();

@@ -24,9 +24,9 @@ run_program() {
     # Commands of ours, and questions to claude for which no proxy is needed.
     proxy-* | status | start | stop | logs | history | dashboard | serve | demo | uninstall | --version | -v | --help | -h) ;;
     *)
-      # shellcheck source=cli/posix/launcher/early-question.sh
-      . "$root/cli/posix/launcher/early-question.sh"
-      early_question
+      # shellcheck source=cli/posix/launcher/startup-probe.sh
+      . "$root/cli/posix/launcher/startup-probe.sh"
+      startup_probe
       # Node reads these certificates at its start, which takes as long as all else that a launch does. They are for
       # claude, and for the proxy: cli/main.ts puts them back.
       if [ -n "${NODE_EXTRA_CA_CERTS-}" ]; then
@@ -50,8 +50,8 @@ case ${1-} in
 esac
 find_program && run_program "$@"
 
-# shellcheck source=cli/posix/launcher/places.sh
-. "$root/cli/posix/launcher/places.sh"
+# shellcheck source=cli/posix/launcher/paths.sh
+. "$root/cli/posix/launcher/paths.sh"
 # shellcheck source=cli/posix/launcher/container.sh
 . "$root/cli/posix/launcher/container.sh"
 # shellcheck source=cli/posix/launcher/proxy.sh

@@ -6,15 +6,15 @@
 import type { AnyActorRef, InspectionEvent } from 'xstate';
 import type { ActorView, InspectionRecord, InspectorView, MachineGraph } from '../../../web/contract.ts';
 import { actorView, graphOf, statesOf, statusOf, type Inspected } from './actors.ts';
-import { shown, toldOf, type Kept, type KeptEvent } from './records.ts';
+import { shown, recordsFor, type BufferedRecord, type KeptEvent } from './records.ts';
 
 /** Records that are kept for looking back. */
 const CAPACITY = 2_000;
 
-type Unnumbered<R> = R extends Kept ? Omit<R, 'seq'> : never;
+type Unnumbered<R> = R extends BufferedRecord ? Omit<R, 'seq'> : never;
 
 /** An event on its way: told when it is sent, complete when its receiver has taken it. */
-interface Underway {
+interface InFlightEvent {
   readonly event: object;
   record: Omit<KeptEvent, 'seq'>;
   readonly edges: string[];
@@ -34,13 +34,13 @@ export class Inspector {
   #watching = 0;
   #stop: (() => void) | null = null;
   #seq = 0;
-  #records: Kept[] = [];
+  #records: BufferedRecord[] = [];
   readonly #actors = new Map<string, ActorView>();
   readonly #machines: Record<string, MachineGraph> = {};
   /** What one event has set off so far, in the order in which it was sent or happened. */
-  #round: (Underway | Unnumbered<Kept>)[] = [];
+  #round: (InFlightEvent | Unnumbered<BufferedRecord>)[] = [];
   /** By receiver: the events of this round that it has not taken yet. It takes them in this order. */
-  readonly #waiting = new Map<string, Underway[]>();
+  readonly #waiting = new Map<string, InFlightEvent[]>();
 
   constructor(options: InspectorOptions) {
     this.#options = options;
@@ -75,15 +75,15 @@ export class Inspector {
   /** What a page that watches the actors `watched` is told of the records after `seq`, oldest first. */
   after(seq: number, watched: ReadonlySet<string>): InspectionRecord[] {
     const missing = this.#seq - seq;
-    return missing <= 0 ? [] : toldOf(this.#records.slice(-missing), watched);
+    return missing <= 0 ? [] : recordsFor(this.#records.slice(-missing), watched);
   }
 
   #begin(): void {
     const subscriptions = this.#options.roots().map((root) => {
-      this.#meet(root);
+      this.#registerActor(root);
       return root.system.inspect((event: InspectionEvent) => {
         try {
-          this.#take(event);
+          this.#record(event);
         } catch (error) {
           this.#options.onError(error);
         }
@@ -104,12 +104,12 @@ export class Inspector {
   }
 
   /** Takes up an actor that was there before, and all below it. */
-  #meet(actor: AnyActorRef): void {
+  #registerActor(actor: AnyActorRef): void {
     this.#note(actor);
     const snapshot: unknown = actor.getSnapshot();
     if (typeof snapshot !== 'object' || snapshot === null || !('children' in snapshot)) return;
     for (const child of Object.values(snapshot.children as Readonly<Record<string, AnyActorRef | undefined>>)) {
-      if (child !== undefined) this.#meet(child);
+      if (child !== undefined) this.#registerActor(child);
     }
   }
 
@@ -121,7 +121,7 @@ export class Inspector {
     return view;
   }
 
-  #take(told: InspectionEvent): void {
+  #record(told: InspectionEvent): void {
     const actor = told.actorRef as unknown as Inspected;
     const { sessionId: session } = actor;
     switch (told.type) {
@@ -160,7 +160,7 @@ export class Inspector {
       event,
       snapshot: null,
     };
-    const entry: Underway = { event, record, edges: [] };
+    const entry: InFlightEvent = { event, record, edges: [] };
     const waiting = this.#waiting.get(receiver);
     if (waiting === undefined) this.#waiting.set(receiver, [entry]);
     else waiting.push(entry);
@@ -186,7 +186,7 @@ export class Inspector {
   }
 
   /** All that one event sets off happens in one go; what is left of it then will not be taken by anybody. */
-  #add(entry: Underway | Unnumbered<Kept>): void {
+  #add(entry: InFlightEvent | Unnumbered<BufferedRecord>): void {
     if (this.#round.length === 0) queueMicrotask(() => this.#close());
     this.#round.push(entry);
   }

@@ -16,13 +16,13 @@ export type KeptEvent = Omit<EventRecord, 'payload' | 'context'> & {
   readonly snapshot: unknown;
 };
 
-export type Kept = KeptEvent | Exclude<InspectionRecord, EventRecord | LeftOut>;
+export type BufferedRecord = KeptEvent | Exclude<InspectionRecord, EventRecord | LeftOut>;
 
 /** Events of actors that nobody watches, told in one go at most: some hundred a second, more than anybody reads. */
 export const ROOM = 40;
 
 /** A record as it leaves. */
-export function shown(kept: Kept): InspectionRecord {
+export function shown(kept: BufferedRecord): InspectionRecord {
   if (kept.kind !== 'event') return kept;
   const { event, snapshot, ...record } = kept;
   return { ...record, payload: payloadOf(event), context: contextOf(snapshot) };
@@ -33,7 +33,7 @@ export function shown(kept: Kept): InspectionRecord {
  * others as many as there is room for. What those that are left out came to is told in one record, so that the page
  * still knows where each actor stands.
  */
-export function toldOf(kept: readonly Kept[], watched: ReadonlySet<string>): InspectionRecord[] {
+export function recordsFor(kept: readonly BufferedRecord[], watched: ReadonlySet<string>): InspectionRecord[] {
   const told: InspectionRecord[] = [];
   const moved = new Map<string, Moved>();
   let last: KeptEvent | null = null;

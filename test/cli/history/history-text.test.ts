@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import pc from 'picocolors';
-import { countText } from '../../../cli/figures.ts';
+import { countText } from '../../../cli/format.ts';
 import { historyText } from '../../../cli/history/history-text.ts';
-import type { HistoryAnswer } from '../../../src/dashboard/history-routes.ts';
+import type { HistoryAnswer } from '../../../src/admin/history-routes.ts';
 
 const AT = new Date(2026, 10, 24, 9, 5).getTime();
 const TOKENS = { input: 1_200, cacheCreation: 2_345, cacheRead: 150_000, output: 3_999 };

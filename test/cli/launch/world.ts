@@ -21,7 +21,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { layoutOf, readRuntimeRecord, type Layout, type RuntimeRecord } from '../../../cli/installation.ts';
+import { layoutOf, readRuntimeRecord, type DataPaths, type RuntimeRecord } from '../../../cli/installation.ts';
 import { startSimulatedApi, type SimulatedApi } from '../../../src/simulated-api/index.ts';
 import { newDataDir } from '../../src/forwarder/quick-rig.ts';
 
@@ -102,7 +102,7 @@ export class World {
   readonly home: string;
   readonly bin: string;
   readonly api: SimulatedApi;
-  readonly layout: Layout;
+  readonly layout: DataPaths;
   readonly env: Readonly<Record<string, string>>;
   readonly #starts: string;
   readonly #runs: Run[] = [];

@@ -3,11 +3,11 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { dashboardUrl } from '../../../src/access/access.ts';
+import { dashboardUrl } from '../../../src/admin/access/access.ts';
 import { parseConfig } from '../../../src/config.ts';
 import { ScriptedClient } from '../../../src/demo/scripted-client.ts';
 import { messagesOf, type ScriptedTurn } from '../../../src/demo/session.ts';
-import { openStage, type Stage } from '../../../src/demo/stage.ts';
+import { openStage, type Stage } from '../../../src/demo/environment.ts';
 import { startProxy, type Proxy } from '../../../src/proxy.ts';
 
 /** How many times faster than life: a checkpoint takes about three seconds. */

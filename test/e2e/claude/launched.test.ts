@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
-import { layoutOf, readRuntimeRecord, type Layout } from '../../../cli/installation.ts';
+import { layoutOf, readRuntimeRecord, type DataPaths } from '../../../cli/installation.ts';
 import { startSimulatedApi, type RecordedRequest, type SimulatedApi } from '../../../src/simulated-api/index.ts';
 import { claude, describeWithClaude } from './claude.ts';
 import { API_KEY, ClaudeClient, type Turn } from './client.ts';
@@ -21,7 +21,7 @@ const PAST_SIXTY = 112_000;
 class Machine {
   readonly home = mkdtempSync(join(tmpdir(), 'dbproxy-launched-'));
   readonly script = new Script();
-  readonly layout: Layout = layoutOf({ dataDir: join(this.home, 'data') });
+  readonly layout: DataPaths = layoutOf({ dataDir: join(this.home, 'data') });
   readonly #api: SimulatedApi;
   readonly #clients: ClaudeClient[] = [];
 

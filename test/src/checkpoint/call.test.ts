@@ -4,11 +4,11 @@ import { checkpointBody } from '../../../src/checkpoint/request.ts';
 import { CheckpointError, UpstreamUnreachableError, type CheckpointFailure } from '../../../src/errors.ts';
 import { startSimulatedApi, type Fault, type SimulatedApi } from '../../../src/simulated-api/index.ts';
 import {
-  openUpstream,
+  openHttpClient,
   type Upstream,
   type UpstreamEvents,
   type UpstreamRequest,
-} from '../../../src/upstream/upstream.ts';
+} from '../../../src/upstream/http-client.ts';
 import { requestBody } from '../../support/histories.ts';
 
 /** A word that stands in the request and in the API's error messages: nobody may learn it from an error. */
@@ -54,7 +54,7 @@ describe('a checkpoint call', () => {
   let upstream: Upstream;
   before(async () => {
     api = await startSimulatedApi();
-    upstream = openUpstream({ url: new URL(api.url) });
+    upstream = openHttpClient({ url: new URL(api.url) });
   });
   afterEach(() => {
     api.reset();
@@ -334,7 +334,7 @@ describe('a checkpoint call', () => {
   });
 
   it('says that nobody is there when nobody is', async () => {
-    const nobody = openUpstream({ url: new URL('http://127.0.0.1:1') });
+    const nobody = openHttpClient({ url: new URL('http://127.0.0.1:1') });
     const error = await failureOf(performCheckpointCall(nobody, callFor(SECRET), new AbortController().signal));
     expect(error.failure).to.equal('transient');
     expect(error.cause).to.be.instanceOf(UpstreamUnreachableError);

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { SimulatedClock } from 'xstate';
 import { COOL_DOWN_MS, FAILURES_TO_OPEN } from '../../../machines/breaker.ts';
 import { timestamp } from '../../../machines/units.ts';
-import { CheckpointGate, isoOrNull, type CallEnd, type Pass } from '../../../src/checkpoint/gate.ts';
+import { CheckpointGate, isoOrNull, type CallEnd, type Permit } from '../../../src/checkpoint/gate.ts';
 import type { Log } from '../../../src/log.ts';
 
 describe('the gate of checkpoint calls', () => {
@@ -18,23 +18,23 @@ describe('the gate of checkpoint calls', () => {
   });
   afterEach(() => gate.close());
 
-  const enter = (): Pass => {
-    const pass = gate.enter();
+  const enter = (): Permit => {
+    const pass = gate.acquire();
     if (typeof pass === 'string') throw new Error(`not let through: ${pass}`);
     return pass;
   };
-  const call = (end: CallEnd): void => enter().leave(end);
+  const call = (end: CallEnd): void => enter().release(end);
   const open = (): void => {
     for (let count = 0; count < FAILURES_TO_OPEN; count += 1) call('transient');
   };
 
   it('lets as many calls through at the same time as it may', () => {
     const passes = [enter(), enter(), enter()];
-    expect(gate.enter()).to.equal('limit');
-    passes[0]?.leave('completed');
-    passes[0]?.leave('completed');
+    expect(gate.acquire()).to.equal('limit');
+    passes[0]?.release('completed');
+    passes[0]?.release('completed');
     enter();
-    expect(gate.enter(), 'one left, and so one came in').to.equal('limit');
+    expect(gate.acquire(), 'one left, and so one came in').to.equal('limit');
   });
 
   it('opens for transient failures alone', () => {
@@ -44,7 +44,7 @@ describe('the gate of checkpoint calls', () => {
     }
     open();
     expect(gate.breaker).to.deep.equal({ state: 'open', resumesAt: COOL_DOWN_MS });
-    expect(gate.enter()).to.equal('breaker');
+    expect(gate.acquire()).to.equal('breaker');
     expect(isoOrNull(gate.breaker.resumesAt)).to.equal('1970-01-01T00:02:00.000Z');
   });
 
@@ -69,8 +69,8 @@ describe('the gate of checkpoint calls', () => {
       clock.increment(COOL_DOWN_MS);
       expect(gate.breaker).to.deep.equal({ state: 'half_open', resumesAt: null });
       const probe = enter();
-      expect(gate.enter()).to.equal('breaker');
-      probe.leave(end);
+      expect(gate.acquire()).to.equal('breaker');
+      probe.release(end);
       expect(gate.breaker.state).to.equal(state);
       if (state !== 'open') enter();
     });
@@ -81,10 +81,10 @@ describe('the gate of checkpoint calls', () => {
     open();
     clock.increment(COOL_DOWN_MS);
     enter();
-    late.leave('completed');
-    later.leave('transient');
+    late.release('completed');
+    later.release('transient');
     expect(gate.breaker.state).to.equal('half_open');
-    expect(gate.enter()).to.equal('breaker');
+    expect(gate.acquire()).to.equal('breaker');
   });
 
   it('tells the log when it opens and closes', () => {

@@ -1,8 +1,8 @@
 import { expect } from 'chai';
-import { toRemember } from '../../../machines/conversation.ts';
+import { toPersisted } from '../../../machines/conversation.ts';
 import { conversationId } from '../../../machines/units.ts';
-import { NOT_DURABLE, type ConversationRecord } from '../../../src/conversations/durable.ts';
-import { speakerOf } from '../../../src/conversations/seen-request.ts';
+import { nullRepository, type ConversationRecord } from '../../../src/conversations/repository.ts';
+import { identityOf } from '../../../src/conversations/parsed-request.ts';
 import { readMessageRequest, type Message } from '../../../src/wire/message-request.ts';
 import { rootOf } from '../../../src/wire/lineage.ts';
 import { requestBody } from '../../support/histories.ts';
@@ -78,7 +78,7 @@ describe('conversations', () => {
     const records: ConversationRecord[] = [];
     desk.stop();
     desk = new Desk(null, 'supervised', {
-      ...NOT_DURABLE,
+      ...nullRepository,
       conversationsOf: ({ session }) => records.filter((record) => record.session === session),
     });
     await checkpointed();
@@ -94,10 +94,10 @@ describe('conversations', () => {
       roots: [rootOf(seen.history)],
       phase: 'SWAP_READY',
       served: checkpoint.id,
-      state: { ...toRemember(snapshot), checkpoint: null, served: true },
+      state: { ...toPersisted(snapshot), checkpoint: null, served: true },
       lastActivity: desk.now(),
     });
-    desk.conversations.nearest({ session: 's2', agent: null });
+    desk.conversations.latestConversationOf({ session: 's2', agent: null });
     expect(phase(id)).to.equal('SWAP_READY');
     const turn = desk.conversations.beginTurn(seen, true);
     desk.conversations.completeTurn(turn, usageOf(LOW));
@@ -120,7 +120,7 @@ describe('conversations', () => {
       desk.pending.succeed('NEWER');
       await settle();
       expect(context()?.checkpoint).to.include({ anchorMessages: 5, anchorTokens: AGED });
-      expect(desk.calls.concerns(S1), 'its request is let go').to.equal(false);
+      expect(desk.calls.hasStateFor(S1), 'its request is let go').to.equal(false);
     });
 
     it('keep its request for the next try, and let go of it in the end', async () => {
@@ -135,7 +135,7 @@ describe('conversations', () => {
       expect(desk.sent).to.have.length(4);
       desk.pending.succeed('NEWER');
       await settle();
-      expect(desk.calls.concerns(S1)).to.equal(false);
+      expect(desk.calls.hasStateFor(S1)).to.equal(false);
     });
 
     it('abort the call when they are rewound behind the old one, and keep that', async () => {
@@ -205,8 +205,8 @@ describe('conversations', () => {
     await desk.turn({ messages: LONGER }, LOW);
     await desk.pass(500_000);
     expect(desk.conversations.size).to.equal(1);
-    expect(desk.conversations.nearest({ session: 's2', agent: null })).to.equal(null);
-    expect(desk.conversations.nearest({ session: 's1', agent: null })).to.equal('s1');
+    expect(desk.conversations.latestConversationOf({ session: 's2', agent: null })).to.equal(null);
+    expect(desk.conversations.latestConversationOf({ session: 's1', agent: null })).to.equal('s1');
   });
 
   it('begin anew when they were forgotten', async () => {
@@ -458,7 +458,7 @@ describe('conversations', () => {
     it('go on from a summary of the API’s own', async () => {
       await desk.turn({ messages: HISTORY }, LOW);
       await desk.compact({ messages: LONGER });
-      desk.conversations.notePassed(S1);
+      desk.conversations.apiCompactionCompleted(S1);
       await desk.turn({ messages: [continued('the API wrote this'), user('next')], compacted: true }, LOW);
       expect(desk.events('history.replaced').map(({ fields }) => fields)).to.deep.equal([
         { conversation: 's1', confirmed: false },
@@ -493,7 +493,7 @@ describe('conversations', () => {
     it('end their call when the API wrote the summary', async () => {
       await desk.turn({ messages: HISTORY }, CHECKPOINT);
       await desk.compact({ messages: LONGER }, { words: 'short' });
-      desk.conversations.notePassed(S1);
+      desk.conversations.apiCompactionCompleted(S1);
       await settle();
       expect(desk.pending.aborted).to.equal(true);
     });
@@ -584,30 +584,30 @@ describe('conversations', () => {
   it('say which of them has something to lose by its next request', async () => {
     const { conversations } = desk;
     await desk.turn({ messages: HISTORY }, LOW);
-    expect(conversations.hasSomethingToLose(S1), 'idle').to.equal(false);
+    expect(conversations.hasCheckpointAtStake(S1), 'idle').to.equal(false);
     await desk.turn({ messages: LONGER }, CHECKPOINT);
-    expect(conversations.hasSomethingToLose(S1), 'with a call').to.equal(true);
+    expect(conversations.hasCheckpointAtStake(S1), 'with a call').to.equal(true);
     desk.pending.succeed('SUMMARY');
     await settle();
-    expect(conversations.hasSomethingToLose(S1), 'with a checkpoint').to.equal(true);
-    const other = conversations.nearest({ session: 's1', agent: null });
+    expect(conversations.hasCheckpointAtStake(S1), 'with a checkpoint').to.equal(true);
+    const other = conversations.latestConversationOf({ session: 's1', agent: null });
     await desk.turn({ messages: [user('other')] }, LOW);
     expect(other).to.equal(S1);
-    const after = conversations.nearest({ session: 's1', agent: null });
-    expect(after !== null && conversations.hasSomethingToLose(after), 'another history').to.equal(false);
+    const after = conversations.latestConversationOf({ session: 's1', agent: null });
+    expect(after !== null && conversations.hasCheckpointAtStake(after), 'another history').to.equal(false);
   });
 
   it('know when nothing can be served', async () => {
-    expect(desk.conversations.mayServe).to.equal(false);
+    expect(desk.conversations.canServe).to.equal(false);
     await desk.turn({ messages: HISTORY }, CHECKPOINT);
-    expect(desk.conversations.mayServe).to.equal(true);
+    expect(desk.conversations.canServe).to.equal(true);
     desk.pending.fail(400);
     await settle();
-    expect(desk.conversations.mayServe).to.equal(false);
+    expect(desk.conversations.canServe).to.equal(false);
     await desk.turn({ messages: LONGER }, CHECKPOINT);
     desk.pending.succeed('SUMMARY');
     await settle();
-    expect(desk.conversations.mayServe).to.equal(true);
+    expect(desk.conversations.canServe).to.equal(true);
   });
 
   it('tell the log nothing of what was said, and no credential', async () => {
@@ -634,14 +634,14 @@ describe('conversations', () => {
 
   it('let go of requests that nobody needs any more', async () => {
     await desk.turn({ messages: HISTORY }, LOW);
-    expect(desk.calls.concerns(S1)).to.equal(false);
+    expect(desk.calls.hasStateFor(S1)).to.equal(false);
     await desk.turn({ messages: LONGER }, CHECKPOINT);
-    expect(desk.calls.concerns(S1)).to.equal(true);
+    expect(desk.calls.hasStateFor(S1)).to.equal(true);
     desk.pending.succeed('SUMMARY');
     await settle();
-    expect(desk.calls.concerns(S1)).to.equal(false);
+    expect(desk.calls.hasStateFor(S1)).to.equal(false);
     await desk.turn({ messages: LONGEST }, SWAP);
-    expect(desk.calls.concerns(S1)).to.equal(false);
+    expect(desk.calls.hasStateFor(S1)).to.equal(false);
   });
 
   it('account for a request from the end of its answer until nobody needs it', async () => {
@@ -678,7 +678,7 @@ describe('conversations', () => {
       expect(call.aborted).to.equal(true);
       call.succeed('LATE');
       await settle();
-      expect([phase(), desk.index.size, desk.calls.concerns(S1)]).to.deep.equal(['IDLE', 0, false]);
+      expect([phase(), desk.index.size, desk.calls.hasStateFor(S1)]).to.deep.equal(['IDLE', 0, false]);
     });
 
     it('forget failures, so that a call that was given up is tried again', async () => {
@@ -729,13 +729,13 @@ describe('conversations', () => {
 
   it('are told who speaks by headers first, then by the body', () => {
     const { seen } = seenOf({ messages: HISTORY, session: 'in the header', agent: 'a' });
-    expect(speakerOf(seen)).to.deep.equal({ session: 'in the header', agent: 'a' });
+    expect(identityOf(seen)).to.deep.equal({ session: 'in the header', agent: 'a' });
     const { seen: old } = seenOf({ messages: HISTORY, session: 'in the body', class: null });
-    expect(speakerOf(old)).to.deep.equal({ session: 'in the body', agent: null });
+    expect(identityOf(old)).to.deep.equal({ session: 'in the body', agent: null });
     const nobody = { ...old.labels, session: null };
     const anonymous = readMessageRequest(requestBody(HISTORY));
     if (anonymous === null) throw new Error('this is no message request');
-    expect(speakerOf({ labels: nobody, request: anonymous })).to.deep.equal({ session: null, agent: null });
+    expect(identityOf({ labels: nobody, request: anonymous })).to.deep.equal({ session: null, agent: null });
   });
 
   it('meet the client’s own instruction as it is written', () => {

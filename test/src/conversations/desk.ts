@@ -8,25 +8,25 @@ import { serviceMachine, type ServiceName } from '../../../machines/service.ts';
 import { conversationChild, supervisorMachine } from '../../../machines/supervisor.ts';
 import { milliseconds, timestamp, tokens, type ConversationId, type Timestamp } from '../../../machines/units.ts';
 import { parseConfig, type Config, type Environment } from '../../../src/config.ts';
-import { ByteBudget } from '../../../src/byte-budget.ts';
+import { ByteBudget } from '../../../src/net/byte-budget.ts';
 import { CheckpointGate } from '../../../src/checkpoint/gate.ts';
-import { CheckpointCalls } from '../../../src/conversations/checkpoint-calls.ts';
-import { CheckpointIndex } from '../../../src/conversations/checkpoint-index.ts';
-import { Compactions, type CompactionOutcome } from '../../../src/conversations/compactions.ts';
+import { CheckpointCalls } from '../../../src/checkpoint/calls.ts';
+import { CheckpointIndex } from '../../../src/checkpoint/index.ts';
+import { Compactions, type CompactionOutcome } from '../../../src/compaction/compactions.ts';
 import { Conversations, type Turn } from '../../../src/conversations/conversations.ts';
-import type { ConversationActors } from '../../../src/conversations/tracking.ts';
-import type { SeenRequest } from '../../../src/conversations/seen-request.ts';
+import type { ActorHost } from '../../../src/conversations/actors.ts';
+import type { ParsedRequest } from '../../../src/conversations/parsed-request.ts';
 import { ConversationDirectory } from '../../../src/conversations/directory.ts';
-import { NOT_DURABLE, type DurableState } from '../../../src/conversations/durable.ts';
-import { observedKeeper, type Observation, type Observe } from '../../../src/conversations/observation.ts';
+import { nullRepository, type StateRepository } from '../../../src/conversations/repository.ts';
+import { observedKeeper, type Fact, type PublishFact } from '../../../src/facts.ts';
 import { UpstreamUnreachableError } from '../../../src/errors.ts';
 import { silentLog, type Log, type LogFields } from '../../../src/log.ts';
-import type { Upstream, UpstreamEvents, UpstreamRequest } from '../../../src/upstream/upstream.ts';
-import { AnswerReader, NO_USAGE, type Usage } from '../../../src/wire/answer.ts';
+import type { Upstream, UpstreamEvents, UpstreamRequest } from '../../../src/upstream/http-client.ts';
+import { AnswerReader, NO_USAGE, type Usage } from '../../../src/wire/answer-reader.ts';
 import { readCompaction, type Compaction } from '../../../src/wire/compaction.ts';
 import { readLaunchSettings } from '../../../src/wire/launch-settings.ts';
 import { readMessageRequest, type Message } from '../../../src/wire/message-request.ts';
-import { requestLabels } from '../../../src/wire/speaker.ts';
+import { requestLabels } from '../../../src/wire/identity.ts';
 import { SseReader } from '../../../src/wire/sse.ts';
 import { requestBody } from '../../support/histories.ts';
 
@@ -125,7 +125,7 @@ export interface Asking {
   readonly launch?: readonly string[];
 }
 
-export function seenOf(asking: Asking): { readonly seen: SeenRequest; readonly compaction: Compaction | null } {
+export function seenOf(asking: Asking): { readonly seen: ParsedRequest; readonly compaction: Compaction | null } {
   const { session = 's1', agent = null, class: requestClass = 'main', compacted = false } = asking;
   const { model = 'claude-sonnet-4-6', maxTokens = 32_000, stream = true } = asking;
   const own = [
@@ -196,7 +196,7 @@ const supervisor = supervisorMachine.provide({
 });
 
 /** Who keeps the conversations' actors: the supervisor, or for thousands of quick desks nobody but a map. */
-interface Keeper extends ConversationActors {
+interface Keeper extends ActorHost {
   stop(): void;
 }
 
@@ -242,9 +242,9 @@ export class Desk {
   /** Calls to the API, oldest first. */
   readonly sent: PendingCall[] = [];
   /** What was observed, oldest first. */
-  readonly observed: Observation[] = [];
-  readonly listeners: Observe[] = [];
-  readonly index = new CheckpointIndex(observedKeeper(NOT_DURABLE, (told) => this.observe(told)));
+  readonly observed: Fact[] = [];
+  readonly listeners: PublishFact[] = [];
+  readonly index = new CheckpointIndex(observedKeeper(nullRepository, (told) => this.observe(told)));
   readonly directory = new ConversationDirectory();
   readonly budget = new ByteBudget({ limit: PLAIN.maxBufferedBytes, log: silentLog });
   readonly gate: CheckpointGate;
@@ -256,7 +256,7 @@ export class Desk {
   constructor(
     env: Environment | null = null,
     keeper: 'supervised' | 'unsupervised' = 'supervised',
-    durable: DurableState = NOT_DURABLE,
+    durable: StateRepository = nullRepository,
   ) {
     // eslint-disable-next-line @typescript-eslint/no-this-alias -- whose machines run, see `current`
     current = this;
@@ -287,7 +287,7 @@ export class Desk {
     this.compactions = new Compactions({ config: settings, conversations, calls, log, now, observe });
   }
 
-  readonly observe = (observation: Observation): void => {
+  readonly observe = (observation: Fact): void => {
     this.observed.push(observation);
     for (const listener of this.listeners) listener(observation);
   };

@@ -1,6 +1,6 @@
 /** What an idle conversation leaves in memory: little, however long it was, and not more with every turn. */
 import { expect } from 'chai';
-import { ConversationBook } from '../../../src/dashboard/book.ts';
+import { ConversationViews } from '../../../src/dashboard/conversation-views.ts';
 import type { Message } from '../../../src/wire/message-request.ts';
 import { bytesInUse } from '../../support/heap.ts';
 import { Desk, settle } from './desk.ts';
@@ -22,7 +22,7 @@ describe('the memory of an idle conversation', () => {
   let open = 0;
   beforeEach(() => {
     desk = new Desk();
-    const book = new ConversationBook({
+    const book = new ConversationViews({
       now: () => desk.now(),
       checkpoint: (id) => desk.index.get(id),
       onChange: () => undefined,

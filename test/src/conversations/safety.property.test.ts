@@ -8,7 +8,7 @@
  */
 import { expect } from 'chai';
 import fc from 'fast-check';
-import type { CompactionOutcome } from '../../../src/conversations/compactions.ts';
+import type { CompactionOutcome } from '../../../src/compaction/compactions.ts';
 import type { Turn } from '../../../src/conversations/conversations.ts';
 import { lineageOf } from '../../../src/wire/lineage.ts';
 import { blocksOf, type Block, type Message } from '../../../src/wire/message-request.ts';
@@ -188,7 +188,7 @@ class World {
         });
         break;
       case 'aside':
-        this.desk.conversations.nearest({ session: client.session, agent: client.agent });
+        this.desk.conversations.latestConversationOf({ session: client.session, agent: client.agent });
         break;
       case 'model':
         client.model = dice.pick(MODELS) ?? client.model;
@@ -304,7 +304,7 @@ class World {
   go(client: Client, outcome: CompactionOutcome, dice: Dice): void {
     if (dice.once(3) || outcome.kind === 'abandoned') return;
     const summary = outcome.kind === 'serve' ? servedText(outcome) : `the API's own summary ${this.name('')}`;
-    if (outcome.kind === 'forward') this.desk.conversations.notePassed(outcome.conversation);
+    if (outcome.kind === 'forward') this.desk.conversations.apiCompactionCompleted(outcome.conversation);
     const text = `This session is being continued from a previous conversation that ran out of context.\n\n${summary}`;
     client.history = [{ role: 'user', content: text }, ...(dice.once(2) ? client.history.slice(-1) : [])];
     client.compacted = client.headers;

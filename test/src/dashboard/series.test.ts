@@ -1,13 +1,13 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { Recent, Samples } from '../../../src/dashboard/series.ts';
+import { RingBuffer, DownsampledSeries } from '../../../src/dashboard/series.ts';
 import type { TokenSample } from '../../../web/contract.ts';
 
 describe('sequences of bounded length', () => {
   it('keep the newest', () => {
     fc.assert(
       fc.property(fc.array(fc.integer(), { maxLength: 60 }), fc.integer({ min: 1, max: 12 }), (values, capacity) => {
-        const recent = new Recent<number>(capacity);
+        const recent = new RingBuffer<number>(capacity);
         for (const value of values) recent.push(value);
         expect(recent.values).to.deep.equal(values.slice(-capacity));
         expect(recent.values).to.equal(recent.values);
@@ -25,7 +25,7 @@ describe('sequences of bounded length', () => {
           used: 3 * at,
           effectiveWindow: windows[at] ?? 0,
         });
-        const samples = new Samples(capacity);
+        const samples = new DownsampledSeries(capacity);
         for (let at = 0; at < count; at += 1) samples.push(sampleAt(at));
         const shown = samples.values.map(({ used }) => used / 3);
         expect(shown.length).to.be.within(Math.min(count, capacity / 2), capacity + 1);
@@ -38,7 +38,7 @@ describe('sequences of bounded length', () => {
   });
 
   it('tell the time as well as a chart shows it, also of weeks, and of a clock that was set back', () => {
-    const samples = new Samples(10);
+    const samples = new DownsampledSeries(10);
     const days = [0, 0.1, 60, -1];
     for (const day of days) samples.push({ at: 1.7e12 + day * 86_400_000, used: 1, effectiveWindow: 2 });
     const shown = samples.values.map(({ at }) => (at - 1.7e12) / 86_400_000);
@@ -46,6 +46,6 @@ describe('sequences of bounded length', () => {
   });
 
   it('have none to begin with', () => {
-    expect(new Samples(10).values).to.deep.equal([]);
+    expect(new DownsampledSeries(10).values).to.deep.equal([]);
   });
 });

@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import { checkpointId, conversationId, milliseconds, timestamp, tokens } from '../../../machines/units.ts';
-import type { Checkpoint } from '../../../src/conversations/checkpoint-index.ts';
-import type { Observation } from '../../../src/conversations/observation.ts';
-import { BUCKET_MS, Statistics, type Past } from '../../../src/dashboard/statistics.ts';
-import { lineageOf, wholeOf } from '../../../src/wire/lineage.ts';
+import type { Checkpoint } from '../../../src/checkpoint/index.ts';
+import type { Fact } from '../../../src/facts.ts';
+import { BUCKET_MS, Statistics, type StatisticsSeed } from '../../../src/dashboard/statistics.ts';
+import { lineageOf, fullPrefix } from '../../../src/wire/lineage.ts';
 
 const S1 = conversationId('s1');
 const BEGAN = 1_000 * BUCKET_MS;
@@ -11,7 +11,7 @@ const BEGAN = 1_000 * BUCKET_MS;
 const checkpoint = (id: string): Checkpoint => ({
   id: checkpointId(id),
   conversation: S1,
-  prefix: wholeOf(lineageOf([{ role: 'user', content: 'x' }])),
+  prefix: fullPrefix(lineageOf([{ role: 'user', content: 'x' }])),
   anchorTokens: tokens(1),
   summary: 's',
   model: 'm',
@@ -19,9 +19,9 @@ const checkpoint = (id: string): Checkpoint => ({
   duration: milliseconds(30_000),
   createdAt: timestamp(1),
 });
-const made = (id: string): Observation => ({ type: 'checkpoint.completed', checkpoint: checkpoint(id) });
-const dropped = (id: string): Observation => ({ type: 'checkpoint.dropped', checkpoint: checkpointId(id) });
-const served = (id: string, saved = 25_000): Observation => ({
+const made = (id: string): Fact => ({ type: 'checkpoint.completed', checkpoint: checkpoint(id) });
+const dropped = (id: string): Fact => ({ type: 'checkpoint.dropped', checkpoint: checkpointId(id) });
+const served = (id: string, saved = 25_000): Fact => ({
   type: 'compaction.served',
   conversation: S1,
   checkpoint: checkpoint(id),
@@ -35,7 +35,7 @@ const served = (id: string, saved = 25_000): Observation => ({
 describe('the statistics', () => {
   let clock: number;
   let statistics: Statistics;
-  const tell = (...observations: readonly Observation[]): void => {
+  const tell = (...observations: readonly Fact[]): void => {
     for (const observation of observations) statistics.observe(observation);
   };
   beforeEach(() => {
@@ -52,7 +52,7 @@ describe('the statistics', () => {
   });
 
   it('count requests, failures, reasons and errors by status, the latest first', () => {
-    const forwarded: Observation = { type: 'compaction.forwarded', conversation: S1, reason: 'stale' };
+    const forwarded: Fact = { type: 'compaction.forwarded', conversation: S1, reason: 'stale' };
     tell({ type: 'request.received' }, { type: 'checkpoint.failed', conversation: S1, failure: 'transient' });
     tell(forwarded, forwarded, { type: 'history.replaced', conversation: S1, confirmed: true });
     tell({ type: 'history.replaced', conversation: S1, confirmed: false });
@@ -99,7 +99,7 @@ describe('the statistics', () => {
   it('go on from what an earlier process has left', () => {
     const tokensSpent = { fresh: 1, cacheWrite: 1, cacheRead: 1, output: 1 };
     const counts = { requests: 0, savedMs: 7, made: 2, used: 1, wasted: 0, failed: 0, served: 1, forwarded: 1 };
-    const past: Past = {
+    const past: StatisticsSeed = {
       since: 5,
       savedMs: 7,
       made: 3,

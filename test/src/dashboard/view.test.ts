@@ -4,11 +4,11 @@ import { createActor, fromPromise } from 'xstate';
 import { conversationMachine, type ConversationSnapshot } from '../../../machines/conversation.ts';
 import { phaseOf } from '../../../machines/phases.ts';
 import { checkpointId, conversationId, milliseconds, timestamp, tokens } from '../../../machines/units.ts';
-import type { Checkpoint } from '../../../src/conversations/checkpoint-index.ts';
+import type { Checkpoint } from '../../../src/checkpoint/index.ts';
 import { changesOf, detailChanges } from '../../../src/dashboard/changes.ts';
-import { SCHEMAS } from '../../../src/dashboard/schemas.ts';
+import { SCHEMAS } from '../../../src/admin/schemas.ts';
 import { checkpointView, conversationName, conversationView } from '../../../src/dashboard/view.ts';
-import { lineageOf, wholeOf } from '../../../src/wire/lineage.ts';
+import { lineageOf, fullPrefix } from '../../../src/wire/lineage.ts';
 import type { ConversationDetail } from '../../../web/contract.ts';
 import { CHECKPOINT, ConversationRig, failure, INPUT, said } from '../../machines/conversation-rig.ts';
 import { TransitionRecorder } from '../../machines/walk.ts';
@@ -106,7 +106,7 @@ describe('what is shown of a checkpoint', () => {
   const checkpoint: Checkpoint = {
     id: checkpointId('c'),
     conversation: conversationId('s1'),
-    prefix: wholeOf(lineageOf([{ role: 'user', content: CANARY }])),
+    prefix: fullPrefix(lineageOf([{ role: 'user', content: CANARY }])),
     anchorTokens: tokens(5),
     summary: 'The summary.',
     model: 'm',

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import pc from 'picocolors';
 import { Agent, request } from 'undici';
 import { runDemo, type DemoOptions } from '../../../src/demo/demo.ts';
-import { DemoFailure } from '../../../src/demo/play.ts';
+import { DemoFailure } from '../../../src/demo/run.ts';
 
 const ROOT = new URL('../../../', import.meta.url);
 

@@ -28,7 +28,7 @@ describe('a connection of a client', () => {
           exchange.readBody({ framed: () => true, end: () => undefined });
           if (answerAtOnce) exchange.respond(200, 'OK', [], Buffer.from('ok'));
         },
-        takeOver: () => false,
+        handOff: () => false,
         headMs: 5_000,
         idleMs: IDLE_MS,
       });
@@ -135,9 +135,9 @@ describe('a connection of a client', () => {
     client.destroy();
     await until(() => exchange.socket.closed);
     let told = 0;
-    exchange.tell({ onClientGone: () => (told += 1) });
+    exchange.setListener({ onClientGone: () => (told += 1) });
     expect(told).to.equal(1);
-    exchange.onOver(() => (told += 1));
+    exchange.onSettled(() => (told += 1));
     expect(told).to.equal(2);
   });
 

@@ -44,7 +44,7 @@ class Rig {
       out: new BatchWriter(way),
       reused: false,
       nothingSent: false,
-      tell: (listener) => (this.upstream = listener),
+      setListener: (listener) => (this.upstream = listener),
       release: () => undefined,
       detach: () => way,
     };
@@ -133,7 +133,7 @@ describe('who looks on while an exchange passes', () => {
   it('is told of it before the client has gone', async () => {
     const rig = new Rig();
     rig.request();
-    rig.exchange.gone();
+    rig.exchange.clientClosed();
     expect(await rig.all()).to.deep.equal(['request', 'over']);
   });
 

@@ -10,9 +10,9 @@ import { expect } from 'chai';
 import { openCertificates, type Certificates } from '../../../src/certificates/certificates.ts';
 import { ListenError } from '../../../src/errors.ts';
 import { silentLog } from '../../../src/log.ts';
-import { OpenConnections } from '../../../src/open-connections.ts';
+import { OpenConnections } from '../../../src/net/open-connections.ts';
 import { createRedirector, type Redirector, type RedirectorOptions } from '../../../src/redirector/redirector.ts';
-import { connectDirectly } from '../../../src/redirector/tunnel.ts';
+import { connectDirectly } from '../../../src/net/tunnel.ts';
 import { dial, drain, exchange, openTunnel, portOf, startTcp, until } from './sockets.ts';
 
 const OPENED = 'HTTP/1.1 200 Connection Established\r\n\r\n';

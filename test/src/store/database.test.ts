@@ -21,13 +21,13 @@ describe('the state file', () => {
   const asides = () => files().filter((name) => name.includes('.unusable-'));
   const filled = () => {
     const store = rig.open();
-    for (let at = 0; at < 200; at += 1) store.checkpointMade(checkpoint(`cp-${at}`, { summary: 'x'.repeat(2_000) }));
+    for (let at = 0; at < 200; at += 1) store.saveCheckpoint(checkpoint(`cp-${at}`, { summary: 'x'.repeat(2_000) }));
     store.close();
   };
 
   it('is nobody else’s to read, nor is anything beside it', () => {
     const store = rig.open();
-    store.checkpointMade(checkpoint('cp-1'));
+    store.saveCheckpoint(checkpoint('cp-1'));
     for (const name of files()) expect(statSync(join(dirname(rig.file), name)).mode & 0o077, name).to.equal(0);
     expect(statSync(dirname(rig.file)).mode & 0o077).to.equal(0);
     expect(files()).to.include('dbproxy.sqlite');
@@ -67,7 +67,7 @@ describe('the state file', () => {
       const store = rig.store();
       expect(store.open()).to.deep.equal({ fresh: true });
       expect(store.checkpoints()).to.deep.equal([]);
-      store.checkpointMade(checkpoint('cp-new'));
+      store.saveCheckpoint(checkpoint('cp-new'));
       expect(store.checkpoints()).to.have.length(1);
       const [aside, ...others] = asides();
       expect(others).to.deep.equal([]);
@@ -97,7 +97,7 @@ describe('the state file', () => {
   describe('of a later version', () => {
     const later = (...changes: readonly string[]) => {
       const store = rig.open();
-      store.checkpointMade(checkpoint('cp-1'));
+      store.saveCheckpoint(checkpoint('cp-1'));
       for (const change of ['PRAGMA user_version = 99', ...changes]) store.query(change);
       store.close();
       return rig.open();
@@ -110,7 +110,7 @@ describe('the state file', () => {
         "ALTER TABLE conversations ADD COLUMN colour TEXT NOT NULL DEFAULT 'blue'",
         'CREATE TABLE more (id TEXT)',
       );
-      store.checkpointMade(checkpoint('cp-2'));
+      store.saveCheckpoint(checkpoint('cp-2'));
       store.conversationChanged(conversation('s').id, () => conversation('s'));
       store.flush();
       expect(store.checkpoints().map((kept) => kept.checkpoint)).to.deep.equal([
@@ -149,13 +149,13 @@ describe('the state file', () => {
       const store = rig.store(file);
       expect(store.open(), 'the file is kept').to.deep.equal({ fresh: false });
       expect(store.query('PRAGMA user_version')[0]?.['user_version']).to.equal(MIGRATIONS.length);
-      store.checkpointMade(checkpoint('cp-1'));
+      store.saveCheckpoint(checkpoint('cp-1'));
       expect(store.checkpoints()).to.have.length(1);
     }
   });
 
   it('lets two processes not write one file: the second is told what to look for', () => {
-    rig.open().checkpointMade(checkpoint('cp-1'));
+    rig.open().saveCheckpoint(checkpoint('cp-1'));
     expect(() => rig.open())
       .to.throw(StoreError)
       .with.property('message')
@@ -169,6 +169,6 @@ describe('the state file', () => {
     expect(() => store.open())
       .to.throw(StoreError)
       .with.property('code', 'DBPROXY_ERR_STORE');
-    expect(() => store.checkpointMade(checkpoint('cp-1', { createdAt: timestamp(START) }))).not.to.throw();
+    expect(() => store.saveCheckpoint(checkpoint('cp-1', { createdAt: timestamp(START) }))).not.to.throw();
   });
 });

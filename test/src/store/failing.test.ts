@@ -16,7 +16,7 @@ describe('a state store whose file fails', () => {
     store = rig.open();
     failures = [];
     store.onFailure((error) => failures.push(error.message));
-    store.checkpointMade(checkpoint('cp-1'));
+    store.saveCheckpoint(checkpoint('cp-1'));
   });
 
   afterEach(() => rig.close());
@@ -29,7 +29,7 @@ describe('a state store whose file fails', () => {
 
   it('tells that the disk is full, goes on without it, and writes what it missed once there is room', () => {
     fillDisk();
-    for (let at = 2; at < 40; at += 1) store.checkpointMade(checkpoint(`cp-${at}`, { summary: 'x'.repeat(5_000) }));
+    for (let at = 2; at < 40; at += 1) store.saveCheckpoint(checkpoint(`cp-${at}`, { summary: 'x'.repeat(5_000) }));
     expect(failures).to.have.length(1);
     expect(failures[0]).to.match(/full.*\(SQLITE_FULL\)/);
     expect([store.isOpen, kept()]).to.deep.equal([false, []]);
@@ -60,7 +60,7 @@ describe('a state store whose file fails', () => {
     expect(failures.join()).to.match(/SQLITE_(CORRUPT|NOTADB|IOERR)/);
     store.open();
     expect(rig.events('store.set_aside')).to.have.length(1);
-    store.checkpointMade(checkpoint('cp-new'));
+    store.saveCheckpoint(checkpoint('cp-new'));
     expect(kept()).to.include('cp-new');
   });
 
@@ -71,14 +71,14 @@ describe('a state store whose file fails', () => {
     store.checkFile();
     expect(failures.join()).to.include('is no longer the file that was opened');
     expect(store.open()).to.deep.equal({ fresh: true });
-    store.checkpointMade(checkpoint('cp-2'));
+    store.saveCheckpoint(checkpoint('cp-2'));
     expect(kept()).to.deep.equal(['cp-2']);
   });
 
   it('notices that another file stands in its place, and opens that', () => {
     const other = rig.store(`${rig.file}.other`);
     other.open();
-    other.checkpointMade(checkpoint('cp-other'));
+    other.saveCheckpoint(checkpoint('cp-other'));
     other.close();
     renameSync(`${rig.file}.other`, rig.file);
     store.checkFile();
@@ -90,7 +90,7 @@ describe('a state store whose file fails', () => {
     const heard: string[] = [];
     store.onFailure((error) => heard.push(error.message))();
     fillDisk();
-    for (let at = 2; at < 40; at += 1) store.checkpointMade(checkpoint(`cp-${at}`, { summary: 'x'.repeat(5_000) }));
+    for (let at = 2; at < 40; at += 1) store.saveCheckpoint(checkpoint(`cp-${at}`, { summary: 'x'.repeat(5_000) }));
     expect([failures.length, heard.length]).to.deep.equal([1, 0]);
   });
 });

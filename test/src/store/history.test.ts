@@ -21,10 +21,10 @@ describe('the history of compactions', () => {
   afterEach(() => rig.close());
 
   it('tells of a served one all that people ask', () => {
-    store.checkpointMade(checkpoint('cp-1'));
+    store.saveCheckpoint(checkpoint('cp-1'));
     store.compacted(compaction('c1'));
-    store.compactionFollowed({ conversation: ONE, confirmed: true });
-    store.compactionFollowed({ conversation: ONE, tokensAfter: tokens(9_000) });
+    store.updateCompaction({ conversation: ONE, confirmed: true });
+    store.updateCompaction({ conversation: ONE, tokensAfter: tokens(9_000) });
     expect(history.compactions()).to.deep.equal([
       {
         at: START,
@@ -63,36 +63,36 @@ describe('the history of compactions', () => {
 
   it('takes what follows for the latest compaction of that conversation', () => {
     store.compacted(compaction('c1'));
-    store.compactionFollowed({ conversation: ONE, tokensAfter: tokens(1) });
+    store.updateCompaction({ conversation: ONE, tokensAfter: tokens(1) });
     store.compacted(compaction('other', { conversation: conversationId('session-2') }));
     store.compacted(compaction('c2', { at: timestamp(START + 5) }));
-    store.compactionFollowed({ conversation: ONE, tokensAfter: tokens(2) });
+    store.updateCompaction({ conversation: ONE, tokensAfter: tokens(2) });
     store.flush();
-    store.compactionFollowed({ conversation: ONE, tokensAfter: tokens(3) });
+    store.updateCompaction({ conversation: ONE, tokensAfter: tokens(3) });
     expect(history.compactions({ conversation: ONE }).map(({ tokensAfter }) => tokensAfter)).to.deep.equal([2, 1]);
   });
 
   it('takes a client that took the summary after all at its word', () => {
     store.compacted(compaction('c1'));
-    store.compactionFollowed({ conversation: ONE, confirmed: false });
+    store.updateCompaction({ conversation: ONE, confirmed: false });
     expect(history.compactions()[0]?.confirmed).to.equal(false);
-    store.compactionFollowed({ conversation: ONE, confirmed: true });
+    store.updateCompaction({ conversation: ONE, confirmed: true });
     store.flush();
-    store.compactionFollowed({ conversation: ONE, confirmed: false });
+    store.updateCompaction({ conversation: ONE, confirmed: false });
     expect(history.compactions()[0]?.confirmed).to.equal(true);
   });
 
   it('says of each checkpoint whether it was used, is ready, or was wasted', () => {
-    for (const id of ['used', 'used and gone', 'ready', 'wasted']) store.checkpointMade(checkpoint(id));
+    for (const id of ['used', 'used and gone', 'ready', 'wasted']) store.saveCheckpoint(checkpoint(id));
     for (const id of ['used', 'used and gone']) store.compacted(compaction(id, { checkpoint: checkpointId(id) }));
-    for (const id of ['used and gone', 'wasted']) store.checkpointForgotten(checkpointId(id));
+    for (const id of ['used and gone', 'wasted']) store.deleteCheckpoint(checkpointId(id));
     const fates = Object.fromEntries(history.checkpoints().map(({ id, fate }) => [id, fate]));
     expect(fates).to.deep.equal({ used: 'used', 'used and gone': 'used', ready: 'ready', wasted: 'wasted' });
   });
 
   it('adds up', () => {
-    for (const id of ['a', 'b', 'c']) store.checkpointMade(checkpoint(id));
-    store.checkpointForgotten(checkpointId('c'));
+    for (const id of ['a', 'b', 'c']) store.saveCheckpoint(checkpoint(id));
+    store.deleteCheckpoint(checkpointId('c'));
     store.compacted(compaction('1', { checkpoint: checkpointId('a') }));
     store.compacted(compaction('2', { checkpoint: checkpointId('a'), saved: milliseconds(12) }));
     for (const [id, reason] of [
@@ -137,7 +137,7 @@ describe('the history of compactions', () => {
   });
 
   it('outlives the conversation and the process, for 90 days', () => {
-    store.checkpointMade(checkpoint('cp-1'));
+    store.saveCheckpoint(checkpoint('cp-1'));
     store.compacted(compaction('c1'));
     store.conversationForgotten(ONE);
     store.close();

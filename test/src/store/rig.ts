@@ -2,10 +2,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { RememberedState } from '../../../machines/conversation-events.ts';
+import type { PersistedState } from '../../../machines/conversation-events.ts';
 import { checkpointId, conversationId, milliseconds, timestamp, tokens } from '../../../machines/units.ts';
-import type { Checkpoint } from '../../../src/conversations/checkpoint-index.ts';
-import type { CompactionRecord, ConversationRecord } from '../../../src/conversations/durable.ts';
+import type { Checkpoint } from '../../../src/checkpoint/index.ts';
+import type { CompactionRecord, ConversationRecord } from '../../../src/conversations/repository.ts';
 import { CompactionHistory } from '../../../src/store/history.ts';
 import { StateStore } from '../../../src/store/state-store.ts';
 import { recordingLog, type LogLine } from '../../support/rig.ts';
@@ -13,7 +13,7 @@ import { recordingLog, type LogLine } from '../../support/rig.ts';
 export const HOUR = 3_600_000;
 export const START = 1_800_000_000_000;
 
-export const STATE: RememberedState = {
+export const STATE: PersistedState = {
   model: 'claude-sonnet-4-6',
   used: tokens(130_000),
   effectiveWindow: tokens(180_000),

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { checkpointId, conversationId, timestamp, tokens } from '../../../machines/units.ts';
-import type { WalEntry } from '../../../src/conversations/durable.ts';
+import type { WalEntry } from '../../../src/conversations/repository.ts';
 import { checkpoint, conversation, HOUR, STATE, StoreRig } from './rig.ts';
 
 const ONE = conversationId('session-1');
@@ -82,7 +82,7 @@ describe('the state store', () => {
 
   it('has written a checkpoint when it returns', () => {
     const store = rig.open();
-    store.checkpointMade(checkpoint('cp-1'));
+    store.saveCheckpoint(checkpoint('cp-1'));
     const kept = reopened(store).checkpoints();
     expect(kept).to.deep.equal([{ checkpoint: checkpoint('cp-1'), lastNeeded: rig.now }]);
   });
@@ -104,7 +104,7 @@ describe('the state store', () => {
               details: Buffer.from(details),
             },
           });
-          store.checkpointMade(made);
+          store.saveCheckpoint(made);
           const kept = store.checkpoints().map((stored) => stored.checkpoint);
           expect(kept).to.deep.equal([made]);
           expect(kept.map(({ prefix }) => prefix.details.buffer.byteLength)).to.deep.equal([details.length]);
@@ -133,9 +133,9 @@ describe('the state store', () => {
     const ref = { id: CP, anchorMessages: 9, anchorTokens: tokens(1) };
     store.conversationChanged(ONE, () => conversation('session-1'));
     store.walChanged(ONE, () => ({ checkpoint: ref, entries: [entry(9)] }));
-    store.checkpointMade(checkpoint('cp-1'));
+    store.saveCheckpoint(checkpoint('cp-1'));
     store.conversationForgotten(ONE);
-    store.checkpointForgotten(CP);
+    store.deleteCheckpoint(CP);
     const again = reopened(store);
     expect(again.conversationsOf({ session: 'session-1', agent: null })).to.deep.equal([]);
     expect([again.wal(ONE, CP), again.checkpoints()]).to.deep.equal([[], []]);
@@ -148,9 +148,9 @@ describe('the state store', () => {
         const at = timestamp(id === 'old' ? rig.now : rig.now + HOUR);
         store.conversationChanged(conversationId(id), () => conversation(id, { lastActivity: at }));
       }
-      store.checkpointMade(checkpoint('cp-old'));
+      store.saveCheckpoint(checkpoint('cp-old'));
       rig.now += HOUR;
-      store.checkpointMade(checkpoint('cp-young', { createdAt: timestamp(rig.now) }));
+      store.saveCheckpoint(checkpoint('cp-young', { createdAt: timestamp(rig.now) }));
       rig.now += 1.5 * HOUR;
       const again = reopened(store);
       const ids = ['old', 'young'].map((session) => again.conversationsOf({ session, agent: null }).length);
@@ -160,9 +160,9 @@ describe('the state store', () => {
 
     it('has kept a checkpoint that was needed since', () => {
       const store = rig.open();
-      store.checkpointMade(checkpoint('cp-1'));
+      store.saveCheckpoint(checkpoint('cp-1'));
       rig.now += 1.5 * HOUR;
-      store.checkpointNeeded(CP);
+      store.touchCheckpoint(CP);
       rig.now += 1.5 * HOUR;
       expect(reopened(store).checkpoints()).to.have.length(1);
     });
@@ -171,7 +171,7 @@ describe('the state store', () => {
   it('passes over rows that are not what they should be, and says how many', () => {
     const store = rig.open();
     store.conversationChanged(ONE, () => conversation('session-1'));
-    store.checkpointMade(checkpoint('cp-1'));
+    store.saveCheckpoint(checkpoint('cp-1'));
     store.query(`UPDATE conversations SET state = '{"used": "many"'`);
     store.query(`INSERT INTO conversations SELECT 'two', session, agent, roots, phase, used, effective_window, checkpoint,
       served, '{"used":-1}', last_activity FROM conversations`);
@@ -184,8 +184,8 @@ describe('the state store', () => {
   for (const column of ['summary', 'key', 'bare_key', 'details']) {
     it(`passes over a checkpoint of which the disk has changed a byte of the ${column}`, () => {
       const store = rig.open();
-      store.checkpointMade(checkpoint('changed'));
-      store.checkpointMade(checkpoint('as-it-was'));
+      store.saveCheckpoint(checkpoint('changed'));
+      store.saveCheckpoint(checkpoint('as-it-was'));
       store.query(
         `UPDATE checkpoints SET ${column} = CAST(substr(${column}, 1, length(${column}) - 1) || x'07' AS BLOB) WHERE id = 'changed'`,
       );
@@ -224,7 +224,7 @@ describe('the state store', () => {
   it('answers nothing and throws nothing while it is not open, and writes later what it was told', () => {
     const store = rig.store();
     store.conversationChanged(ONE, () => conversation('session-1'));
-    store.checkpointMade(checkpoint('cp-1'));
+    store.saveCheckpoint(checkpoint('cp-1'));
     store.flush();
     expect([store.checkpoints(), store.wal(ONE, CP), store.isOpen]).to.deep.equal([[], [], false]);
     store.open();

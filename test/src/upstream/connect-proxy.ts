@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { Socket } from 'node:net';
-import { connectDirectly, join } from '../../../src/redirector/tunnel.ts';
+import { connectDirectly, join } from '../../../src/net/tunnel.ts';
 import { portOf } from '../redirector/sockets.ts';
 import type { KeyAndCert } from './self-signed.ts';
 

@@ -23,7 +23,7 @@ describe('connections to the upstream', () => {
   async function exchange(lease: Lease): Promise<void> {
     lease.socket.write(REQUEST);
     await new Promise<void>((resolve) => {
-      lease.tell({ onData: () => resolve(), onDrain: () => undefined, onClose: () => undefined });
+      lease.setListener({ onData: () => resolve(), onDrain: () => undefined, onClose: () => undefined });
     });
     lease.release();
   }

@@ -1,19 +1,19 @@
 /** Run by `extra-ca.test.ts` in a process of its own: asks the upstream both ways, and prints the two statuses. */
 import { parseConfig } from '../../../src/config.ts';
 import { UpstreamConnections } from '../../../src/upstream/connections.ts';
-import { openUpstream } from '../../../src/upstream/upstream.ts';
-import { WayOut } from '../../../src/upstream/way-out.ts';
+import { openHttpClient } from '../../../src/upstream/http-client.ts';
+import { OutboundTunnels } from '../../../src/upstream/outbound-tunnel.ts';
 
 const { outboundProxy, upstreamUrl: url } = parseConfig(process.env);
-const wayOut = new WayOut({ proxy: outboundProxy });
+const wayOut = new OutboundTunnels({ proxy: outboundProxy });
 const connections = new UpstreamConnections({ url, wayOut });
-const upstream = openUpstream({ url, wayOut });
+const upstream = openHttpClient({ url, wayOut });
 
 async function raw(): Promise<string> {
   const lease = await connections.lease();
   lease.socket.write('GET /v1/models HTTP/1.1\r\nHost: x\r\nx-api-key: k\r\nanthropic-version: 2023-06-01\r\n\r\n');
   const chunk = await new Promise<Buffer>((resolve, reject) => {
-    lease.tell({ onData: resolve, onDrain: () => undefined, onClose: () => reject(new Error('it was closed')) });
+    lease.setListener({ onData: resolve, onDrain: () => undefined, onClose: () => reject(new Error('it was closed')) });
   });
   return chunk.toString('latin1').slice(9, 12);
 }

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { isLoopback, plainHost } from '../../../src/addresses.ts';
+import { isLoopback, plainHost } from '../../../src/net/addresses.ts';
 import { bypasses, parseNoProxy } from '../../../src/upstream/no-proxy.ts';
 
 const matches = (value: string, host: string, port = 443): boolean => bypasses(parseNoProxy(value), { host, port });

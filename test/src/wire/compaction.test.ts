@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { continuationText, isSideRequest, readCompaction, type CompactionKind } from '../../../src/wire/compaction.ts';
 import { historyFrom, type Block, type History, type Message } from '../../../src/wire/message-request.ts';
-import type { RequestClass } from '../../../src/wire/speaker.ts';
+import type { RequestClass } from '../../../src/wire/identity.ts';
 import { history } from '../../support/histories.ts';
 
 const user = (content: Message['content']): Message => ({ role: 'user', content });

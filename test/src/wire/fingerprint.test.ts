@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { ABSENT, fingerprints, type Fingerprint } from '../../../src/wire/fingerprint.ts';
+import { UNKNOWN_DETAIL, fingerprints, type Fingerprint } from '../../../src/wire/fingerprint.ts';
 import type { Block } from '../../../src/wire/message-request.ts';
 
 const text = (said: string, more: object = {}): Block => ({ type: 'text', text: said, ...more });
@@ -37,10 +37,10 @@ describe('fingerprints', () => {
     expect(only('user', text('a')).detail).to.equal(null);
     expect(only('system', text('a')).detail).to.equal(null);
     expect(only('user', { type: 'image' }).detail).to.equal(null);
-    expect(only('assistant', text('a')).detail).to.deep.equal(ABSENT);
-    expect(only('assistant', thinking('x'), text('a')).detail).not.to.deep.equal(ABSENT);
-    expect(only('user', result('a')).detail).not.to.deep.equal(ABSENT);
-    expect(only('user', result('[Old tool result content cleared]')).detail).to.deep.equal(ABSENT);
+    expect(only('assistant', text('a')).detail).to.deep.equal(UNKNOWN_DETAIL);
+    expect(only('assistant', thinking('x'), text('a')).detail).not.to.deep.equal(UNKNOWN_DETAIL);
+    expect(only('user', result('a')).detail).not.to.deep.equal(UNKNOWN_DETAIL);
+    expect(only('user', result('[Old tool result content cleared]')).detail).to.deep.equal(UNKNOWN_DETAIL);
   });
 
   it('tell the thoughts before a block apart, all of them', () => {
@@ -56,8 +56,8 @@ describe('fingerprints', () => {
 
   it('give thoughts to the next block only', () => {
     const [first, second] = fingerprints('assistant', [thinking('a'), text('x'), text('y')]);
-    expect(first?.detail).not.to.deep.equal(ABSENT);
-    expect(second?.detail).to.deep.equal(ABSENT);
+    expect(first?.detail).not.to.deep.equal(UNKNOWN_DETAIL);
+    expect(second?.detail).to.deep.equal(UNKNOWN_DETAIL);
   });
 
   it('of a tool’s result name the call, whatever the content', () => {

@@ -7,7 +7,7 @@ import {
   matchesAt,
   messagesAfter,
   rootOf,
-  wholeOf,
+  fullPrefix,
 } from '../../../src/wire/lineage.ts';
 import { blocksOf, historyFrom, type Block, type Message } from '../../../src/wire/message-request.ts';
 import { continuation, dice, Dice, history } from '../../support/histories.ts';
@@ -24,7 +24,7 @@ const SEED = { seed: 20260731 };
 
 /** How many blocks of `messages` are covered by a checkpoint of the whole of `known`; 0 when it does not begin with it. */
 const covered = (messages: readonly Message[], known: readonly Message[]): number =>
-  coveredBlocks(lineageOf(messages), wholeOf(lineageOf(known)));
+  coveredBlocks(lineageOf(messages), fullPrefix(lineageOf(known)));
 
 const user = (content: Message['content']): Message => ({ role: 'user', content });
 const assistant = (content: Message['content']): Message => ({ role: 'assistant', content });
@@ -48,7 +48,7 @@ describe('the lineage of histories', () => {
   });
 
   it('is kept in no more memory than it takes', () => {
-    const { details } = wholeOf(lineageOf([user('one'), assistant('two'), user('three')]));
+    const { details } = fullPrefix(lineageOf([user('one'), assistant('two'), user('three')]));
     expect([details.length, details.buffer.byteLength]).to.deep.equal([8, 8]);
   });
 
@@ -210,7 +210,7 @@ describe('the lineage of histories', () => {
         const all = [...changed, ...after];
         const messages = joined ? VARIATIONS['user messages in a row are joined'](all) : all;
         const lineage = lineageOf(messages);
-        const count = coveredBlocks(lineage, wholeOf(lineageOf(before)));
+        const count = coveredBlocks(lineage, fullPrefix(lineageOf(before)));
         const left = messagesAfter(historyFrom(messages), lineage, count);
         // Reminders behind the last block that counts are left over as well; they say nothing.
         const known = flat(changed);
@@ -239,7 +239,7 @@ describe('the lineage of histories', () => {
     const known = [user('one'), assistant('two'), user([text('three')])];
     const messages = [user('one'), assistant('two'), user([text('three\n'), text('four')])];
     const lineage = lineageOf(messages);
-    expect(coveredBlocks(lineage, wholeOf(lineageOf(known)))).to.equal(3);
+    expect(coveredBlocks(lineage, fullPrefix(lineageOf(known)))).to.equal(3);
     expect(messagesAfter(historyFrom(messages), lineage, 3)).to.deep.equal([user([text('four')])]);
   });
 
@@ -263,7 +263,7 @@ describe('the lineage of histories', () => {
   it('matches a prefix at its own length only', () => {
     fc.assert(
       fc.property(history, continuation, (before, after) => {
-        const prefix = wholeOf(lineageOf(before));
+        const prefix = fullPrefix(lineageOf(before));
         const long = lineageOf([...before, ...after]);
         const matching = Array.from({ length: long.length + 2 }, (_, count) => count).filter((count) =>
           matchesAt(long, count, prefix),
@@ -296,7 +296,7 @@ describe('the lineage of histories', () => {
       user(' \n'),
     ];
     expect(lineageOf(messages)).to.have.length(0);
-    expect(coveredBlocks(lineageOf([...messages, user('hello')]), wholeOf(lineageOf(messages)))).to.equal(0);
+    expect(coveredBlocks(lineageOf([...messages, user('hello')]), fullPrefix(lineageOf(messages)))).to.equal(0);
     expect(lineageOf([])).to.have.length(0);
   });
 
@@ -312,7 +312,7 @@ describe('the lineage of histories', () => {
       user('a secret of mine'),
       assistant([{ type: 'thinking', thinking: 'another' }, text('x')]),
     ]);
-    const kept = [lineage.links, lineage.details, Buffer.from(wholeOf(lineage).key, 'latin1')];
+    const kept = [lineage.links, lineage.details, Buffer.from(fullPrefix(lineage).key, 'latin1')];
     for (const bytes of kept) expect(bytes.includes('secret') || bytes.includes('another')).to.equal(false);
   });
 });

@@ -5,14 +5,14 @@
 import { expect } from 'chai';
 import { readFileSync } from 'node:fs';
 import { continuationText, readCompaction } from '../../../src/wire/compaction.ts';
-import { coveredBlocks, lineageSteps, messagesAfter, wholeOf, type Lineage } from '../../../src/wire/lineage.ts';
+import { coveredBlocks, lineageSteps, messagesAfter, fullPrefix, type Lineage } from '../../../src/wire/lineage.ts';
 import {
   readMessageRequest,
   type History,
   type Message,
   type MessageRequest,
 } from '../../../src/wire/message-request.ts';
-import { requestLabels } from '../../../src/wire/speaker.ts';
+import { requestLabels } from '../../../src/wire/identity.ts';
 import { requestBody } from '../../support/histories.ts';
 
 interface Recorded {
@@ -77,7 +77,7 @@ function readSession(scenario: Fixture['scenarios'][string]): Read[] {
     for (const known of session) {
       if (known.recorded.kind === 'auxiliary' || known.recorded.kind === 'warmup') continue;
       if (known.lineage.length < (extended?.lineage.length ?? 1)) continue;
-      if (coveredBlocks(lineage, wholeOf(known.lineage)) > 0) extended = known;
+      if (coveredBlocks(lineage, fullPrefix(known.lineage)) > 0) extended = known;
     }
     session.push({ recorded, request, history, lineage, extended: extended?.recorded ?? null });
   }
@@ -135,7 +135,7 @@ for (const version of VERSIONS) {
       it(`${name}: a checkpoint of any turn covers of a compaction just what it holds, and the rest is what follows`, () => {
         for (const compaction of compactions) {
           for (const turn of turns) {
-            const count = coveredBlocks(compaction.lineage, wholeOf(turn.lineage));
+            const count = coveredBlocks(compaction.lineage, fullPrefix(turn.lineage));
             if (count === 0) continue;
             expect(count).to.equal(turn.lineage.length);
             const rest = messagesAfter(compaction.history, compaction.lineage, count);

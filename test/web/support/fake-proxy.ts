@@ -10,10 +10,10 @@ import { fileURLToPath } from 'node:url';
 import { Server } from 'socket.io';
 import { conversationMachine } from '../../../machines/conversation.ts';
 import { supervisorMachine } from '../../../machines/supervisor.ts';
-import { SECURITY_HEADERS } from '../../../src/access/guard.ts';
+import { SECURITY_HEADERS } from '../../../src/admin/access/guard.ts';
 import { changesOf, detailChanges } from '../../../src/dashboard/changes.ts';
 import { readGraph } from '../../../src/dashboard/inspector/graph.ts';
-import { shown, toldOf, type Kept } from '../../../src/dashboard/inspector/records.ts';
+import { shown, recordsFor, type BufferedRecord } from '../../../src/dashboard/inspector/records.ts';
 import type {
   ActorView,
   ClientToServerEvents,
@@ -67,7 +67,7 @@ export async function startFakeProxy(options: FakeOptions): Promise<FakeProxy> {
   const { conversations, rate, port = 0, checkpointMs = 4_000, failing = () => false, passthrough = false } = options;
   const now = (): number => Date.now();
   const started = now();
-  const records: Kept[] = [];
+  const records: BufferedRecord[] = [];
   const entries: LogEntry[] = [];
   let seq = 0;
   let logSeq = 0;
@@ -220,7 +220,7 @@ export async function startFakeProxy(options: FakeOptions): Promise<FakeProxy> {
       open = detail ?? null;
       if (patch !== null) socket.emit('detail', patch);
       if (inspecting) {
-        const more = toldOf(
+        const more = recordsFor(
           records.filter((record) => record.seq > sent),
           watched,
         );

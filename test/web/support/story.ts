@@ -1,7 +1,7 @@
 /** A conversation that never took place: the real statechart, fed with a plausible life. For the fake proxy. */
 import { createActor, fromPromise, type AnyTransitionDefinition, type InspectionEvent } from 'xstate';
 import { readGraph, type ReadGraph } from '../../../src/dashboard/inspector/graph.ts';
-import type { Kept } from '../../../src/dashboard/inspector/records.ts';
+import type { BufferedRecord } from '../../../src/dashboard/inspector/records.ts';
 import { conversationMachine, type ConversationActor } from '../../../machines/conversation.ts';
 import type { CheckpointRef, ConversationEvent } from '../../../machines/conversation-events.ts';
 import { phaseOf } from '../../../machines/phases.ts';
@@ -63,7 +63,7 @@ export function* splitRecords(pieces: Iterable<string>): Generator<string> {
 
 const FAILURE = 'the API answered 529 overloaded_error: Overloaded';
 
-type Unnumbered<R> = R extends Kept ? Omit<R, 'seq'> : never;
+type Unnumbered<R> = R extends BufferedRecord ? Omit<R, 'seq'> : never;
 
 export interface StoryOptions {
   readonly number: number;
@@ -72,7 +72,7 @@ export interface StoryOptions {
   readonly checkpointMs: number;
   readonly failing: boolean;
   readonly passthrough: boolean;
-  readonly record: (record: Unnumbered<Kept>) => void;
+  readonly record: (record: Unnumbered<BufferedRecord>) => void;
   readonly said: (event: string, level: 'info' | 'warn' | 'error', fields: Record<string, string | number>) => void;
 }
 

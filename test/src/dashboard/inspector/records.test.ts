@@ -2,14 +2,14 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import type { ActorView, InspectionRecord } from '../../../../web/contract.ts';
 import { replay, rewind } from '../../../../web/inspector/replay.ts';
-import { ROOM, shown, toldOf, type Kept } from '../../../../src/dashboard/inspector/records.ts';
+import { ROOM, shown, recordsFor, type BufferedRecord } from '../../../../src/dashboard/inspector/records.ts';
 
 const place = (step: number): readonly string[] => ['m', `m.${'abcd'[step % 4] ?? ''}`];
 
 /** A history of ten actors, of which each event goes on where its receiver stood. */
-function historyOf(steps: readonly number[]): Kept[] {
+function historyOf(steps: readonly number[]): BufferedRecord[] {
   const at = new Map<string, readonly string[]>();
-  return steps.map((step, index): Kept => {
+  return steps.map((step, index): BufferedRecord => {
     const receiver = `x:${step % 10}`;
     const before = at.get(receiver) ?? place(0);
     const after = place(step);
@@ -35,12 +35,12 @@ const eventsIn = (records: readonly InspectionRecord[]): number =>
 describe('what a page is told of what happened', () => {
   it('is everything, as long as it is not much', () => {
     const kept = historyOf(Array.from({ length: ROOM }, (_, at) => at));
-    expect(toldOf(kept, new Set())).to.deep.equal(kept.map(shown));
+    expect(recordsFor(kept, new Set())).to.deep.equal(kept.map(shown));
   });
 
   it('is of much all of what is watched, and little of the rest', () => {
     const kept = historyOf(Array.from({ length: 1_000 }, (_, at) => at));
-    const told = toldOf(kept, new Set(['x:3']));
+    const told = recordsFor(kept, new Set(['x:3']));
     const watched = told.filter((record) => record.kind === 'event' && record.receiver === 'x:3');
     expect(watched).to.have.length(100);
     expect(told).to.have.length(100 + ROOM + 1);
@@ -51,7 +51,7 @@ describe('what a page is told of what happened', () => {
     fc.assert(
       fc.property(steps, fc.nat(9), (taken, watched) => {
         const kept = historyOf(taken);
-        const told = toldOf(kept, new Set([`x:${watched}`]));
+        const told = recordsFor(kept, new Set([`x:${watched}`]));
         expect(eventsIn(told)).to.equal(kept.length);
         const order = told.map(({ seq }) => seq);
         expect(order).to.deep.equal([...new Set(order)].sort((a, b) => a - b));
@@ -65,11 +65,11 @@ describe('what a page is told of what happened', () => {
   it('holds all beginnings and ends', () => {
     const actor = ACTORS[0];
     if (actor === undefined) throw new Error('there are no actors');
-    const ends = Array.from({ length: 5 * ROOM }, (_, at): Kept =>
+    const ends = Array.from({ length: 5 * ROOM }, (_, at): BufferedRecord =>
       at % 2 === 0
         ? { kind: 'started', seq: at, at, actor }
         : { kind: 'ended', seq: at, at, session: actor.session, status: 'done' },
     );
-    expect(toldOf(ends, new Set())).to.deep.equal(ends);
+    expect(recordsFor(ends, new Set())).to.deep.equal(ends);
   });
 });

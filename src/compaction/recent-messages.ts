@@ -1,0 +1,116 @@
+/**
+ * What was said after a checkpoint, as text that follows its summary: people's and the assistant's words in full, tool
+ * traffic abbreviated as far as the budget demands. Words are never cut: where they alone do not fit, there is no text,
+ * and the compaction goes to the API.
+ */
+import { blocksOf, isObject, textOf, type Block, type Message } from '../wire/message-request.ts';
+import { splitReminders, USER_VISIBLE_REMINDER, spokenText } from '../wire/reminders.ts';
+
+/** How many characters of each tool call and result are kept, from generous to none. */
+const ABBREVIATIONS = [2_000, 800, 300, 100, 0];
+/** The newest message gets this many times as much: older clients keep nothing of it themselves. */
+const NEWEST_FACTOR = 4;
+
+const HEADING = `## Since then
+
+What follows was said after the summary above was written, oldest first. Words are complete; tool calls and their results are shortened.`;
+
+/** Moves a cut that would go through a character (a surrogate pair) in front of it. */
+const cutBefore = (text: string, at: number): number => {
+  const code = text.charCodeAt(at);
+  return code >= 0xdc00 && code <= 0xdfff && at > 0 ? at - 1 : at;
+};
+
+function shorten(text: string, limit: number): string {
+  if (text.length <= limit) return text;
+  if (limit === 0) return `[${text.length} characters left out]`;
+  const head = cutBefore(text, Math.ceil(limit * 0.7));
+  const tail = cutBefore(text, text.length - Math.floor(limit * 0.3));
+  return `${text.slice(0, head)} [… ${tail - head} characters left out …] ${text.slice(tail)}`;
+}
+
+/** How results begin that are a person's words: a rejected call, an answered question (2.1.330). */
+const PERSONS_WORDS = /^(The user |User has )/;
+
+/** A tool result: its output shortened, what people said in it in full. */
+function describeResult(content: unknown, limit: number): string {
+  const items: readonly unknown[] =
+    typeof content === 'string' ? [{ type: 'text', text: content }] : Array.isArray(content) ? content : [];
+  const output: string[] = [];
+  const said: string[] = [];
+  for (const item of items) {
+    if (!isObject(item) || typeof item['type'] !== 'string') continue;
+    if (typeof item['text'] !== 'string') {
+      output.push(`[${item['type']}]`);
+      continue;
+    }
+    const { text, spoken } = splitReminders(item['text']);
+    if (text !== '') output.push(text);
+    said.push(...spoken);
+  }
+  const text = output.join('\n');
+  return [PERSONS_WORDS.test(text) ? text : shorten(text, limit), ...said].join('\n');
+}
+
+function describeBlock(block: Block, limit: number, toolNames: Map<unknown, string>): string | null {
+  const text = textOf(block);
+  if (text !== undefined) return spokenText(text);
+  switch (block.type) {
+    case 'thinking':
+    case 'redacted_thinking':
+      return null;
+    case 'tool_use':
+    case 'server_tool_use':
+    case 'mcp_tool_use': {
+      const name = typeof block['name'] === 'string' ? block['name'] : 'tool';
+      toolNames.set(block['id'], name);
+      return `[Tool call ${name}: ${shorten(JSON.stringify(block['input'] ?? {}), limit)}]`;
+    }
+    case 'tool_result': {
+      const name = toolNames.get(block['tool_use_id']) ?? 'tool';
+      const failed = block['is_error'] === true ? ', failed' : '';
+      return `[Result of ${name}${failed}: ${describeResult(block['content'], limit)}]`;
+    }
+    case 'image':
+    case 'document':
+      return `[${block.type}]`;
+    default:
+      return `[${block.type}: ${shorten(JSON.stringify(block), limit)}]`;
+  }
+}
+
+const SPEAKERS: Readonly<Record<string, string>> = { user: 'User', assistant: 'Assistant' };
+
+function render(messages: readonly Message[], limit: number): string {
+  const toolNames = new Map<unknown, string>();
+  const parts: string[] = [];
+  messages.forEach((message, index) => {
+    const room = index === messages.length - 1 ? limit * NEWEST_FACTOR : limit;
+    const speaker = SPEAKERS[message.role];
+    const lines = blocksOf(message).flatMap((block) => {
+      const described = describeBlock(block, room, toolNames);
+      if (described === null || described.trim() === '') return [];
+      // What the client itself says between turns is traffic, unless it passes on what somebody said (5.5 models).
+      return [speaker === undefined && !USER_VISIBLE_REMINDER.test(described) ? shorten(described, room) : described];
+    });
+    if (lines.length > 0) parts.push(`### ${speaker ?? 'System'}\n${lines.join('\n')}`);
+  });
+  return parts.join('\n\n');
+}
+
+/**
+ * Renders the messages after a checkpoint.
+ *
+ * @param messages the history from the anchor on, without the compaction's instruction
+ * @param budget how many characters the text may have
+ * @returns the text; '' when nothing was said; null when it does not fit even without any tool traffic
+ */
+export function recentMessages(messages: readonly Message[], budget: number): string | null {
+  for (const limit of ABBREVIATIONS) {
+    const text = render(messages, limit);
+    if (text === '') return '';
+    const whole = `${HEADING}\n\n${text}`;
+    if (whole.length <= budget) return whole;
+  }
+  return null;
+}

@@ -1,0 +1,91 @@
+/**
+ * What the demo plays on: the real proxy in front of the simulated API, and clients for both.
+ *
+ *   client ─ CONNECT + TLS ─▶ redirector ─▶ forwarder ─▶ simulated API
+ *   direct ───────────────────────────────────────────▶ simulated API     for comparison
+ */
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { parseConfig, type Config, type Environment } from '../config.ts';
+import { startProxy, type Proxy } from '../proxy.ts';
+import { startSimulatedApi, type Call, type Message, type SimulatedApi } from '../simulated-api/index.ts';
+import { LogBook } from './event-tail.ts';
+import { ScriptedClient, type ScriptedClientOptions } from './scripted-client.ts';
+import { answerTo, listing, SUMMARY, SYSTEM_TOKENS } from './session.ts';
+
+/** How fast the simulated model is: as a large model is on a good day. */
+const FIRST_BYTE_MS = 300;
+const TOKENS_PER_SECOND = 70;
+
+export interface StageOptions {
+  /** An existing directory for certificates. */
+  readonly dataDir: string;
+  /** How many times faster than life. */
+  readonly pace: number;
+  /** Further settings of the proxy. */
+  readonly settings: Environment;
+}
+
+export interface Stage {
+  readonly api: SimulatedApi;
+  readonly proxy: Proxy;
+  readonly config: Config;
+  readonly book: LogBook;
+  /** The user's client, behind the proxy. */
+  readonly client: ScriptedClient;
+  /** The same client without a proxy. */
+  readonly direct: ScriptedClient;
+  /** Ends everything, requests under way included. May be called again. */
+  close(): Promise<void>;
+}
+
+/** Opens the stage. Nothing is left running when it fails. */
+export async function openStage({ dataDir, pace, settings }: StageOptions): Promise<Stage> {
+  const session = randomUUID();
+  const api = await startSimulatedApi({
+    speed: { firstByteMs: FIRST_BYTE_MS / pace, tokensPerSecond: TOKENS_PER_SECOND * pace },
+    script: (call) => (call.request.headers['x-claude-code-session-id'] === session ? answerFor(call) : undefined),
+    record: 'heads',
+  });
+  const book = new LogBook();
+  try {
+    const config = parseConfig({
+      HOME: dataDir,
+      DBPROXY_DATA_DIR: dataDir,
+      DBPROXY_PROXY_PORT: '0',
+      DBPROXY_DASHBOARD_PORT: '0',
+      DBPROXY_UPSTREAM_URL: api.url,
+      ...settings,
+    });
+    const proxy = await startProxy({ config, log: book });
+    const common: ScriptedClientOptions = { session, system: listing('system prompt and tools', SYSTEM_TOKENS) };
+    const ca = readFileSync(proxy.caPath, 'utf8');
+    const client = new ScriptedClient({ ...common, proxy: `http://${config.host}:${proxy.ports.proxy}`, ca });
+    const direct = new ScriptedClient({ ...common, api: api.url });
+    let closing: Promise<void> | undefined;
+    const close = async (): Promise<void> => {
+      await Promise.all([client.close(), direct.close()]);
+      await api.close();
+      await proxy.stop();
+    };
+    return { api, proxy, config, book, client, direct, close: () => (closing ??= close()) };
+  } catch (error) {
+    await api.close();
+    throw error;
+  }
+}
+
+/** What the user said last: before a tool's result, where that comes last. */
+function lastWords(messages: readonly Message[]): string {
+  for (const { role, content } of messages.toReversed()) {
+    const text = typeof content === 'string' ? content : content.at(-1)?.text;
+    if (role === 'user' && text !== undefined) return text;
+  }
+  return '';
+}
+
+/** What the simulated model says in this session. */
+function answerFor({ isSummary, message }: Call): { blocks: { type: 'text'; text: string }[] } | undefined {
+  const text = isSummary ? SUMMARY : answerTo(lastWords(message.messages));
+  return text === undefined ? undefined : { blocks: [{ type: 'text', text }] };
+}

@@ -1,0 +1,75 @@
+/** Who sends a request, and what kind of request the client says it is. From headers, else from `metadata.user_id`. */
+import { headerValue, type RawHeaders } from './headers.ts';
+import { isObject } from './message-request.ts';
+
+/**
+ * What `x-claude-code-request-class` comes down to. 2.1.330 knows `main`, `subagent`, `workflow` (turns of a
+ * conversation), `compaction`, and `auxiliary`, `side_reply` (neither). `unknown`: no header (base-URL mode, older
+ * versions), so the content has to tell.
+ */
+export type RequestClass = 'turn' | 'compaction' | 'auxiliary' | 'unknown';
+
+export interface ClientIdentity {
+  readonly session: string | null;
+  /** Set for a subagent, which shares the session of its parent. */
+  readonly agent: string | null;
+}
+
+/** What the headers of a message request tell (wire.md, Who is asking). */
+export interface ClientHeaders extends ClientIdentity {
+  readonly class: RequestClass;
+  /** Of a subagent that another one started (documented; not sent by 2.1.330 for those of the main conversation). */
+  readonly parentAgent: string | null;
+  /** True on the first request after a compaction. */
+  readonly compacted: boolean;
+}
+
+const orNull = (value: string | undefined): string | null => (value === undefined || value === '' ? null : value);
+
+function classOf(value: string | undefined): RequestClass {
+  switch (value?.trim().toLowerCase()) {
+    case undefined:
+    case '':
+      return 'unknown';
+    case 'main':
+    case 'subagent':
+    case 'workflow':
+      return 'turn';
+    case 'compaction':
+      return 'compaction';
+    default:
+      // A class that we do not know is at any rate no turn of a conversation.
+      return 'auxiliary';
+  }
+}
+
+/** Reads the labels that Claude Code puts into headers. */
+export function requestLabels(headers: RawHeaders): ClientHeaders {
+  return {
+    session: orNull(headerValue(headers, 'x-claude-code-session-id')),
+    agent: orNull(headerValue(headers, 'x-claude-code-agent-id')),
+    parentAgent: orNull(headerValue(headers, 'x-claude-code-parent-agent-id')),
+    class: classOf(headerValue(headers, 'x-claude-code-request-class')),
+    compacted: headerValue(headers, 'x-claude-code-context-compacted') !== undefined,
+  };
+}
+
+/**
+ * The session id in `metadata.user_id`: a JSON string with `session_id` (2.1.330), or `user_…_session_<uuid>`
+ * (older clients). Null for anything else.
+ */
+export function sessionOfUserId(userId: string | null): string | null {
+  if (userId === null) return null;
+  if (userId.startsWith('{')) {
+    try {
+      const json: unknown = JSON.parse(userId);
+      const session = isObject(json) ? json['session_id'] : null;
+      return typeof session === 'string' && session !== '' ? session : null;
+    } catch {
+      return null;
+    }
+  }
+  const marker = '_session_';
+  const at = userId.lastIndexOf(marker);
+  return at < 0 ? null : orNull(userId.slice(at + marker.length));
+}

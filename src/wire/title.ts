@@ -1,0 +1,69 @@
+/**
+ * What people know a conversation by: the folder that the client works in, and the first words that were said. Both stand
+ * in the first request. Pure.
+ */
+import { CONTINUATION } from './compaction.ts';
+import { blocksOf, textOf, type Message, type MessageRequest } from './message-request.ts';
+import { withoutReminders } from './reminders.ts';
+
+export interface ConversationTitle {
+  /** Absolute path; null where the client did not tell. */
+  readonly folder: string | null;
+  /** The first words, in one line; null where there are none. */
+  readonly words: string | null;
+}
+
+/**
+ * How the client tells its folder: in the system prompt (older clients), in a reminder at the beginning of the first user
+ * message (4.6 models, 2.1.330) or in a `system` message behind it (5.5 models).
+ */
+const FOLDER = /^[ \t]*(?:[-*][ \t]+)?(?:Primary working|Working) directory:[ \t]*(\S.*?)[ \t]*$/m;
+/** So far into the history. */
+const FIRST_MESSAGES = 12;
+const WORDS_LENGTH = 120;
+/** How commands and their output stand in user messages. */
+const COMMANDS = /<(command-[a-z]+|local-command-[a-z]+|bash-[a-z]+)>[\s\S]*?<\/\1>/g;
+
+function folderIn(text: string): string | null {
+  return FOLDER.exec(text)?.[1] ?? null;
+}
+
+/** The texts of a message in which the client speaks, and nobody else. */
+function clientTexts(message: Message): string[] {
+  const texts = blocksOf(message).flatMap((block) => textOf(block) ?? []);
+  if (message.role === 'system') return texts;
+  return message.role === 'user' ? texts.filter((text) => text.startsWith('<system-reminder>')) : [];
+}
+
+/** Cuts a text to `length`, in front of a character that would not fit whole. */
+export function shortened(text: string, length: number): string {
+  if (text.length <= length) return text;
+  const end = /[\uD800-\uDBFF]/.test(text.charAt(length - 2)) ? length - 2 : length - 1;
+  return `${text.slice(0, end)}…`;
+}
+
+function wordsIn(message: Message): string | null {
+  if (message.role !== 'user') return null;
+  for (const block of blocksOf(message)) {
+    const said = withoutReminders(textOf(block) ?? '')
+      .replace(COMMANDS, ' ')
+      .replace(/\s+/g, ' ')
+      .trim();
+    if (said !== '' && !said.includes(CONTINUATION)) return shortened(said, WORDS_LENGTH);
+  }
+  return null;
+}
+
+/** Reads what a request tells of the name of its conversation. */
+export function readTitle(request: MessageRequest): ConversationTitle {
+  let folder: string | null = null;
+  let words: string | null = null;
+  for (let at = 0; at < Math.min(request.length, FIRST_MESSAGES) && (folder === null || words === null); at += 1) {
+    const message = request.message(at);
+    if (message === null) break;
+    for (const text of clientTexts(message)) folder ??= folderIn(text);
+    words ??= wordsIn(message);
+  }
+  for (const text of folder === null ? request.systemTexts() : []) folder ??= folderIn(text);
+  return { folder, words };
+}

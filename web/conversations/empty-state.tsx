@@ -1,0 +1,33 @@
+/** The proxy runs and nobody talks through it yet: what to do next. */
+import type { JSX } from 'preact';
+import { percent } from '../format.ts';
+import { Command } from '../components/copy.tsx';
+import { Logo } from '../components/icons.tsx';
+import { hello } from '../state/store.ts';
+
+export function EmptyState(): JSX.Element {
+  const { value } = hello;
+  if (value === null) return <p class="empty muted">Fetching …</p>;
+  const { proxyUrl, caPath } = value.setup;
+  const command = [
+    `HTTPS_PROXY=${quoted(proxyUrl)} \\`,
+    `NODE_EXTRA_CA_CERTS=${quoted(caPath)} \\`,
+    `CLAUDE_AUTOCOMPACT_PCT_OVERRIDE=${Math.round(value.thresholds.swap * 100)} \\`,
+    'claude',
+  ].join('\n');
+  return (
+    <div class="empty">
+      <Logo />
+      <h2>Nothing yet. Start Claude Code through the proxy</h2>
+      <p>In the shell where you work:</p>
+      <Command text={command} what="the command" />
+      <p class="after">
+        The conversation appears here with its first request. At {percent(value.thresholds.checkpoint)} of its context
+        its summary is computed in the background; at {percent(value.thresholds.swap)} it compacts at once.
+      </p>
+    </div>
+  );
+}
+
+/** As a shell takes it. */
+const quoted = (text: string): string => (/^[\w@%+=:,./~-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);

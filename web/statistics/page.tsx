@@ -1,0 +1,145 @@
+/** Across all conversations: what the proxy has done for its user, what that cost, and how it went over time. */
+import type { ComponentChildren, JSX } from 'preact';
+import type { Totals } from '../contract.ts';
+import { TokenBar } from '../conversation/token-bar.tsx';
+import { count, dateTime, duration, percent } from '../format.ts';
+import { Ago } from '../components/ago.tsx';
+import { totals } from '../state/store.ts';
+import { reasonText, statusText } from '../labels.ts';
+import { HistoryCard } from './history.tsx';
+
+export function FiguresPage(): JSX.Element {
+  const { value } = totals;
+  return (
+    <>
+      <div class="page-head">
+        <h1>Figures</h1>
+        {value !== null && (
+          <p class="muted" title={dateTime(value.since)}>
+            counted for <Ago at={value.since} />
+          </p>
+        )}
+      </div>
+      {value === null ? <p class="empty muted">No figures have come yet.</p> : <Figures totals={value} />}
+    </>
+  );
+}
+
+function Figures({ totals: it }: { readonly totals: Totals }): JSX.Element {
+  const { checkpoints, compactions } = it;
+  const decided = checkpoints.used + checkpoints.wasted;
+  return (
+    <div class="figures-grid">
+      <section class="card tile hero">
+        <h2>Not waited</h2>
+        <p class="big">{duration(it.savedMs)}</p>
+        <p class="muted">
+          {compactions.served === 0
+            ? 'Counted with the first compaction that is served here.'
+            : `${duration(it.savedMs / compactions.served)} for each of ${count(compactions.served)} compactions served`}
+        </p>
+      </section>
+      <section class="card tile">
+        <h2>Checkpoints</h2>
+        <p class="big">
+          {count(checkpoints.made)} <span class="muted">made</span>
+        </p>
+        <Facts
+          facts={[
+            ['used', checkpoints.used],
+            ['wasted', checkpoints.wasted],
+            ['failed', checkpoints.failed],
+            ['held', checkpoints.held],
+            ['running', checkpoints.running],
+          ]}
+        />
+        {decided > 0 && (
+          <div
+            class="share-bar"
+            role="img"
+            aria-label={`${percent(checkpoints.used / decided)} of the checkpoints that are gone were used`}
+          >
+            <i style={{ width: `${(100 * checkpoints.used) / decided}%` }} />
+          </div>
+        )}
+      </section>
+      <section class="card tile">
+        <h2>Compactions</h2>
+        <p class="big">
+          {count(compactions.served)} <span class="muted">served here</span>
+        </p>
+        <Facts facts={[['taken by the client', compactions.confirmed]]} />
+        <ul class="reasons">
+          {Object.entries(compactions.forwarded).map(([reason, times]) => (
+            <li key={reason}>
+              <span class="number">{count(times ?? 0)}</span> to the API: {reasonText(reason)}
+            </li>
+          ))}
+        </ul>
+      </section>
+      <section class="card tile">
+        <h2>Tokens spent on checkpoints</h2>
+        <TokenBar tokens={it.tokens} />
+        <p class="muted">
+          {count(it.tokens.cacheRead + it.tokens.cacheWrite + it.tokens.fresh)} in, {count(it.tokens.output)} out
+        </p>
+      </section>
+      <HistoryCard />
+      <section class="card errors-card">
+        <header>
+          <h2>Errors from the API</h2>
+        </header>
+        <div class="body">
+          <ApiErrors totals={it} />
+        </div>
+      </section>
+    </div>
+  );
+}
+
+function Facts({ facts }: { readonly facts: readonly (readonly [string, number])[] }): JSX.Element {
+  return (
+    <dl class="tile-facts">
+      {facts.map(([name, value]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd class="number">{count(value)}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+function ApiErrors({ totals: { apiErrors, requests } }: { readonly totals: Totals }): ComponentChildren {
+  if (apiErrors.length === 0) {
+    return <p class="muted">None in {count(requests)} requests.</p>;
+  }
+  return (
+    <table class="table">
+      <thead>
+        <tr>
+          <th scope="col">Status</th>
+          <th scope="col">Meaning</th>
+          <th scope="col" class="right">
+            Times
+          </th>
+          <th scope="col" class="right">
+            Last
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {apiErrors.map(({ status, count: times, last }) => (
+          <tr key={status}>
+            <td class="mono">{status === 0 ? '—' : status}</td>
+            <td>{statusText(status)}</td>
+            <td class="right number">{count(times)}</td>
+            <td class="right number">
+              <Ago at={last} />
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
