@@ -57,7 +57,34 @@ export type Fact =
   /** The API could not be reached, or its answer broke off. */
   | { readonly type: 'api.failed'; readonly conversation: ConversationId | null };
 
-export type PublishFact = (observation: Fact) => void;
+export type PublishFact = (fact: Fact) => void;
+
+/** The stream of facts: every subscriber gets every fact, in the order of subscription. */
+export interface Facts {
+  readonly publish: PublishFact;
+  /** Returns how to unsubscribe. */
+  subscribe(subscriber: PublishFact): () => void;
+}
+
+/** @param onError called with what a subscriber threw: a throw reaches neither the publisher nor the other subscribers */
+export function createFacts(onError: (error: unknown) => void): Facts {
+  const subscribers = new Set<PublishFact>();
+  return {
+    publish(fact) {
+      for (const subscriber of subscribers) {
+        try {
+          subscriber(fact);
+        } catch (error) {
+          onError(error);
+        }
+      }
+    },
+    subscribe(subscriber) {
+      subscribers.add(subscriber);
+      return () => subscribers.delete(subscriber);
+    },
+  };
+}
 
 /** For parts that run without an observer. */
 export const noSubscriber: PublishFact = () => undefined;
