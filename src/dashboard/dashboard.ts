@@ -18,7 +18,7 @@ import type { Log } from '../log.ts';
 import type { CompactionHistory } from '../store/history.ts';
 import { VERSION } from '../version.ts';
 import { ConversationViews } from './conversation-views.ts';
-import { EventLog } from './event-log.ts';
+import type { EventLog } from './event-log.ts';
 import { Inspector } from './inspector/inspector.ts';
 import { LivePages, type SocketIoServer } from './live.ts';
 import { Metrics } from '../admin/metrics.ts';
@@ -41,6 +41,8 @@ export interface Sources {
 
 export interface DashboardOptions {
   readonly log: Log;
+  /** The newest lines of `log`, for the log page. */
+  readonly events: EventLog;
   readonly thresholds: Thresholds;
   readonly passthrough: boolean;
   /** `DBPROXY_INSPECT`: where inspection is forwarded to, or null. */
@@ -50,8 +52,6 @@ export interface DashboardOptions {
 }
 
 export class Dashboard {
-  /** The log that everybody writes to: this one, and from there on the pages. */
-  readonly log: Log;
   readonly book: ConversationViews;
   readonly statistics: Statistics;
   readonly live: LivePages;
@@ -73,8 +73,8 @@ export class Dashboard {
     this.#options = options;
     this.#started = now();
     const news = (): void => this.live.noteNews();
-    this.#events = new EventLog(now, news);
-    this.log = this.#events.tap(options.log);
+    this.#events = options.events;
+    this.#events.setListener(news);
     this.statistics = new Statistics(now);
     this.book = new ConversationViews({
       now,
@@ -85,7 +85,7 @@ export class Dashboard {
       roots: () => sources.roots(),
       now,
       onRecords: news,
-      onError: (error) => this.log.error('inspector.failed', { message: messageOf(error) }),
+      onError: (error) => this.#options.log.error('inspector.failed', { message: messageOf(error) }),
     });
     this.metrics = new Metrics(
       () => ({
@@ -129,7 +129,7 @@ export class Dashboard {
       this.metrics.observe(observation);
       this.live.noteNews();
     } catch (error) {
-      this.log.error('observer.failed', { message: messageOf(error) });
+      this.#options.log.error('observer.failed', { message: messageOf(error) });
     }
   };
 
@@ -141,7 +141,7 @@ export class Dashboard {
       this.statistics.seed(loadStatisticsSeed(history, this.#started, (id) => checkpoint(id as CheckpointId) !== null));
       this.#remembers = true;
     } catch (error) {
-      this.log.warn('statistics.unread', { message: messageOf(error) });
+      this.#options.log.warn('statistics.unread', { message: messageOf(error) });
     }
   }
 
@@ -156,7 +156,7 @@ export class Dashboard {
     const opening = this.#opening;
     const { forwardInspection } = await import('./inspector/forward.ts');
     if (opening !== this.#opening) return;
-    this.#stopForwarding = forwardInspection({ url, roots: this.#options.sources.roots(), log: this.log });
+    this.#stopForwarding = forwardInspection({ url, roots: this.#options.sources.roots(), log: this.#options.log });
   }
 
   /** Opens for pages, and begins to forward inspection where that is wanted. May be called again after a failure. */

@@ -34,11 +34,16 @@ export class EventLog {
   #entries: LogEntry[] = [];
   #seq = 0;
   readonly #now: () => number;
-  readonly #onEntry: () => void;
+  #onEntry: () => void;
 
   /** @param onEntry called after each entry */
   constructor(now: () => number, onEntry: () => void = () => undefined) {
     this.#now = now;
+    this.#onEntry = onEntry;
+  }
+
+  /** Replaces the function that is called after each entry. */
+  setListener(onEntry: () => void): void {
     this.#onEntry = onEntry;
   }
 

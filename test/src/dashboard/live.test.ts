@@ -165,7 +165,7 @@ describe('the pages that are open', () => {
     const rounds = page.told.length;
     let written = 0;
     const talk = (): void => {
-      for (let at = 0; at < 1_000; at += 1) dashboard.log.info('much.said', { text: 'x'.repeat(500), at: written });
+      for (let at = 0; at < 1_000; at += 1) stage.proxy.log.info('much.said', { text: 'x'.repeat(500), at: written });
       written += 1_000;
     };
     await until(() => {
@@ -179,7 +179,7 @@ describe('the pages that are open', () => {
     const heard = (): number => witness.told.filter((name) => name === 'log').length;
     const before = heard();
     await until(() => {
-      dashboard.log.info('round.over');
+      stage.proxy.log.info('round.over');
       return heard() >= before + 3;
     });
     expect(dashboard.live.behind).to.equal(1);
@@ -188,7 +188,7 @@ describe('the pages that are open', () => {
     await until(() => dashboard.live.behind === 0);
     expect(page.log.length).to.be.at.most(3_000);
     const log = page.log.length;
-    dashboard.log.info('heard.again');
+    stage.proxy.log.info('heard.again');
     await until(() => page.log.slice(log).some(({ event }) => event === 'heard.again'));
   });
 

@@ -1,0 +1,50 @@
+/** The figures of `GET /health`, read from the running parts of the proxy. */
+import type { CheckpointCalls } from '../checkpoint/calls.ts';
+import { isoOrNull, type CheckpointGate } from '../checkpoint/gate.ts';
+import type { CheckpointIndex } from '../checkpoint/index.ts';
+import type { Config } from '../config.ts';
+import type { Conversations } from '../conversations/conversations.ts';
+import type { Forwarder } from '../forwarder/forwarder.ts';
+import type { ByteBudget } from '../net/byte-budget.ts';
+import type { OpenConnections } from '../net/open-connections.ts';
+import type { Redirector } from '../redirector/redirector.ts';
+import type { StateStore } from '../store/state-store.ts';
+import { VERSION } from '../version.ts';
+import type { Health } from './health.ts';
+
+export interface HealthReportOptions {
+  readonly config: Config;
+  /** Wall-clock time of the start, in milliseconds. */
+  readonly began: number;
+  readonly conversations: Conversations;
+  readonly index: CheckpointIndex;
+  readonly calls: CheckpointCalls;
+  readonly gate: CheckpointGate;
+  readonly store: StateStore;
+  readonly open: OpenConnections;
+  readonly budget: ByteBudget;
+  readonly forwarder: Forwarder;
+  readonly redirector: Redirector;
+}
+
+export function healthReport(options: HealthReportOptions): Health {
+  const { began, budget, calls, config, conversations, forwarder, gate, index, open, redirector, store } = options;
+  return {
+    status: 'ok',
+    version: VERSION,
+    uptime_s: Math.round((Date.now() - began) / 1_000),
+    conversations: conversations.size,
+    checkpoints: index.size,
+    passthrough: config.passthrough,
+    checkpoint_breaker: gate.breaker.state,
+    checkpoints_resume_at: isoOrNull(gate.breaker.resumesAt),
+    store: store.isOpen ? 'open' : 'closed',
+    connections: open.size,
+    buffered_bytes: budget.used,
+    checkpoint_threshold: config.thresholds.checkpoint,
+    swap_threshold: config.thresholds.swap,
+    open_connections: forwarder.openConnections + redirector.counts().blind,
+    checkpoint_calls: calls.size,
+    pid: process.pid,
+  };
+}
