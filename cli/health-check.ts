@@ -1,7 +1,7 @@
 /**
  * Whether a healthy proxy of ours is on a port, asked the way `claude` will go: a CONNECT to the redirector, TLS as
  * api.anthropic.com checked against our own CA, `GET /health`. One question that proves redirector, forwarder and
- * certificates, and that nobody else sits on the port. (health-by-curl.ts asks the same sooner, where all is well.)
+ * certificates, and that nobody else sits on the port. (startup-probe.sh asks the same earlier with curl.)
  */
 import { readFileSync } from 'node:fs';
 import { connect as connectTcp, type Socket } from 'node:net';

@@ -73,7 +73,7 @@ export interface InstallRecord {
   /** Absolute paths of files and directories that it made outside the data directory, and inside it beside the layout. */
   readonly made: readonly string[];
   readonly changes: readonly InstalledChange[];
-  /** The status line's command that the user had before, which ours runs as well (cli/statusline.ts); null for none. */
+  /** The status line's command that the user had before, which ours runs as well (cli/status-line/status-line.ts); null for none. */
   readonly statusLineBefore: string | null;
 }
 
