@@ -27,8 +27,12 @@ no_proxy_for_claude() {
   entries=''
   set -f
   for entry in $(printf '%s' "${no_proxy:-${NO_PROXY-}}" | tr ',' ' '); do
-    case ${entry%:443} in
-      '*' | '*.' | [Aa]pi.anthropic.com | .[Aa]pi.anthropic.com | anthropic.com | .anthropic.com | '*.anthropic.com' | com | .com | '*.com') ;;
+    # As in src/upstream/no-proxy.ts, host names are compared in lower case and without the dot of the root.
+    host=$(printf '%s' "${entry%:443}" | tr '[:upper:]' '[:lower:]')
+    case $host in *com.) host=${host%.} ;; esac
+    case $host in
+      '*' | api.anthropic.com | .api.anthropic.com | '*.api.anthropic.com') ;;
+      anthropic.com | .anthropic.com | '*.anthropic.com' | com | .com | '*.com') ;;
       *) entries=${entries:+$entries,}$entry ;;
     esac
   done
