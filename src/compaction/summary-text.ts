@@ -11,9 +11,23 @@ export const escapeTags = (text: string): string => text.replace(TAGS, '&lt;$1$2
  * `<summary>…</summary>`, else everything but `<analysis>…</analysis>`. '' when nothing is left.
  */
 export function extractSummary(answer: string): string {
-  const body = answer.replace(/<analysis>[\s\S]*?<\/analysis>/i, '');
-  const tagged = /<summary>([\s\S]*)<\/summary>/i.exec(body) ?? /<summary>([\s\S]*)$/i.exec(body);
-  return (tagged?.[1] ?? body).trim();
+  const body = withoutAnalysis(answer);
+  const open = /<summary>/i.exec(body);
+  if (open === null) return body.trim();
+  const begin = open.index + open[0].length;
+  let end = body.length;
+  for (const close of body.matchAll(/<\/summary>/gi)) if (close.index >= begin) end = close.index;
+  return body.slice(begin, end).trim();
+}
+
+/** Each tag is searched for once, so that the time is linear in the length of the answer. */
+function withoutAnalysis(answer: string): string {
+  const open = /<analysis>/i.exec(answer);
+  if (open === null) return answer;
+  const closing = /<\/analysis>/gi;
+  closing.lastIndex = open.index;
+  const close = closing.exec(answer);
+  return close === null ? answer : answer.slice(0, open.index) + answer.slice(close.index + close[0].length);
 }
 
 /** Joins summary and recent messages into the answer's one text block. */

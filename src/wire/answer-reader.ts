@@ -28,9 +28,9 @@ export interface ApiError {
 }
 
 const count = (value: unknown, before: Tokens): Tokens =>
-  typeof value === 'number' && Number.isFinite(value) && value >= 0 ? tokens(value) : before;
+  typeof value === 'number' && Number.isFinite(value) && value > before ? tokens(value) : before;
 
-/** Usage fields are cumulative: a later one replaces an earlier one, a missing or null one leaves it. */
+/** Usage fields are cumulative, and some gateways end with zeros: the larger value counts (wire.md, Usage; 2.1.330). */
 function mergeUsage(before: Usage, usage: unknown): Usage {
   if (!isObject(usage)) return before;
   return {

@@ -28,7 +28,7 @@ const WHOLE = 'Your task is to create a detailed summary of the conversation so 
 const TEXT_ONLY = 'CRITICAL: Respond with TEXT ONLY';
 /** Looser, for versions that we have not seen; trusted only where the request's class says compaction. */
 const PROBABLY_WHOLE =
-  /summar\w+\s+(of\s+)?(the|this|our)\s+(entire\s+|whole\s+|full\s+)?conversation(\s+so\s+far)?\b/i;
+  /summar\w{1,12}\s+(of\s+)?(the|this|our)\s+(entire\s+|whole\s+|full\s+)?conversation(\s+so\s+far)?\b/i;
 /** Marks of the instructions for parts (`from here`, `up to here`; 2.1.330). */
 const PARTIAL = [
   'RECENT portion of the conversation',

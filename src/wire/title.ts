@@ -17,15 +17,42 @@ export interface ConversationTitle {
  * How the client tells its folder: in the system prompt (older clients), in a reminder at the beginning of the first user
  * message (4.6 models, 2.1.330) or in a `system` message behind it (5.5 models).
  */
-const FOLDER = /^[ \t]*(?:[-*][ \t]+)?(?:Primary working|Working) directory:[ \t]*(\S.*?)[ \t]*$/m;
+const FOLDER = /^[ \t]*(?:[-*][ \t]+)?(?:Primary working|Working) directory:[ \t]*(\S.*)$/m;
 /** So far into the history. */
 const FIRST_MESSAGES = 12;
 const WORDS_LENGTH = 120;
-/** How commands and their output stand in user messages. */
-const COMMANDS = /<(command-[a-z]+|local-command-[a-z]+|bash-[a-z]+)>[\s\S]*?<\/\1>/g;
+/** The tags around commands and their output in user messages. */
+const COMMAND_TAG = /<(\/?)(command-[a-z]+|local-command-[a-z]+|bash-[a-z]+)>/g;
+
+/** Replaces each command with its output by a blank. One pass over the text, whatever tags it holds. */
+function withoutCommands(text: string): string {
+  const tags = [...text.matchAll(COMMAND_TAG)];
+  /** Ends of the closing tags by name, the nearest one last. */
+  const ends = new Map<string, number[]>();
+  for (let at = tags.length - 1; at >= 0; at -= 1) {
+    const [tag = '', slash, name = ''] = tags[at] ?? [];
+    if (slash !== '/') continue;
+    const end = (tags[at]?.index ?? 0) + tag.length;
+    const known = ends.get(name);
+    if (known === undefined) ends.set(name, [end]);
+    else known.push(end);
+  }
+  let kept = '';
+  let from = 0;
+  for (const { 1: slash, 2: name = '', index } of tags) {
+    if (slash === '/' || index < from) continue;
+    const closing = ends.get(name) ?? [];
+    while ((closing.at(-1) ?? Infinity) <= index) closing.pop();
+    const end = closing.at(-1);
+    if (end === undefined) continue;
+    kept += `${text.slice(from, index)} `;
+    from = end;
+  }
+  return kept + text.slice(from);
+}
 
 function folderIn(text: string): string | null {
-  return FOLDER.exec(text)?.[1] ?? null;
+  return FOLDER.exec(text)?.[1]?.trimEnd() ?? null;
 }
 
 /** The texts of a message in which the client speaks, and nobody else. */
@@ -45,8 +72,7 @@ export function shortened(text: string, length: number): string {
 function wordsIn(message: Message): string | null {
   if (message.role !== 'user') return null;
   for (const block of blocksOf(message)) {
-    const said = withoutReminders(textOf(block) ?? '')
-      .replace(COMMANDS, ' ')
+    const said = withoutCommands(withoutReminders(textOf(block) ?? ''))
       .replace(/\s+/g, ' ')
       .trim();
     if (said !== '' && !said.includes(CONTINUATION)) return shortened(said, WORDS_LENGTH);

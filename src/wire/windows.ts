@@ -14,6 +14,8 @@ const KNOWN: readonly (readonly [prefix: string, window: Tokens])[] = [
   ['claude-opus-5-5', MILLION],
   ['claude-sonnet-5-5', MILLION],
   ['claude-haiku-5-5', MILLION],
+  ['claude-opus-4-7', MILLION],
+  ['claude-opus-4-8', MILLION],
   ['claude-sonnet-4', DEFAULT_WINDOW],
   ['claude-opus-4', DEFAULT_WINDOW],
   ['claude-haiku-4', DEFAULT_WINDOW],
