@@ -13,7 +13,7 @@ import type { Environment } from '../../src/config.ts';
 
 /** Sent by the terminal to the whole group: claude has them already where it shares the terminal's foreground with us. */
 const FROM_TERMINAL: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT'];
-const PASSED_ON: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGALRM', 'SIGTSTP'];
+const PASSED_ON: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGALRM'];
 /** Descriptors up to here are closed to children by Node unless they are named. */
 const LAST_CLOSED_FD = 15;
 /** Pause after a look at the child, where that takes a child itself. */
@@ -64,6 +64,13 @@ export function endAs({ code, signal }: Ending): never {
 
 /** Signals to us become signals to `child`. Returns how to stop that. */
 function passSignals(child: ChildProcess): () => void {
+  // Ctrl-Z reaches the child and this process. A SIGTSTP that is handled behind the child's stop is that same Ctrl-Z:
+  // passed on after `fg`, it would stop the child again.
+  let stopped = false;
+  const stop = (): void => {
+    stopped = true;
+    process.kill(process.pid, 'SIGSTOP');
+  };
   const listeners: [NodeJS.Signals, () => void][] = [
     ...FROM_TERMINAL.map((signal): [NodeJS.Signals, () => void] => [
       signal,
@@ -72,8 +79,20 @@ function passSignals(child: ChildProcess): () => void {
       },
     ]),
     ...PASSED_ON.map((signal): [NodeJS.Signals, () => void] => [signal, () => child.kill(signal)]),
-    ['SIGCONT', () => void isStopped(child).then((stopped) => stopped && child.kill('SIGCONT'))],
-    ['SIGCHLD', stopWhenStopped(child)],
+    [
+      'SIGTSTP',
+      () => {
+        if (!stopped) child.kill('SIGTSTP');
+      },
+    ],
+    [
+      'SIGCONT',
+      () => {
+        stopped = false;
+        void isStopped(child).then((isChildStopped) => isChildStopped && child.kill('SIGCONT'));
+      },
+    ],
+    ['SIGCHLD', onChildStopped(child, stop)],
   ];
   for (const [signal, listener] of listeners) process.on(signal, listener);
   return () => {
@@ -81,16 +100,16 @@ function passSignals(child: ChildProcess): () => void {
   };
 }
 
-/** A child that stops is reported as one that ends: looks which it was, and stops as well. */
-function stopWhenStopped(child: ChildProcess): () => void {
+/** Calls `stop` when the child has stopped: SIGCHLD is sent for that as for its end. */
+function onChildStopped(child: ChildProcess, stop: () => void): () => void {
   let looking = false;
   return () => {
     if (looking) return;
     // Where looking takes a child of its own (macOS), that one's end is reported too.
     looking = process.platform !== 'linux';
     setTimeout(() => (looking = false), AGAIN_MS).unref();
-    void isStopped(child).then((stopped) => {
-      if (stopped) process.kill(process.pid, 'SIGSTOP');
+    void isStopped(child).then((isChildStopped) => {
+      if (isChildStopped) stop();
     });
   };
 }

@@ -83,8 +83,10 @@ describe('the launcher on a machine without Node', function () {
     it(`knows a healthy proxy by ${how} where there is no curl`, async () => {
       furnish(without);
       expect((await host.run(['start'], { env: PORTS })).stderr).to.equal('');
+      // More than one where another process took the port in between.
+      const runs = engine.calls('run').length;
       const again = await host.run([], { env: PORTS });
-      expect([again.code, engine.calls('run').length]).to.deep.equal([7, 1]);
+      expect([again.code, engine.calls('run').length]).to.deep.equal([7, runs]);
     });
   }
 
@@ -106,7 +108,7 @@ describe('the launcher on a machine without Node', function () {
           NODE_EXTRA_CA_CERTS: bundle,
         };
         await host.run(['start'], { env });
-        const [call = []] = engine.calls('run');
+        const call = engine.calls('run').at(-1) ?? [];
         const { ports } = json(host.layout.runtime) as { ports: { proxy: number; dashboard: number } };
         const expected = runArguments({
           engine: name,

@@ -126,9 +126,9 @@ RECORD
 # Starts it at free ports and waits until it is healthy. $fault says why it is not.
 start_locked() {
   remove_container 2 || return 1
-  # 0 is any free one: from somewhere on.
+  # 0 is any free one: below 32768, from where on Linux gives ports to outgoing connections.
   first_proxy=$wanted_proxy_port
-  [ "$first_proxy" != 0 ] || first_proxy=$((20000 + $$ % 20000))
+  [ "$first_proxy" != 0 ] || first_proxy=$((20000 + $$ % 12000))
   first_dashboard=$wanted_dashboard_port
   [ "$first_dashboard" != 0 ] || first_dashboard=$((first_proxy + 1))
   if [ "$(remembered_port proxy 2) $(remembered_port dashboard 2)" = "$wanted_proxy_port $wanted_dashboard_port" ]; then
