@@ -3,6 +3,7 @@
  * `uninstall` and `proxy-update` are the installer's, in a language that needs no Node.
  */
 import { Command } from 'commander';
+import { codeOf, messageOf } from '../src/errors.ts';
 import { VERSION } from '../src/version.ts';
 import { PREFIX } from './command-names.ts';
 import { firstSignal } from './stop-signal.ts';
@@ -108,8 +109,7 @@ export async function runCommand(args: readonly string[]): Promise<void> {
   try {
     await build().parseAsync(args, { from: 'user' });
   } catch (error) {
-    process.stderr.write(`claude-db-proxy: ${error instanceof Error ? error.message : String(error)}\n`);
-    const isConfig = error instanceof Error && 'code' in error && error.code === 'DBPROXY_ERR_CONFIG';
-    process.exitCode = isConfig ? REFUSED : 1;
+    process.stderr.write(`claude-db-proxy: ${messageOf(error)}\n`);
+    process.exitCode = codeOf(error) === 'DBPROXY_ERR_CONFIG' ? REFUSED : 1;
   }
 }

@@ -7,6 +7,7 @@ import pc from 'picocolors';
 import { runDemo } from '../src/demo/demo.ts';
 import { DemoFailure } from '../src/demo/run.ts';
 import { createScreen } from '../src/demo/screen.ts';
+import { messageOf } from '../src/errors.ts';
 
 /** As a shell tells it: ended by a signal. */
 const EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
@@ -55,7 +56,7 @@ export async function demo(options: { readonly keep: boolean }): Promise<void> {
   } catch (error) {
     screen.line();
     if (!stopping.signal.aborted) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       const what = error instanceof DemoFailure ? 'the demo failed' : 'the demo could not run';
       process.stderr.write(`claude-db-proxy: ${what}: ${message}\n`);
       process.exitCode = 1;

@@ -8,6 +8,7 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { API_NAME } from '../src/certificates/names.ts';
 import type { Health } from '../src/admin/health.ts';
+import { codeOf } from '../src/errors.ts';
 import { VERSION } from '../src/version.ts';
 import type { DataPaths } from './installation.ts';
 
@@ -137,7 +138,7 @@ function tunnel(tcp: Socket): Promise<void> {
 
 function troubleOf(error: unknown): Trouble {
   if (error instanceof Unhealthy) return error.trouble;
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const code = codeOf(error);
   return code === 'ECONNREFUSED' || code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND' ? 'nobody' : 'stranger';
 }
 

@@ -2,7 +2,7 @@
 import { accessSync, constants, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseConfig, type Config, type Environment } from '../src/config.ts';
-import { ConfigError } from '../src/errors.ts';
+import { codeOf, ConfigError, messageOf } from '../src/errors.ts';
 import { createLog, openLogFile, type LogFile } from '../src/log.ts';
 import { startProxy } from '../src/proxy.ts';
 import { VERSION } from '../src/version.ts';
@@ -13,7 +13,7 @@ import { layoutOf, readRuntimeRecord, writeRuntimeRecord, type Ports } from './i
 const REFUSED = 2;
 
 function refuse(error: unknown): void {
-  process.stderr.write(`claude-db-proxy: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(`claude-db-proxy: ${messageOf(error)}\n`);
   process.exitCode = REFUSED;
 }
 
@@ -27,8 +27,7 @@ function prepareDataDir({ dataDir }: Config): boolean {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
     accessSync(dataDir, constants.R_OK | constants.X_OK);
   } catch (error) {
-    const reason = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
-    throw new ConfigError('DBPROXY_DATA_DIR', dataDir, `must be a directory that can be written (${reason})`);
+    throw new ConfigError('DBPROXY_DATA_DIR', dataDir, `must be a directory that can be written (${codeOf(error)})`);
   }
   try {
     accessSync(dataDir, constants.W_OK);

@@ -93,3 +93,19 @@ export class CheckpointError extends ProxyError {
     this.retryAfterMs = retryAfterMs;
   }
 }
+
+/** The message of a thrown value of any type. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** A thrown value as an Error. */
+export const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
+
+/**
+ * The `code` of an error of Node, SQLite or this proxy, such as `ECONNREFUSED`; else `unknown`. An AggregateError (both
+ * address families were tried, RFC 8305) has the code of its first error: the attempts for one name mostly fail alike.
+ */
+export function codeOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'unknown';
+  if ('code' in error && typeof error.code === 'string') return error.code;
+  return error instanceof AggregateError ? codeOf(error.errors[0]) : 'unknown';
+}

@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { chmod, copyFile, link, mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { CertificateError } from './errors.ts';
+import { CertificateError, codeOf } from './errors.ts';
 import { type Log } from './log.ts';
 
 /** Suffix of a file that is being written. One that stays behind is from a process that was killed. */
@@ -144,10 +144,6 @@ async function syncDirectory(directory: string): Promise<void> {
   } catch {
     // Nothing is lost but the guarantee against a power cut in this second.
   }
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'unknown';
 }
 
 function failure(doing: string, path: string, error: unknown): CertificateError {

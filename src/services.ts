@@ -12,6 +12,7 @@ import type { CheckpointCalls } from './checkpoint/calls.ts';
 import type { Config } from './config.ts';
 import type { ActorHost } from './conversations/actors.ts';
 import type { Dashboard } from './dashboard/dashboard.ts';
+import { messageOf } from './errors.ts';
 import type { PublishFact } from './facts.ts';
 import type { Forwarder } from './forwarder/forwarder.ts';
 import type { Log } from './log.ts';
@@ -131,8 +132,7 @@ export function createSupervisor({ calls, log, publish, services }: SupervisorOp
     }),
   );
   supervisor.subscribe({
-    error: (error: unknown) =>
-      log.error('supervisor.failed', { message: error instanceof Error ? error.message : String(error) }),
+    error: (error: unknown) => log.error('supervisor.failed', { message: messageOf(error) }),
   });
   return supervisor;
 }

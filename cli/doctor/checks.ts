@@ -5,6 +5,7 @@ import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Environment } from '../../src/config.ts';
 import { API_NAME } from '../../src/certificates/names.ts';
+import { codeOf, messageOf } from '../../src/errors.ts';
 import { openHttpClient, type Upstream } from '../../src/upstream/http-client.ts';
 import { OutboundTunnels } from '../../src/upstream/outbound-tunnel.ts';
 import { headerValue, type RawHeaders } from '../../src/wire/headers.ts';
@@ -29,9 +30,6 @@ const CLOCK_MS = 5 * 60_000;
 const UPSTREAM_MS = 15_000;
 const DAY_MS = 86_400_000;
 const SOON_MS = 30 * DAY_MS;
-
-const codeOf = (error: unknown): string =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : String(error);
 
 /** Everything, in the order in which a request meets it. */
 export async function allChecks(site: CliContext, env: Environment): Promise<readonly CheckResult[]> {
@@ -236,7 +234,7 @@ async function checkUpstream({ config }: CliContext): Promise<readonly CheckResu
         : well('clock', 'the clock is right');
     return [...found, clock];
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     const remedy =
       'check the network; behind a proxy set HTTPS_PROXY, behind one that opens TLS set NODE_EXTRA_CA_CERTS as well';
     return [fault('upstream', `${host} cannot be reached: ${reason}`, remedy)];

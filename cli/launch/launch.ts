@@ -10,7 +10,7 @@
 import { realpathSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { parseConfig, type Config, type Environment } from '../../src/config.ts';
-import { ConfigError } from '../../src/errors.ts';
+import { ConfigError, messageOf } from '../../src/errors.ts';
 import type { Health } from '../../src/admin/health.ts';
 import { layoutOf, type DataPaths } from '../installation.ts';
 import { STDERR, wantsColours, withProgress, writeError } from '../progress.ts';
@@ -47,8 +47,6 @@ interface Prepared {
 }
 
 const warn = (message: string): void => writeError(`claude-db-proxy: ${message}\n`);
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /**
  * Runs `claude` and ends this process as it ended.

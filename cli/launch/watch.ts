@@ -6,6 +6,7 @@
  *   it is older than we are  replaced as soon as it is idle
  */
 import { connect } from 'node:net';
+import { messageOf } from '../../src/errors.ts';
 import { checkHealth } from '../health-check.ts';
 import { readRuntimeRecord, type Ports } from '../installation.ts';
 import { ensureRunning, replaceIfOlder, type Running, type CliContext } from '../runtime/supervision.ts';
@@ -82,7 +83,7 @@ class Watcher {
     if (this.#stopping.signal.aborted) return;
     this.#timer = setTimeout(() => {
       void this.#look()
-        .catch((error: unknown) => this.#tell(error instanceof Error ? error.message : String(error)))
+        .catch((error: unknown) => this.#tell(messageOf(error)))
         .then(() => this.#next());
     }, LOOK_MS);
   }
@@ -137,7 +138,7 @@ class Watcher {
     } catch (error) {
       if (this.#stopping.signal.aborted) return;
       this.#restUntil = Date.now() + REST_MS;
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       await this.#standBy(`the proxy died and cannot be started again (${reason}): claude goes to the API directly`);
     }
   }

@@ -6,7 +6,7 @@ import { execFile, spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { RuntimeError } from '../../src/errors.ts';
+import { messageOf, RuntimeError } from '../../src/errors.ts';
 import { variablesForProxy } from '../environment.ts';
 import type { RuntimeRecord } from '../installation.ts';
 import type { Runtime, Started, StartOptions } from './runtime.ts';
@@ -74,8 +74,6 @@ function startProcess({ layout, ports, env, signal }: StartOptions): Started {
     closeSync(output);
   }
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** One line of what a process that ended early has said. */
 function whatWentWrong(output: string, how: number | string): { portTaken: boolean; message: string } {

@@ -4,7 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Config, Environment } from '../../src/config.ts';
-import { RuntimeError } from '../../src/errors.ts';
+import { codeOf, messageOf, RuntimeError } from '../../src/errors.ts';
 import type { Health } from '../../src/admin/health.ts';
 import { checkHealth, isOlder, reachableAddress, type HealthCheck, type Trouble } from '../health-check.ts';
 import {
@@ -180,8 +180,8 @@ async function lock(layout: DataPaths): Promise<(() => void) | null> {
 
 function reasonOf(error: unknown): string {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  if (cause instanceof Error && 'code' in cause && typeof cause.code === 'string') return cause.code;
-  return cause instanceof Error ? cause.message : String(cause);
+  const code = codeOf(cause);
+  return code === 'unknown' ? messageOf(cause) : code;
 }
 
 async function pause(signal: AbortSignal, inVain: string): Promise<void> {

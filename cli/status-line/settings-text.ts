@@ -3,6 +3,7 @@
  * nothing but our own part of it changes, formatting included.
  */
 import { applyEdits, modify, type JSONPath } from 'jsonc-parser';
+import { messageOf } from '../../src/errors.ts';
 
 /** Why the text is left alone: one line for people. */
 export class SettingsFault extends Error {}
@@ -21,7 +22,7 @@ function parse(text: string): Fields {
   try {
     value = JSON.parse(text.replace(/^\uFEFF/, ''));
   } catch (error) {
-    throw new SettingsFault(`no valid JSON (${error instanceof Error ? error.message : 'unreadable'})`);
+    throw new SettingsFault(`no valid JSON (${messageOf(error)})`);
   }
   if (!isFields(value)) throw new SettingsFault('no JSON object');
   return value;

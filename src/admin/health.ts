@@ -4,6 +4,7 @@
  * so they are loaded a moment after the start, or when somebody asks for a page.
  */
 import type { RequestListener, ServerResponse } from 'node:http';
+import { messageOf } from '../errors.ts';
 import { refuseForeignHost, SECURITY_HEADERS } from './access/guard.ts';
 import type { Access } from './access/access.ts';
 import type { BreakerStatus } from '../checkpoint/gate.ts';
@@ -60,7 +61,7 @@ export function createOwnPages({ health, access, log, load }: OwnPagesOptions): 
     try {
       pages = await load();
     } catch (error) {
-      log.error('pages.failed', { message: error instanceof Error ? error.message : String(error) });
+      log.error('pages.failed', { message: messageOf(error) });
       throw error;
     } finally {
       loading = null;

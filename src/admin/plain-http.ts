@@ -2,6 +2,7 @@
  * Our own pages but for `/health` (health.ts): whatever shows what was said or changes something, behind the token.
  */
 import express, { Router, type ErrorRequestHandler, type Express } from 'express';
+import { messageOf } from '../errors.ts';
 import type { Access } from './access/access.ts';
 import { guarded, ownHostOnly, securityHeaders } from './access/guard.ts';
 import { answerFor, errorAnswer } from '../error-responses.ts';
@@ -37,7 +38,7 @@ export function createLocalPages({ access, log, routes }: LocalPagesOptions): Ex
   });
   // Express itself would show the stack, and write it to stderr. It knows an error handler by its four parameters.
   const failed: ErrorRequestHandler = (error: unknown, _request, response, next) => {
-    log.error('page.failed', { message: error instanceof Error ? error.message : String(error) });
+    log.error('page.failed', { message: messageOf(error) });
     if (response.headersSent) {
       next(error);
       return;

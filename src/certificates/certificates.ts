@@ -10,7 +10,7 @@
 import { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import { createSecureContext, type SecureContext, type TlsOptions } from 'node:tls';
-import { CertificateError } from '../errors.ts';
+import { CertificateError, messageOf } from '../errors.ts';
 import { type Log } from '../log.ts';
 import { SERVER_TLS } from '../net/tls.ts';
 import { openAuthority } from './authority.ts';
@@ -89,7 +89,7 @@ export async function openCertificates({ directory, now, log }: CertificatesOpti
       log.info('certificate.renewed', { until: served.api.certificate.validTo });
       return true;
     } catch (error) {
-      log.error('certificate.renewal_failed', { reason: error instanceof Error ? error.message : String(error) });
+      log.error('certificate.renewal_failed', { reason: messageOf(error) });
       return false;
     }
   }

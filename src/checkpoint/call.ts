@@ -4,7 +4,7 @@
  */
 import { performance } from 'node:perf_hooks';
 import { milliseconds, type Milliseconds } from '../../machines/units.ts';
-import { CheckpointError, type CheckpointFailure, type ProxyError } from '../errors.ts';
+import { asError, CheckpointError, type CheckpointFailure, type ProxyError } from '../errors.ts';
 import { extractSummary } from '../compaction/summary-text.ts';
 import type { Upstream } from '../upstream/http-client.ts';
 import { AnswerReader, readApiError, type Usage } from '../wire/answer-reader.ts';
@@ -114,7 +114,7 @@ export function performCheckpointCall(
       try {
         resolve(outcome());
       } catch (error) {
-        reject(error instanceof Error ? error : new Error(String(error)));
+        reject(asError(error));
       }
     };
     const abort = (): void => {

@@ -9,7 +9,7 @@ import { performCheckpointCall } from './call.ts';
 import type { CallEnd, CheckpointGate } from './gate.ts';
 import { checkpointBody } from './request.ts';
 import type { ByteBudget, Reservation } from '../net/byte-budget.ts';
-import { CheckpointError, type CheckpointFailure } from '../errors.ts';
+import { CheckpointError, type CheckpointFailure, messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Upstream } from '../upstream/http-client.ts';
 import type { RawHeaders } from '../wire/headers.ts';
@@ -212,7 +212,7 @@ export class CheckpointCalls {
       else {
         this.#failed.set(conversation, { prefix: source.prefix, model: source.model });
         const failure = failureOf(error);
-        const message = error instanceof Error ? error.message : String(error);
+        const message = messageOf(error);
         log.warn('checkpoint.failed', { conversation, attempt, failure, message });
         observe({ type: 'checkpoint.failed', conversation, failure });
       }

@@ -7,6 +7,7 @@ import type { ConversationEvent, ConversationInput, PersistedState } from '../..
 import { phaseOf, type Phase } from '../../machines/phases.ts';
 import type { ConversationId } from '../../machines/units.ts';
 import type { Config } from '../config.ts';
+import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { CheckpointCalls } from '../checkpoint/calls.ts';
 import type { ServedSummaryTracker } from '../compaction/served-summary-tracker.ts';
@@ -114,7 +115,7 @@ export class ConversationActors {
   /** A conversation broke: what is known of it goes, its checkpoints stay, its requests pass. */
   #fail(conversation: ConversationId, error: unknown): void {
     this.#close(conversation, true);
-    const message = error instanceof Error ? error.message : 'unknown';
+    const message = messageOf(error);
     this.#options.log.error('conversation.failed', { conversation, message });
   }
 

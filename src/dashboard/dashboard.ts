@@ -13,6 +13,7 @@ import type { Hello, Phase, Thresholds, Totals } from '../../web/contract.ts';
 import type { Access } from '../admin/access/access.ts';
 import type { BreakerStatus } from '../checkpoint/gate.ts';
 import type { Checkpoint } from '../checkpoint/index.ts';
+import { messageOf } from '../errors.ts';
 import type { Fact } from '../facts.ts';
 import type { Log } from '../log.ts';
 import type { CompactionHistory } from '../store/history.ts';
@@ -218,5 +219,3 @@ export class Dashboard {
     };
   }
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -22,6 +22,7 @@ import type {
 } from '../../web/contract.ts';
 import type { Access } from '../admin/access/access.ts';
 import { allowRequest, guardedSocket } from '../admin/access/guard.ts';
+import { asError } from '../errors.ts';
 import type { ConversationViews } from './conversation-views.ts';
 import { changesOf, detailChanges } from './changes.ts';
 import type { EventLog } from './event-log.ts';
@@ -153,7 +154,7 @@ export class LivePages {
       try {
         work(...given);
       } catch (error) {
-        this.#options.onError(error instanceof Error ? error : new Error(String(error)));
+        this.#options.onError(asError(error));
       }
     };
   }

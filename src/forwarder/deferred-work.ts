@@ -6,6 +6,7 @@
  * sleep, unless there is work under way anyway; then some of it in each round of the event loop, so that everybody's bytes
  * pass in between.
  */
+import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 
 /** In milliseconds. */
@@ -56,7 +57,7 @@ export class DeferredWork {
     try {
       work();
     } catch (error) {
-      this.log.error('observer.failed', { message: error instanceof Error ? error.message : String(error) });
+      this.log.error('observer.failed', { message: messageOf(error) });
     }
   }
 

@@ -11,6 +11,7 @@ import { createServer } from 'node:tls';
 import { readHost } from '../admin/access/hosts.ts';
 import { answerFor } from '../error-responses.ts';
 import type { Certificates } from '../certificates/certificates.ts';
+import { messageOf } from '../errors.ts';
 import type { RequestHead } from '../http1/head.ts';
 import { createListener } from '../net/listener.ts';
 import type { OpenConnections } from '../net/open-connections.ts';
@@ -95,7 +96,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       } else if (isMessages(exchange.head)) handleMessages(options, exchange);
       else relay(options, exchange, { headers: requestHeaders(exchange.head.headers) });
     } catch (error) {
-      log.error('request.failed', { message: error instanceof Error ? error.message : String(error) });
+      log.error('request.failed', { message: messageOf(error) });
       if (exchange.answered) exchange.cut();
       else exchange.refuse(answerFor(error));
     }

@@ -2,6 +2,7 @@
  * `POST /v1/messages`: every request goes to the API as it came and is followed on the side, but for one kind. A
  * compaction that may be answered here is read whole first, and then either answered or sent on, byte for byte.
  */
+import { messageOf } from '../errors.ts';
 import { formatResponseHead } from '../http1/head.ts';
 import { headerValue, isNamed, withoutHeaders } from '../wire/headers.ts';
 import { requestLabels, type ClientHeaders } from '../wire/identity.ts';
@@ -22,8 +23,6 @@ import { requestHeaders } from './request-head.ts';
 
 /** How a compaction served here is marked. */
 const SERVED = ['x-double-buffer-served', 'checkpoint'];
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** Handles one `POST /v1/messages`. */
 export function handleMessages(options: MessagesOptions, exchange: Exchange): void {

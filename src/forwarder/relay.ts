@@ -8,7 +8,7 @@
  * An observer may look on; it never holds anything up.
  */
 import { answerFor } from '../error-responses.ts';
-import { UpstreamProtocolError, UpstreamUnreachableError } from '../errors.ts';
+import { messageOf, UpstreamProtocolError, UpstreamUnreachableError } from '../errors.ts';
 import {
   bodyReader,
   keepsAlive,
@@ -207,7 +207,7 @@ class Relay implements BodySink, ClientListener, ConnectionListener {
       else this.takeBody(chunk);
       if (this.whole !== null) this.exchange.out.flush();
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       this.fail(new UpstreamProtocolError(`the API's answer cannot be read as HTTP (${message})`, { cause: error }));
     } finally {
       socket.uncork();
@@ -365,7 +365,7 @@ class Relay implements BodySink, ClientListener, ConnectionListener {
   private fail(error: unknown): void {
     if (this.over) return;
     const begun = this.exchange.answered;
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     this.options.log.warn('upstream.failed', { message, begun });
     this.stop();
     this.observe(() => this.observer.failed?.());
@@ -400,7 +400,7 @@ class Relay implements BodySink, ClientListener, ConnectionListener {
     try {
       return look();
     } catch (error) {
-      this.options.log.error('observer.failed', { message: error instanceof Error ? error.message : String(error) });
+      this.options.log.error('observer.failed', { message: messageOf(error) });
       return undefined;
     }
   }

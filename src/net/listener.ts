@@ -1,6 +1,6 @@
 /** What both listeners share: to bind a port, and to notice when a listener stops listening that should. */
 import type { AddressInfo, Server } from 'node:net';
-import { ListenError } from '../errors.ts';
+import { codeOf, ListenError } from '../errors.ts';
 
 export interface Listener {
   /** Binds. May be called again after a failure. Rejects with {@link ListenError}; port 0 takes a free one. */
@@ -12,9 +12,6 @@ export interface Listener {
   /** Called when the listener fails after it began to listen. Returns how to stop being called. */
   onFailure(listener: (error: Error) => void): () => void;
 }
-
-const codeOf = (error: unknown): string =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'unknown';
 
 /** @param variable the setting that names the port, for the message when it cannot be bound */
 export function createListener(server: Server, variable: string): Listener {

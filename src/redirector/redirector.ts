@@ -11,14 +11,14 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
 import { Socket, type AddressInfo } from 'node:net';
-import { UpstreamUnreachableError } from '../errors.ts';
+import { codeOf, messageOf, UpstreamUnreachableError } from '../errors.ts';
 import { createListener } from '../net/listener.ts';
 import { type Log } from '../log.ts';
 import type { OpenConnections } from '../net/open-connections.ts';
 import { accept, refuse, refuseMethod } from './connect-responses.ts';
 import { parseAuthority, type Authority } from './authority.ts';
 import { forbidden, refusalOfForbidden, type TunnelDenial, type OwnListener } from './tunnel-policy.ts';
-import { codeOf, refusalOf, refusalOfRequest, type Refusal } from './statuses.ts';
+import { refusalOf, refusalOfRequest, type Refusal } from './statuses.ts';
 import {
   connectDirectly,
   connected,
@@ -109,7 +109,7 @@ export function createRedirector(options: RedirectorOptions): Redirector {
     route(request, socket, head).catch((error: unknown) => {
       log.warn('tunnel.failed', {
         code: codeOf(error),
-        reason: error instanceof Error ? error.message : String(error),
+        reason: messageOf(error),
       });
       socket.destroy();
     });

@@ -1,4 +1,5 @@
 /** What a client is told when its tunnel cannot be made: one table from socket error to status. Pure. */
+import { codeOf } from '../errors.ts';
 
 /** A status and one line for whoever reads the client's log. */
 export interface Refusal {
@@ -41,14 +42,4 @@ export function refusalOfRequest(error: unknown): Refusal {
   if (code === 'HPE_HEADER_OVERFLOW') return { status: 431, text: 'the request header is too big' };
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return { status: 408, text: 'the request did not arrive in time' };
   return { status: 400, text: 'this is no HTTP/1.1 request' };
-}
-
-/**
- * The `code` of a Node error, or `unknown`. Where both address families were tried (RFC 8305) it is an AggregateError;
- * the attempts of one name mostly fail alike, so the first speaks for all.
- */
-export function codeOf(error: unknown): string {
-  if (!(error instanceof Error)) return 'unknown';
-  if ('code' in error && typeof error.code === 'string') return error.code;
-  return error instanceof AggregateError ? codeOf(error.errors[0]) : 'unknown';
 }

@@ -9,6 +9,7 @@ import {
   type Deflate,
   type Gzip,
 } from 'node:zlib';
+import { asError } from '../errors.ts';
 import { type Encoding } from './behaviour.ts';
 
 type Compressor = Gzip | Deflate | BrotliCompress;
@@ -36,7 +37,7 @@ export class BodyEncoder {
       this.#written = this.#written
         .then(() => write(bytes))
         .catch((error: unknown) => {
-          this.#failure ??= error instanceof Error ? error : new Error(String(error));
+          this.#failure ??= asError(error);
         });
     });
   }

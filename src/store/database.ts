@@ -7,7 +7,7 @@ import { closeSync, existsSync, fchmodSync, mkdirSync, openSync, renameSync, rmS
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import type Libsql from 'libsql';
-import { StoreError } from '../errors.ts';
+import { codeOf, messageOf, StoreError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { MIGRATIONS, NEEDED_STEPS } from './schema.ts';
 
@@ -24,8 +24,6 @@ export function sqliteCode(error: unknown): string {
 
 /** True for failures that say that the file's bytes are no database of ours. Extended codes begin alike. */
 const isCorruption = (error: unknown): boolean => /^SQLITE_(CORRUPT|NOTADB)/.test(sqliteCode(error));
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** The library is native code: where it cannot be loaded there is no store, and everything else works. */
 function loadLibrary(): typeof Libsql {
@@ -183,7 +181,7 @@ export function openDatabase(file: string, log: Log, now: () => Date): OpenedDat
       return { database: openFile(library, file), fresh: !existed };
     } catch (error) {
       const newer = error instanceof NewerSchema;
-      const isDirectory = error instanceof Error && 'code' in error && error.code === 'EISDIR';
+      const isDirectory = codeOf(error) === 'EISDIR';
       if (!newer && !isDirectory && !isCorruption(error)) throw error;
       const aside = setAside(file, now());
       const reason = newer ? 'a later version wrote it' : messageOf(error);

@@ -13,6 +13,7 @@ import type {
   WalEntry,
   WalRecord,
 } from '../conversations/repository.ts';
+import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { ClientIdentity } from '../wire/identity.ts';
 import { identityOf, isSound, openDatabase, release, sqliteCode, storeError, type Database } from './database.ts';
@@ -43,8 +44,6 @@ export interface Opened {
   /** True when nothing that was saved before is in the file: it is a new one. */
   readonly fresh: boolean;
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 export class StateStore implements StateRepository {
   readonly #options: StateStoreOptions;

@@ -3,7 +3,7 @@
  * The supervisor starts it again for as long as it fails; the log tells that once, and then rarely.
  */
 import type { Timestamp } from '../../machines/units.ts';
-import { StoreError } from '../errors.ts';
+import { messageOf, StoreError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { StateStore } from './state-store.ts';
 
@@ -77,7 +77,7 @@ export class StoreService {
 
   #noteFailed(error: unknown): void {
     const { log, steady } = this.#options;
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     const now = steady();
     const before = this.#outage;
     const outage = { since: before?.since ?? now, message, said: now, failures: (before?.failures ?? 0) + 1 };

@@ -5,7 +5,7 @@
  */
 import type { Agent, Dispatcher } from 'undici';
 import type { Readable } from 'node:stream';
-import { ProxyError, UpstreamProtocolError, UpstreamUnreachableError } from '../errors.ts';
+import { asError, ProxyError, UpstreamProtocolError, UpstreamUnreachableError } from '../errors.ts';
 import type { RawHeaders } from '../wire/headers.ts';
 import { UpstreamConnector, type ConnectorOptions } from './connector.ts';
 
@@ -53,8 +53,6 @@ function rawList(headers: Dispatcher.DispatchController['rawHeaders']): string[]
 
 /** Loads what sends requests; later calls find it loaded. Done early, the first checkpoint call does not wait for it. */
 export const loadClient = () => import('undici');
-
-const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
 
 function toProxyError(error: Error, origin: string): ProxyError {
   if (error instanceof ProxyError) return error;

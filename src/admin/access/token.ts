@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { messageOf } from '../../errors.ts';
 import { createFile, readIfThere, replaceFile } from '../../files.ts';
 import type { Log } from '../../log.ts';
 
@@ -23,8 +24,6 @@ const SHAPE = /^[\w-]{43}$/;
 const OTHERS = 0o077;
 
 const newToken = (): string => randomBytes(BYTES).toString('base64url');
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 type Found = { readonly value: string } | 'missing' | { readonly fault: string };
 

@@ -6,6 +6,7 @@
 import { createInspector, type StatelyInspectionEvent } from '@statelyai/inspect';
 import { WebSocket } from 'ws';
 import { isMachineSnapshot, type AnyActorRef, type InspectionEvent } from 'xstate';
+import { messageOf } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import { statusOf, type Inspected } from './actors.ts';
 import { contextOf, payloadOf } from './redact.ts';
@@ -137,7 +138,7 @@ export function forwardInspection(options: {
       const event = allowed(told);
       if (event !== null) inspector.inspect.next?.(event as InspectionEvent);
     } catch (error) {
-      log.warn('inspect.failed', { message: error instanceof Error ? error.message : String(error) });
+      log.warn('inspect.failed', { message: messageOf(error) });
     }
   };
   const subscriptions = roots.map((root) => root.system.inspect(tell));

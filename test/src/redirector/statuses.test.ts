@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { codeOf, refusalOf, refusalOfRequest } from '../../../src/redirector/statuses.ts';
+import { refusalOf, refusalOfRequest } from '../../../src/redirector/statuses.ts';
 
 describe('statuses', () => {
   for (const [code, status] of [
@@ -14,11 +14,6 @@ describe('statuses', () => {
   ] as const) {
     it(`answers ${code} with ${status}`, () => expect(refusalOf(coded(code))).to.include({ status }));
   }
-
-  it('takes the first of several attempts for all of them', () => {
-    const error = new AggregateError([coded('ECONNREFUSED'), coded('ENETUNREACH')]);
-    expect(codeOf(error)).to.equal('ECONNREFUSED');
-  });
 
   it('answers what is no error at all', () => {
     expect(refusalOf(undefined)).to.include({ status: 502 });
