@@ -1,39 +1,20 @@
-/** Reads an answer while it passes: its usage and how it ended, whatever its form (stream or JSON) and its encoding. */
-import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib';
+/** Reads a copy of a passing answer: its usage and how it ended, whatever its form (event stream or JSON) and encoding. */
+import { bodyDecoder, plainBody } from '../http1/content-encoding.ts';
 import { AnswerReader } from '../wire/answer-reader.ts';
 import { headerValue, withHeaderValue, type RawHeaders } from '../wire/headers.ts';
 import { SseReader } from '../wire/sse.ts';
 
-/** What is kept of an answer to be read at its end, JSON or compressed: a larger one is not read. */
-const MAX_KEPT_BYTES = 8 * 1024 * 1024;
-/** … and how large a compressed one may become. */
+/** JSON and compressed answers are buffered until they end; bytes beyond this limit are dropped. */
+const MAX_BUFFERED_BYTES = 8 * 1024 * 1024;
+/** Limit of a compressed answer once decoded. */
 const MAX_DECODED_BYTES = 32 * 1024 * 1024;
 
-/** Takes zstd out of `accept-encoding`: Node 20 cannot read it, and the client takes the others as well. */
+/** Removes zstd from `accept-encoding`: Node 20 cannot decode it, and the client accepts other encodings as well. */
 export const withReadableEncodings = (headers: RawHeaders): RawHeaders =>
   withHeaderValue(headers, 'accept-encoding', (value) => {
     const kept = value.split(',').filter((coding) => !/^\s*zstd\b/i.test(coding));
     return kept.join(',').trim() || 'identity';
   });
-
-type Decode = (body: Buffer, options: { readonly maxOutputLength: number }) => Buffer;
-
-function decoderFor(encoding: string): Decode | 'plain' | 'unreadable' {
-  switch (encoding.trim().toLowerCase()) {
-    case '':
-    case 'identity':
-      return 'plain';
-    case 'gzip':
-    case 'x-gzip':
-      return gunzipSync;
-    case 'br':
-      return brotliDecompressSync;
-    case 'deflate':
-      return inflateSync;
-    default:
-      return 'unreadable';
-  }
-}
 
 export interface AnswerTap {
   push(chunk: Buffer): void;
@@ -41,54 +22,46 @@ export interface AnswerTap {
 }
 
 /**
- * Begins to read an answer. A compressed one is kept and decoded within `end`: zlib's streams decode in threads of their
- * own, and what one turn told could then arrive after the next had begun.
+ * Begins to read an answer. A compressed one is decoded synchronously within `end`: zlib's streams decode in other
+ * threads, and the result could then arrive after the next turn has begun.
  *
- * @param onEnd called once with what was read, within `end`; not at all for an answer that cannot be read
- * @param onOver called once within `end`, after `onEnd`, whether or not the answer could be read
+ * @param onRead called once within `end` with what was read; not called for an answer that cannot be decoded
+ * @param onEnd called once within `end`, after `onRead`, whether or not the answer could be decoded
  */
 export function tapAnswer(
   headers: RawHeaders,
-  onEnd: (reader: AnswerReader) => void,
-  onOver: () => void = () => undefined,
+  onRead: (reader: AnswerReader) => void,
+  onEnd: () => void = () => undefined,
 ): AnswerTap {
-  const decode = decoderFor(headerValue(headers, 'content-encoding') ?? '');
-  if (decode === 'unreadable') return { push: () => undefined, end: onOver };
+  const decode = bodyDecoder(headers);
+  if (decode === null) return { push: () => undefined, end: onEnd };
   const reader = new AnswerReader({ keepText: false });
   const sse = new SseReader((event) => reader.takeEvent(event), AnswerReader.readsWithoutText);
-  const streamed = (headerValue(headers, 'content-type') ?? '').includes('text/event-stream');
-  const asItComes = streamed && decode === 'plain';
-  const kept: Buffer[] = [];
+  const isStream = (headerValue(headers, 'content-type') ?? '').includes('text/event-stream');
+  const isReadAsItComes = isStream && decode === plainBody;
+  const buffered: Buffer[] = [];
   let bytes = 0;
   const finish = (): void => {
-    if (!asItComes) {
-      const body = decode === 'plain' ? Buffer.concat(kept) : decoded(decode, kept);
+    if (!isReadAsItComes) {
+      const body = decode(Buffer.concat(buffered), MAX_DECODED_BYTES);
+      // The client gets a broken body as it is; it says nothing about the conversation.
       if (body === null) return;
-      if (streamed) sse.push(body);
+      if (isStream) sse.push(body);
       else reader.takeBody(body.toString('utf8'));
     }
-    onEnd(reader);
+    onRead(reader);
   };
   return {
     push(chunk) {
-      if (asItComes) sse.push(chunk);
-      else if ((bytes += chunk.length) <= MAX_KEPT_BYTES) kept.push(chunk);
+      if (isReadAsItComes) sse.push(chunk);
+      else if ((bytes += chunk.length) <= MAX_BUFFERED_BYTES) buffered.push(chunk);
     },
     end() {
       try {
         finish();
       } finally {
-        onOver();
+        onEnd();
       }
     },
   };
-}
-
-/** Null for garbage where a compressed body was announced: the client has it as it is, there is nothing to learn from it. */
-function decoded(decode: Decode, kept: readonly Buffer[]): Buffer | null {
-  try {
-    return decode(Buffer.concat(kept), { maxOutputLength: MAX_DECODED_BYTES });
-  } catch {
-    return null;
-  }
 }

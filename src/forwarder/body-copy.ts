@@ -1,8 +1,8 @@
 /** A copy of a request's body to read, as far as the API accepts it and there is room. */
-import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib';
 import type { ByteBudget, Reservation } from '../net/byte-budget.ts';
 import type { Framing } from '../http1/framing.ts';
-import { headerValue, type RawHeaders } from '../wire/headers.ts';
+import { bodyDecoder } from '../http1/content-encoding.ts';
+import type { RawHeaders } from '../wire/headers.ts';
 
 /** The API's own limit for a request (wire.md, Requests). */
 export const MAX_BODY_BYTES = 32 * 1024 * 1024;
@@ -79,28 +79,9 @@ export class BodyCopy {
 }
 
 /**
- * A body as the API will read it. Claude Code may send its requests gzipped (source of 2.1.330, off behind a proxy).
+ * Decodes a request's body. Claude Code may send its requests gzipped (source of 2.1.330, off behind a proxy).
  *
- * @returns null for an encoding that is not known, a broken body, or one that grows beyond the API's limit
+ * @returns null for an unsupported encoding, a broken body, or one that grows beyond the API's limit
  */
-export function decodeBody(headers: RawHeaders, body: Buffer): Buffer | null {
-  const limit = { maxOutputLength: MAX_BODY_BYTES };
-  try {
-    switch (headerValue(headers, 'content-encoding')?.trim().toLowerCase() ?? '') {
-      case '':
-      case 'identity':
-        return body;
-      case 'gzip':
-      case 'x-gzip':
-        return gunzipSync(body, limit);
-      case 'br':
-        return brotliDecompressSync(body, limit);
-      case 'deflate':
-        return inflateSync(body, limit);
-      default:
-        return null;
-    }
-  } catch {
-    return null;
-  }
-}
+export const decodeBody = (headers: RawHeaders, body: Buffer): Buffer | null =>
+  bodyDecoder(headers)?.(body, MAX_BODY_BYTES) ?? null;
