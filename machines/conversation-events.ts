@@ -21,8 +21,20 @@ export interface CheckpointRef {
   readonly anchorTokens: Tokens;
 }
 
-/** Why a checkpoint call brought nothing; see `CheckpointFailure` in `src/errors.ts`. */
-export type CallFailureKind = 'transient' | 'rejected' | 'too_long' | 'unusable' | 'skipped';
+/** Why a checkpoint call brought no summary. */
+export const CALL_FAILURE_KINDS = [
+  /** Worth another attempt after a pause: 429, 5xx, 529, a broken connection, an error event, a truncated answer. */
+  'transient',
+  /** The API refused this very request (400, 401, 403, 413, …): it is not sent again before the conversation has grown. */
+  'rejected',
+  /** The history no longer fits the window: only the client can shorten it. */
+  'too_long',
+  /** The answer is no summary: it is empty, a tool call or a refusal. */
+  'unusable',
+  /** The call was not sent, because too many run or too many have just failed. It does not count as an attempt. */
+  'skipped',
+] as const;
+export type CallFailureKind = (typeof CALL_FAILURE_KINDS)[number];
 
 /** A failed checkpoint call as the machine sees it. */
 export interface CallFailure {
@@ -34,23 +46,25 @@ export interface CallFailure {
 }
 
 /** Why a compaction request went to the API instead of being answered here. */
-export type ForwardReason =
+export const FORWARD_REASONS = [
   /** `DBPROXY_PASSTHROUGH`: nothing is ever served. */
-  | 'passthrough'
+  'passthrough',
   /** No checkpoint covers a beginning of this history. */
-  | 'no_checkpoint'
+  'no_checkpoint',
   /** `/compact <words>`, or another instruction that a summary made beforehand cannot have followed. */
-  | 'instructions'
-  /** What was said since the checkpoint no longer fits the budget for recent messages. */
-  | 'stale'
+  'instructions',
+  /** The messages since the checkpoint no longer fit the budget for recent messages. */
+  'stale',
   /** The checkpoint call was still running when the bounded wait was over. */
-  | 'wait_timeout'
-  /** The checkpoint call that was waited for failed, or the last one did. */
-  | 'checkpoint_failed'
-  /** Compacted, and over the threshold again at once: one more summary of ours would not help either. */
-  | 'loop'
-  /** A message of a shape that is not known here. */
-  | 'unreadable';
+  'wait_timeout',
+  /** The checkpoint call that was awaited failed, or the last one did. */
+  'checkpoint_failed',
+  /** Compacted, and over the threshold again at once: one more summary of the proxy would not help either. */
+  'loop',
+  /** A message has a shape that the proxy does not know. */
+  'unreadable',
+] as const;
+export type ForwardReason = (typeof FORWARD_REASONS)[number];
 
 /** Facts a conversation is told, each in the past tense. */
 export type ConversationEvent =

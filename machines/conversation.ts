@@ -17,14 +17,15 @@ import {
   type ActorRefFrom,
   type SnapshotFrom,
 } from 'xstate';
-import type {
-  CallFailure,
-  CheckpointCallInput,
-  CheckpointRef,
-  ConversationContext,
-  ConversationEvent,
-  ConversationInput,
-  PersistedState,
+import {
+  CALL_FAILURE_KINDS,
+  type CallFailure,
+  type CheckpointCallInput,
+  type CheckpointRef,
+  type ConversationContext,
+  type ConversationEvent,
+  type ConversationInput,
+  type PersistedState,
 } from './conversation-events.ts';
 import { milliseconds, tokens } from './units.ts';
 
@@ -91,7 +92,7 @@ export function retryPause(context: Pick<ConversationContext, 'tries' | 'failure
   return (asked === null ? backoff : Math.min(RETRY_AFTER_MAX_MS, asked)) * (1 + dice / 4);
 }
 
-const KINDS: ReadonlySet<unknown> = new Set(['transient', 'rejected', 'too_long', 'unusable', 'skipped']);
+const KINDS: ReadonlySet<unknown> = new Set(CALL_FAILURE_KINDS);
 
 /** Reads a thrown value as a {@link CallFailure}: a `CheckpointError` by its fields, anything else as transient. */
 function callFailure(error: unknown): CallFailure {

@@ -2,14 +2,15 @@
 import type { ConversationSnapshot } from './conversation.ts';
 
 /**
+ * The phases, in the order in which a conversation goes through them.
+ *
  * - `IDLE`: tracked, nothing to do (also while a failed checkpoint waits to be tried again)
  * - `CHECKPOINTING`: the background call is running, nothing is servable yet
  * - `WAL_ACTIVE`: a checkpoint is servable, new messages are recorded after it
  * - `SWAP_READY`: the same, past the swap threshold; also after a summary was served, until the client confirms it
  */
-export type Phase = 'IDLE' | 'CHECKPOINTING' | 'WAL_ACTIVE' | 'SWAP_READY';
-
-export const PHASES: readonly Phase[] = ['IDLE', 'CHECKPOINTING', 'WAL_ACTIVE', 'SWAP_READY'];
+export const PHASES = ['IDLE', 'CHECKPOINTING', 'WAL_ACTIVE', 'SWAP_READY'] as const;
+export type Phase = (typeof PHASES)[number];
 
 /** The phase of a conversation. A servable checkpoint shows before a running call: the user has what counts. */
 export function phaseOf(snapshot: Pick<ConversationSnapshot, 'matches'>): Phase {

@@ -3,6 +3,7 @@
  * What a failure looks like to the client is decided in one place, `answers.ts`; here is only what happened.
  * A message says what happened, to what, and what to do. It never holds a header, a body or a credential.
  */
+import type { CallFailureKind } from '../machines/conversation-events.ts';
 
 /** Base of all failures that the proxy itself raises. `code` is stable across versions; match on it, not on wording. */
 export abstract class ProxyError extends Error {
@@ -67,27 +68,14 @@ export class StoreError extends ProxyError {
   readonly code = 'DBPROXY_ERR_STORE';
 }
 
-/** What stopped a checkpoint call, as the conversation machine needs to know it. */
-export type CheckpointFailure =
-  /** Worth another try after a pause: 429, 5xx, 529, a broken connection, an error event, an answer cut short. */
-  | 'transient'
-  /** The API refused this very request (400, 401, 403, 413, …): no use until the conversation has moved on. */
-  | 'rejected'
-  /** The history no longer fits the window: only the client can help itself now. */
-  | 'too_long'
-  /** An answer that is no summary: empty, a tool call, a refusal. */
-  | 'unusable'
-  /** The call was not even begun: too many at once, or too many failed just now. Costs no try. */
-  | 'skipped';
-
 /** A checkpoint call that brought no summary. */
 export class CheckpointError extends ProxyError {
   readonly code = 'DBPROXY_ERR_CHECKPOINT';
-  readonly failure: CheckpointFailure;
+  readonly failure: CallFailureKind;
   /** Pause the API asked for in `retry-after`, in milliseconds; undefined where it asked for none. */
   readonly retryAfterMs: number | undefined;
 
-  constructor(failure: CheckpointFailure, message: string, retryAfterMs?: number, options?: ErrorOptions) {
+  constructor(failure: CallFailureKind, message: string, retryAfterMs?: number, options?: ErrorOptions) {
     super(message, options);
     this.failure = failure;
     this.retryAfterMs = retryAfterMs;

@@ -19,8 +19,8 @@ export type ContractVersion = 1;
 /** The four phases that people see (`machines/phases.ts`). */
 export type Phase = 'IDLE' | 'CHECKPOINTING' | 'WAL_ACTIVE' | 'SWAP_READY';
 
-/** Why a compaction went to the API (`machines/conversation-events.ts`). Unknown ones may be added: show them as they are. */
-export type ForwardReason =
+/** Why a compaction went to the API (`machines/conversation-events.ts`). */
+export type KnownForwardReason =
   | 'passthrough'
   | 'no_checkpoint'
   | 'instructions'
@@ -28,8 +28,12 @@ export type ForwardReason =
   | 'wait_timeout'
   | 'checkpoint_failed'
   | 'loop'
-  | 'unreadable'
-  | (string & {});
+  | 'unreadable';
+/** Also one that another version of the proxy knows: it is shown as it is. */
+export type ForwardReason = KnownForwardReason | (string & {});
+
+/** Why a checkpoint call brought no summary (`machines/conversation-events.ts`). */
+export type CallFailureKind = 'transient' | 'rejected' | 'too_long' | 'unusable' | 'skipped';
 
 /** Sent once per connection, first. */
 export interface Hello {
@@ -84,7 +88,7 @@ export interface CheckpointCallView {
   readonly retryAt: number | null;
   /** The last failure that has not been made good, also while idle. */
   readonly failure: {
-    readonly kind: 'transient' | 'rejected' | 'too_long' | 'unusable' | 'skipped';
+    readonly kind: CallFailureKind;
     readonly message: string;
   } | null;
 }

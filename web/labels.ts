@@ -1,7 +1,5 @@
 /** The words that the pages use for what the contract names. */
-import type { ForwardReason, Phase, SeriesMark } from './contract.ts';
-
-export const PHASES: readonly Phase[] = ['IDLE', 'CHECKPOINTING', 'WAL_ACTIVE', 'SWAP_READY'];
+import type { Phase, SeriesMark } from './contract.ts';
 
 export const PHASE_NAME: Readonly<Record<Phase, string>> = {
   IDLE: 'Idle',
@@ -9,6 +7,8 @@ export const PHASE_NAME: Readonly<Record<Phase, string>> = {
   WAL_ACTIVE: 'WAL active',
   SWAP_READY: 'Swap ready',
 };
+
+export const PHASES = Object.keys(PHASE_NAME) as readonly Phase[];
 
 /** What goes on in a phase, in one sentence. */
 export const PHASE_MEANING: Readonly<Record<Phase, string>> = {
@@ -25,20 +25,6 @@ export const PHASE_EXIT: Readonly<Record<Phase, string>> = {
   WAL_ACTIVE: 'swap threshold',
   SWAP_READY: 'swapped',
 };
-
-const REASONS: Readonly<Record<string, string>> = {
-  passthrough: 'passthrough is on',
-  no_checkpoint: 'no checkpoint covered it',
-  instructions: 'it had instructions of its own',
-  stale: 'too much was said since the checkpoint',
-  wait_timeout: 'the checkpoint took too long',
-  checkpoint_failed: 'the checkpoint had failed',
-  loop: 'it had just been compacted',
-  unreadable: 'it could not be read',
-};
-
-/** Why a compaction went to the API. A reason that is not known here is shown as it is. */
-export const reasonText = (reason: ForwardReason): string => REASONS[reason] ?? reason.replaceAll('_', ' ');
 
 export const MARK_NAME: Readonly<Record<SeriesMark['kind'], string>> = {
   checkpoint: 'checkpoint ready',

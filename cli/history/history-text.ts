@@ -2,21 +2,10 @@
 import type pc from 'picocolors';
 import type { HistoryAnswer } from '../../src/admin/history-routes.ts';
 import type { CompactionEntry, TokensByKind } from '../../src/store/history.ts';
+import { forwardReasonText } from '../../web/forward-reasons.ts';
 import { countText, durationText } from '../format.ts';
 
 type Colours = ReturnType<typeof pc.createColors>;
-
-/** Why it went to the API, in few words. */
-const REASONS: Readonly<Record<string, string>> = {
-  passthrough: 'passthrough was on',
-  no_checkpoint: 'no checkpoint covered it',
-  instructions: 'instructions of its own',
-  stale: 'too much said since the checkpoint',
-  wait_timeout: 'the checkpoint took too long',
-  checkpoint_failed: 'the checkpoint had failed',
-  loop: 'just compacted before',
-  unreadable: 'could not be read',
-};
 
 interface Column {
   readonly title: string;
@@ -59,7 +48,7 @@ function whenText(at: number): string {
 
 function outcomeText({ outcome, reason, confirmed }: CompactionEntry): string {
   if (outcome === 'served') return confirmed === false ? 'at once, but not taken' : 'at once';
-  return `by the API: ${REASONS[reason ?? ''] ?? (reason ?? 'unknown').replaceAll('_', ' ')}`;
+  return `by the API: ${forwardReasonText(reason ?? 'unknown')}`;
 }
 
 /** @param columns width of the terminal */

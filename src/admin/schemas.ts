@@ -3,6 +3,8 @@
  * and the compiler holds them against the contract. So none of the four can drift from the others.
  */
 import * as z from 'zod';
+import { CALL_FAILURE_KINDS } from '../../machines/conversation-events.ts';
+import { PHASES } from '../../machines/phases.ts';
 import type {
   ConversationAnswer,
   ConversationsAnswer,
@@ -16,7 +18,7 @@ import type { HistoryAnswer } from './history-routes.ts';
 const count = z.int().min(0);
 const time = z.number().describe('Milliseconds since the Unix epoch.');
 const duration = z.number().min(0).describe('Milliseconds.');
-const phase = z.enum(['IDLE', 'CHECKPOINTING', 'WAL_ACTIVE', 'SWAP_READY']);
+const phase = z.enum(PHASES);
 
 const tokens = z.strictObject({ fresh: count, cacheWrite: count, cacheRead: count, output: count });
 
@@ -39,9 +41,7 @@ const conversation = z.strictObject({
     maxTries: count,
     startedAt: time.nullable(),
     retryAt: time.nullable(),
-    failure: z
-      .strictObject({ kind: z.enum(['transient', 'rejected', 'too_long', 'unusable', 'skipped']), message: z.string() })
-      .nullable(),
+    failure: z.strictObject({ kind: z.enum(CALL_FAILURE_KINDS), message: z.string() }).nullable(),
   }),
   used: count.describe('Tokens of context in use.'),
   effectiveWindow: count.describe('Tokens that the client reckons with; 0 while unknown.'),

@@ -3,8 +3,9 @@
  * Body and credentials live in this call and nowhere else.
  */
 import { performance } from 'node:perf_hooks';
+import type { CallFailureKind } from '../../machines/conversation-events.ts';
 import { milliseconds, type Milliseconds } from '../../machines/units.ts';
-import { asError, CheckpointError, type CheckpointFailure, type ProxyError } from '../errors.ts';
+import { asError, CheckpointError, type ProxyError } from '../errors.ts';
 import { extractSummary } from '../compaction/summary-text.ts';
 import type { Upstream } from '../upstream/http-client.ts';
 import { AnswerReader, readApiError, type Usage } from '../wire/answer-reader.ts';
@@ -41,7 +42,7 @@ const REFUSALS = new Set([
   'request_too_large',
 ]);
 
-function failureOfStatus(status: number, message: string): CheckpointFailure {
+function failureOfStatus(status: number, message: string): CallFailureKind {
   if (/prompt is too long|exceeds? .*context|input is too long/i.test(message)) return 'too_long';
   if (status === 408 || status === 409 || status === 429 || status >= 500) return 'transient';
   return 'rejected';

@@ -3,13 +3,13 @@
  * every machine, for as long as a conversation may need them for a call, and no longer.
  */
 import { randomUUID } from 'node:crypto';
-import type { CheckpointCallInput, CheckpointRef } from '../../machines/conversation-events.ts';
+import type { CallFailureKind, CheckpointCallInput, CheckpointRef } from '../../machines/conversation-events.ts';
 import { checkpointId, type ConversationId, type Timestamp, type Tokens } from '../../machines/units.ts';
 import { performCheckpointCall } from './call.ts';
 import type { CallEnd, CheckpointGate } from './gate.ts';
 import { checkpointBody } from './request.ts';
 import type { ByteBudget, Reservation } from '../net/byte-budget.ts';
-import { CheckpointError, type CheckpointFailure, messageOf } from '../errors.ts';
+import { CheckpointError, messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Upstream } from '../upstream/http-client.ts';
 import type { RawHeaders } from '../wire/headers.ts';
@@ -62,8 +62,7 @@ function covers(about: Subject, lineage: Lineage, model: string | undefined): bo
   return model !== undefined && model !== about.model && coveredBlocks(lineage, about.prefix, 'bare') > 0;
 }
 
-const failureOf = (error: unknown): CheckpointFailure =>
-  error instanceof CheckpointError ? error.failure : 'transient';
+const failureOf = (error: unknown): CallFailureKind => (error instanceof CheckpointError ? error.failure : 'transient');
 
 export class CheckpointCalls {
   readonly #sources = new Map<ConversationId, CallSource>();

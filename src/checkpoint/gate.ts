@@ -4,8 +4,8 @@
  */
 import { createActor, type ActorOptions } from 'xstate';
 import { breakerMachine, type BreakerActor, type BreakerSnapshot } from '../../machines/breaker.ts';
+import type { CallFailureKind } from '../../machines/conversation-events.ts';
 import type { Timestamp } from '../../machines/units.ts';
-import type { CheckpointFailure } from '../errors.ts';
 import type { Log } from '../log.ts';
 
 /** Why a call was not let through. */
@@ -16,7 +16,7 @@ export type SkipReason =
   | 'limit';
 
 /** How a call ended. */
-export type CallEnd = 'completed' | 'aborted' | CheckpointFailure;
+export type CallEnd = 'completed' | 'aborted' | CallFailureKind;
 
 /** The permission for one call. */
 export interface Permit {

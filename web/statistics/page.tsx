@@ -5,7 +5,8 @@ import { TokenBar } from '../conversation/token-bar.tsx';
 import { count, dateTime, duration, percent } from '../format.ts';
 import { Ago } from '../components/ago.tsx';
 import { totals } from '../state/store.ts';
-import { reasonText, statusText } from '../labels.ts';
+import { forwardReasonText } from '../forward-reasons.ts';
+import { statusText } from '../labels.ts';
 import { HistoryCard } from './history.tsx';
 
 export function FiguresPage(): JSX.Element {
@@ -72,7 +73,7 @@ function Figures({ totals: it }: { readonly totals: Totals }): JSX.Element {
         <ul class="reasons">
           {Object.entries(compactions.forwarded).map(([reason, times]) => (
             <li key={reason}>
-              <span class="number">{count(times ?? 0)}</span> to the API: {reasonText(reason)}
+              <span class="number">{count(times ?? 0)}</span> to the API: {forwardReasonText(reason)}
             </li>
           ))}
         </ul>

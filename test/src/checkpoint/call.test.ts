@@ -1,7 +1,8 @@
 import { expect } from 'chai';
+import type { CallFailureKind } from '../../../machines/conversation-events.ts';
 import { performCheckpointCall, type CheckpointCall, type CheckpointResult } from '../../../src/checkpoint/call.ts';
 import { checkpointBody } from '../../../src/checkpoint/request.ts';
-import { CheckpointError, UpstreamUnreachableError, type CheckpointFailure } from '../../../src/errors.ts';
+import { CheckpointError, UpstreamUnreachableError } from '../../../src/errors.ts';
 import { startSimulatedApi, type Fault, type SimulatedApi } from '../../../src/simulated-api/index.ts';
 import {
   openHttpClient,
@@ -126,119 +127,118 @@ describe('a checkpoint call', () => {
     expect(usage.cacheCreation).to.equal(0);
   });
 
-  const faults: readonly (readonly [what: string, fault: Fault, failure: CheckpointFailure, retryAfterMs?: number])[] =
+  const faults: readonly (readonly [what: string, fault: Fault, failure: CallFailureKind, retryAfterMs?: number])[] = [
+    ['429 with retry-after', { kind: 'status', status: 429, retryAfter: 7 }, 'transient', 7_000],
+    ['429 without retry-after', { kind: 'status', status: 429 }, 'transient'],
     [
-      ['429 with retry-after', { kind: 'status', status: 429, retryAfter: 7 }, 'transient', 7_000],
-      ['429 without retry-after', { kind: 'status', status: 429 }, 'transient'],
-      [
-        'a retry-after that is a date',
-        { kind: 'status', status: 429, headers: { 'retry-after': 'Wed, 21 Oct 2026 07:28:00 GMT' } },
-        'transient',
-      ],
-      [
-        'a retry-after of fractions',
-        { kind: 'status', status: 529, headers: { 'retry-after': ' 1.5 ' } },
-        'transient',
-        1_500,
-      ],
-      ['529', { kind: 'status', status: 529 }, 'transient'],
-      ['500', { kind: 'status', status: 500 }, 'transient'],
-      ['504', { kind: 'status', status: 504 }, 'transient'],
-      ['409', { kind: 'status', status: 409 }, 'transient'],
-      ['400', { kind: 'status', status: 400 }, 'rejected'],
-      ['401', { kind: 'status', status: 401 }, 'rejected'],
-      ['402', { kind: 'status', status: 402 }, 'rejected'],
-      ['403', { kind: 'status', status: 403 }, 'rejected'],
-      ['404', { kind: 'status', status: 404 }, 'rejected'],
-      ['413', { kind: 'status', status: 413 }, 'rejected'],
-      ['an error page of a gateway', { kind: 'status', status: 502, body: `<html>${SECRET}</html>` }, 'transient'],
-      [
-        'an error page of a gateway that refuses',
-        { kind: 'status', status: 403, body: `<html>${SECRET}</html>` },
-        'rejected',
-      ],
-      ['a prompt that is too long', { kind: 'prompt_too_long' }, 'too_long'],
-      ['an overload in mid-stream', { kind: 'error_event', type: 'overloaded_error', message: SECRET }, 'transient'],
-      ['an API error in mid-stream', { kind: 'error_event', type: 'api_error', message: SECRET }, 'transient'],
-      ['a limit in mid-stream', { kind: 'error_event', type: 'rate_limit_error', message: SECRET }, 'transient'],
-      ['an expired key in mid-stream', { kind: 'error_event', type: 'authentication_error' }, 'rejected'],
-      ['a size refused in mid-stream', { kind: 'error_event', type: 'request_too_large' }, 'rejected'],
-      ['something new in mid-stream', { kind: 'error_event', type: 'unheard_of_error' }, 'transient'],
-      ['a refusal in mid-stream', { kind: 'error_event', type: 'invalid_request_error', message: SECRET }, 'rejected'],
-      [
-        'a window that is full in mid-stream',
-        { kind: 'error_event', type: 'invalid_request_error', message: `prompt is too long: ${SECRET}` },
-        'too_long',
-      ],
-      [
-        'a connection that is reset before the answer',
-        { kind: 'disconnect', at: 'before_head', how: 'reset' },
-        'transient',
-      ],
-      ['a connection that ends after the head', { kind: 'disconnect', at: 'after_head', how: 'cut' }, 'transient'],
-      [
-        'a connection that is reset in mid-stream',
-        { kind: 'disconnect', at: 'mid_stream', how: 'reset', partial: true },
-        'transient',
-      ],
-      ['a stream that ends early, but properly', { kind: 'disconnect', at: 'mid_stream', how: 'end' }, 'transient'],
-      ['a connection that is lost in the upload', { kind: 'disconnect', at: 'upload' }, 'transient'],
-      ['bytes that are no HTTP', { kind: 'garbage_http' }, 'transient'],
-      ['a tool call', { kind: 'tool_call' }, 'unusable'],
-      ['an empty answer', { kind: 'empty_answer' }, 'unusable'],
-      ['an answer of white space', { kind: 'answer', answer: { blocks: [{ type: 'text', text: ' \n' }] } }, 'unusable'],
-      [
-        'an answer of thoughts',
-        { kind: 'answer', answer: { blocks: [{ type: 'thinking', thinking: SECRET }] } },
-        'unusable',
-      ],
-      [
-        'an analysis and no summary',
-        { kind: 'answer', answer: { blocks: [{ type: 'text', text: `<analysis>${SECRET}</analysis>` }] } },
-        'unusable',
-      ],
-      [
-        'a summary with a tool call behind it',
-        {
-          kind: 'answer',
-          answer: {
-            blocks: [
-              { type: 'text', text: SECRET },
-              { type: 'tool_use', name: 'Bash', input: {} },
-            ],
-          },
+      'a retry-after that is a date',
+      { kind: 'status', status: 429, headers: { 'retry-after': 'Wed, 21 Oct 2026 07:28:00 GMT' } },
+      'transient',
+    ],
+    [
+      'a retry-after of fractions',
+      { kind: 'status', status: 529, headers: { 'retry-after': ' 1.5 ' } },
+      'transient',
+      1_500,
+    ],
+    ['529', { kind: 'status', status: 529 }, 'transient'],
+    ['500', { kind: 'status', status: 500 }, 'transient'],
+    ['504', { kind: 'status', status: 504 }, 'transient'],
+    ['409', { kind: 'status', status: 409 }, 'transient'],
+    ['400', { kind: 'status', status: 400 }, 'rejected'],
+    ['401', { kind: 'status', status: 401 }, 'rejected'],
+    ['402', { kind: 'status', status: 402 }, 'rejected'],
+    ['403', { kind: 'status', status: 403 }, 'rejected'],
+    ['404', { kind: 'status', status: 404 }, 'rejected'],
+    ['413', { kind: 'status', status: 413 }, 'rejected'],
+    ['an error page of a gateway', { kind: 'status', status: 502, body: `<html>${SECRET}</html>` }, 'transient'],
+    [
+      'an error page of a gateway that refuses',
+      { kind: 'status', status: 403, body: `<html>${SECRET}</html>` },
+      'rejected',
+    ],
+    ['a prompt that is too long', { kind: 'prompt_too_long' }, 'too_long'],
+    ['an overload in mid-stream', { kind: 'error_event', type: 'overloaded_error', message: SECRET }, 'transient'],
+    ['an API error in mid-stream', { kind: 'error_event', type: 'api_error', message: SECRET }, 'transient'],
+    ['a limit in mid-stream', { kind: 'error_event', type: 'rate_limit_error', message: SECRET }, 'transient'],
+    ['an expired key in mid-stream', { kind: 'error_event', type: 'authentication_error' }, 'rejected'],
+    ['a size refused in mid-stream', { kind: 'error_event', type: 'request_too_large' }, 'rejected'],
+    ['something new in mid-stream', { kind: 'error_event', type: 'unheard_of_error' }, 'transient'],
+    ['a refusal in mid-stream', { kind: 'error_event', type: 'invalid_request_error', message: SECRET }, 'rejected'],
+    [
+      'a window that is full in mid-stream',
+      { kind: 'error_event', type: 'invalid_request_error', message: `prompt is too long: ${SECRET}` },
+      'too_long',
+    ],
+    [
+      'a connection that is reset before the answer',
+      { kind: 'disconnect', at: 'before_head', how: 'reset' },
+      'transient',
+    ],
+    ['a connection that ends after the head', { kind: 'disconnect', at: 'after_head', how: 'cut' }, 'transient'],
+    [
+      'a connection that is reset in mid-stream',
+      { kind: 'disconnect', at: 'mid_stream', how: 'reset', partial: true },
+      'transient',
+    ],
+    ['a stream that ends early, but properly', { kind: 'disconnect', at: 'mid_stream', how: 'end' }, 'transient'],
+    ['a connection that is lost in the upload', { kind: 'disconnect', at: 'upload' }, 'transient'],
+    ['bytes that are no HTTP', { kind: 'garbage_http' }, 'transient'],
+    ['a tool call', { kind: 'tool_call' }, 'unusable'],
+    ['an empty answer', { kind: 'empty_answer' }, 'unusable'],
+    ['an answer of white space', { kind: 'answer', answer: { blocks: [{ type: 'text', text: ' \n' }] } }, 'unusable'],
+    [
+      'an answer of thoughts',
+      { kind: 'answer', answer: { blocks: [{ type: 'thinking', thinking: SECRET }] } },
+      'unusable',
+    ],
+    [
+      'an analysis and no summary',
+      { kind: 'answer', answer: { blocks: [{ type: 'text', text: `<analysis>${SECRET}</analysis>` }] } },
+      'unusable',
+    ],
+    [
+      'a summary with a tool call behind it',
+      {
+        kind: 'answer',
+        answer: {
+          blocks: [
+            { type: 'text', text: SECRET },
+            { type: 'tool_use', name: 'Bash', input: {} },
+          ],
         },
-        'unusable',
-      ],
-      [
-        'a summary that was cut off',
-        { kind: 'answer', answer: { blocks: [{ type: 'text', text: SECRET }], stopReason: 'max_tokens' } },
-        'unusable',
-      ],
-      [
-        'a summary that did not fit into the window',
-        {
-          kind: 'answer',
-          answer: { blocks: [{ type: 'text', text: SECRET }], stopReason: 'model_context_window_exceeded' },
-        },
-        'unusable',
-      ],
-      [
-        'a refusal',
-        { kind: 'answer', answer: { blocks: [{ type: 'text', text: SECRET }], stopReason: 'refusal' } },
-        'unusable',
-      ],
-      [
-        'an answer that is no stream',
-        {
-          kind: 'answer',
-          answer: { raw: { headers: { 'content-type': 'text/html' }, chunks: [`<html>${SECRET}</html>`] } },
-        },
-        'transient',
-      ],
-      ['nothing but 200', { kind: 'answer', answer: { raw: { chunks: [] } } }, 'transient'],
-      ['a redirect', { kind: 'status', status: 307, headers: { location: '/elsewhere' } }, 'rejected'],
-    ];
+      },
+      'unusable',
+    ],
+    [
+      'a summary that was cut off',
+      { kind: 'answer', answer: { blocks: [{ type: 'text', text: SECRET }], stopReason: 'max_tokens' } },
+      'unusable',
+    ],
+    [
+      'a summary that did not fit into the window',
+      {
+        kind: 'answer',
+        answer: { blocks: [{ type: 'text', text: SECRET }], stopReason: 'model_context_window_exceeded' },
+      },
+      'unusable',
+    ],
+    [
+      'a refusal',
+      { kind: 'answer', answer: { blocks: [{ type: 'text', text: SECRET }], stopReason: 'refusal' } },
+      'unusable',
+    ],
+    [
+      'an answer that is no stream',
+      {
+        kind: 'answer',
+        answer: { raw: { headers: { 'content-type': 'text/html' }, chunks: [`<html>${SECRET}</html>`] } },
+      },
+      'transient',
+    ],
+    ['nothing but 200', { kind: 'answer', answer: { raw: { chunks: [] } } }, 'transient'],
+    ['a redirect', { kind: 'status', status: 307, headers: { location: '/elsewhere' } }, 'rejected'],
+  ];
   for (const [what, fault, failure, retryAfterMs] of faults) {
     it(`ends as '${failure}' with ${what}, and says nothing of what was said`, async () => {
       const told =
