@@ -16,7 +16,7 @@ import { exposure } from './admin/access/exposure.ts';
 import { ownHosts } from './admin/access/hosts.ts';
 import { tokenFile } from './admin/access/token.ts';
 import { healthReport } from './admin/health-report.ts';
-import { createOwnPages } from './admin/health.ts';
+import { createAdminPages } from './admin/health.ts';
 import { openCertificates } from './certificates/certificates.ts';
 import { CheckpointCalls } from './checkpoint/calls.ts';
 import { CheckpointGate } from './checkpoint/gate.ts';
@@ -156,15 +156,15 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       setup: () => ({ proxyUrl: proxyUrl(config, bound.ports.redirector), caPath: certificates.caPath }),
     },
   });
-  const ownPages = createOwnPages({
+  const adminPages = createAdminPages({
     health: () =>
       healthReport({ config, began, conversations, index, calls, gate, store, open, budget, forwarder, redirector }),
     access,
     log,
     async load() {
-      const { openPages } = await import('./admin/app.ts');
+      const { openAdminApp } = await import('./admin/app.ts');
       const { passthrough } = config;
-      return openPages({ access, log, dashboard, conversations, passthrough, totals: () => history.totals() });
+      return openAdminApp({ access, log, dashboard, conversations, passthrough, totals: () => history.totals() });
     },
   });
 
@@ -184,7 +184,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     observe,
     drainMs: DRAIN_MS,
     isOwnHost: (host) => access.isOwnHost(host),
-    ownPages,
+    adminPages,
   });
   const redirector = createRedirector({
     apiHost: API_HOST,
@@ -225,7 +225,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     store,
     ttl: config.conversationTtl,
     monotonicNow: steady,
-    preload: () => Promise.all([ownPages.ready('/'), loadClient()]),
+    preload: () => Promise.all([adminPages.ready('/'), loadClient()]),
   });
   const release = async (): Promise<void> => {
     housekeeping.stop();

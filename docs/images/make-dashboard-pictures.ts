@@ -78,7 +78,7 @@ try {
   await playDemo(stage, [...AFTERWARDS, ...OPENING.slice(0, -1)], 200);
   clients = await playOthers(stage, readFileSync(stage.proxy.caPath, 'utf8'));
 
-  const [conversation] = stage.proxy.dashboard.book.views().filter(({ name }) => name.text.startsWith('The nightly'));
+  const [conversation] = stage.proxy.dashboard.views.all().filter(({ name }) => name.text.startsWith('The nightly'));
   const hash = `#/c/${conversation?.id ?? ''}`;
   for (const { page } of pages) {
     await page.goto(`${origin}/dashboard/${hash}`);

@@ -1,6 +1,6 @@
 /**
- * The dashboard over HTTP: the built page, the API for scripts, the figures for Prometheus. All of it behind the token;
- * `guardedAt` (forwarder/plain-http.ts) sees to that.
+ * The dashboard over HTTP: the built page, the API for scripts, the metrics for Prometheus. `guardedAt` (app.ts) makes every
+ * route ask for the token.
  */
 import express, { type Response, type Router } from 'express';
 import { existsSync } from 'node:fs';
@@ -11,12 +11,12 @@ import type { ConversationAnswer, ConversationsAnswer, ResetAnswer } from '../..
 import { errorAnswer } from '../error-responses.ts';
 import type { CompactionHistory } from '../store/history.ts';
 import type { ConversationViews } from '../dashboard/conversation-views.ts';
-import { addHistory } from './history-routes.ts';
+import { addHistoryRoutes } from './history-routes.ts';
 import type { Metrics } from './metrics.ts';
 import { openApiDocument } from './openapi.ts';
 
-export interface RoutesOptions {
-  readonly book: ConversationViews;
+export interface DashboardRoutesOptions {
+  readonly views: ConversationViews;
   readonly metrics: Metrics;
   readonly history: CompactionHistory;
   readonly reset: (conversation: ConversationId) => boolean;
@@ -37,7 +37,7 @@ function refuse(response: Response, status: number, type: string, message: strin
   response.status(status).type('json').send(errorAnswer({ status, type, message }).body);
 }
 
-function addPage(router: Router, page: string): void {
+function addDashboardPage(router: Router, page: string): void {
   router.use((request, response, next) => {
     // The page asks for its parts by relative paths.
     if (request.originalUrl.replace(/\?.*$/, '') === '/dashboard') response.redirect(302, '/dashboard/');
@@ -57,16 +57,16 @@ function addPage(router: Router, page: string): void {
   });
 }
 
-function addConversations(router: Router, { book, reset }: RoutesOptions): void {
+function addConversationRoutes(router: Router, { views, reset }: DashboardRoutesOptions): void {
   const noneSuch = (response: Response): void =>
     refuse(response, 404, 'not_found_error', 'there is no such conversation (any more)');
   router.get('/', (_request, response) => {
-    response.json({ conversations: book.views() } satisfies ConversationsAnswer);
+    response.json({ conversations: views.all() } satisfies ConversationsAnswer);
   });
   router.get('/:id', (request, response) => {
-    const id = book.find(request.params.id);
-    const conversation = id === null ? null : book.view(id);
-    const whole = id === null ? null : book.detail(id);
+    const id = views.find(request.params.id);
+    const conversation = id === null ? null : views.view(id);
+    const whole = id === null ? null : views.detail(id);
     if (conversation === null || whole === null) {
       noneSuch(response);
       return;
@@ -76,20 +76,20 @@ function addConversations(router: Router, { book, reset }: RoutesOptions): void 
     response.json({ conversation, detail } satisfies ConversationAnswer);
   });
   router.post('/:id/reset', (request, response) => {
-    const id = book.find(request.params.id);
+    const id = views.find(request.params.id);
     const done = id !== null && reset(id);
-    const conversation = id === null ? null : book.view(id);
+    const conversation = id === null ? null : views.view(id);
     if (!done || conversation === null) noneSuch(response);
     else response.json({ conversation } satisfies ResetAnswer);
   });
 }
 
 /** Adds everything. `guardedAt(path)` is a router for all below `path` that is reached with the token only. */
-export function addRoutes(guardedAt: (path: string) => Router, options: RoutesOptions): void {
+export function addDashboardRoutes(guardedAt: (path: string) => Router, options: DashboardRoutesOptions): void {
   const { metrics } = options;
-  addPage(guardedAt('/dashboard'), options.page ?? BUILT);
-  addConversations(guardedAt('/api/conversations'), options);
-  addHistory(guardedAt('/api/history'), options.history);
+  addDashboardPage(guardedAt('/dashboard'), options.page ?? BUILT);
+  addConversationRoutes(guardedAt('/api/conversations'), options);
+  addHistoryRoutes(guardedAt('/api/history'), options.history);
   guardedAt('/api/openapi.json').get('/', (_request, response) => {
     response.json(openApiDocument());
   });

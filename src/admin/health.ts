@@ -1,7 +1,7 @@
 /**
- * What is ours on `https://localhost:8443`. `/health` is answered here, for everybody who knows our name; everything else is
- * in plain-http.ts, which comes with Express and socket.io. To load those takes longer than all that the data path needs,
- * so they are loaded a moment after the start, or when somebody asks for a page.
+ * The proxy's own pages on `https://localhost:8443`. `/health` is answered here, without a token. All other pages are in
+ * app.ts, which imports Express and socket.io: these take longer to load than the whole data path, so they are loaded a
+ * moment after the start or when a page is requested.
  */
 import type { RequestListener, ServerResponse } from 'node:http';
 import { messageOf } from '../errors.ts';
@@ -36,24 +36,24 @@ export interface Health {
   readonly buffered_bytes: number;
 }
 
-export interface OwnPagesOptions {
+export interface AdminPagesOptions {
   readonly health: () => Health;
   readonly access: Access;
   readonly log: Log;
-  /** Loads all pages but `/health`. Called once; again when it has failed. */
+  /** Loads all pages except `/health`. Called once, and again after a failure. */
   readonly load: () => Promise<RequestListener>;
 }
 
-export interface OwnPages {
-  /** Answers a request. Of what is not loaded yet it knows nothing: `ready` comes first. */
+export interface AdminPages {
+  /** Answers a request; call `ready` first, because a page that is not loaded is answered with 503. */
   readonly handle: RequestListener;
-  /** Null when a request for `target` can be answered now, else when it can. Rejects when the pages cannot be loaded. */
+  /** Null when a request for `target` can be answered now; else resolves when it can. Rejects when loading fails. */
   ready(target: string): Promise<void> | null;
 }
 
 const isHealth = (target: string): boolean => /^\/health\/?(\?|$)/.test(target);
 
-export function createOwnPages({ health, access, log, load }: OwnPagesOptions): OwnPages {
+export function createAdminPages({ health, access, log, load }: AdminPagesOptions): AdminPages {
   let pages: RequestListener | null = null;
   let loading: Promise<void> | null = null;
 

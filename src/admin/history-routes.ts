@@ -29,7 +29,7 @@ const query = z.object({
 });
 
 /** Adds the route to a router that is guarded. */
-export function addHistory(router: Router, history: CompactionHistory): void {
+export function addHistoryRoutes(router: Router, history: CompactionHistory): void {
   router.get('/', (request: Request, response: Response) => {
     const asked = query.safeParse(request.query);
     if (!asked.success) {

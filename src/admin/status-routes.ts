@@ -42,14 +42,14 @@ export interface StatusLineAnswer {
   readonly passthrough: boolean;
 }
 
-export interface StatusPagesOptions {
+export interface StatusRoutesOptions {
   readonly conversations: Conversations;
   readonly passthrough: boolean;
   readonly totals: () => Pick<HistoryTotals, 'savedMs' | 'served'>;
 }
 
 /** @param guardedAt makes a router for all below a path, which only those reach who show the token */
-export function addStatusPages(guardedAt: (path: string) => Router, options: StatusPagesOptions): void {
+export function addStatusRoutes(guardedAt: (path: string) => Router, options: StatusRoutesOptions): void {
   const { conversations, passthrough, totals } = options;
 
   guardedAt('/api/status').get('/', (_request, response) => {

@@ -25,7 +25,7 @@ export function changesOf(now: ConversationView, before: ConversationView | unde
   return any ? (changed as unknown as ConversationChange) : null;
 }
 
-/** The fields of a detail that are not the same objects any more, as the book keeps them; null for no change. */
+/** The fields of a detail that are not the same objects any more, as `ConversationViews` keeps them; null for no change. */
 export function detailChanges(now: ConversationDetail, before: ConversationDetail): DetailPatch | null {
   const changed = Object.entries(now).filter(([name, value]) => value !== before[name as keyof ConversationDetail]);
   return changed.length === 0 ? null : { ...Object.fromEntries(changed), id: now.id };

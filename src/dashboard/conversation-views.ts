@@ -1,8 +1,8 @@
 /**
- * The book of conversations: what people want to see of each beside what its machine knows. Kept small, free of content
- * but for names, and told everything by observations; asked by the pages (live.ts, api.ts).
+ * What people see of each conversation beside its machine's state: built from facts, queried by the dashboard's pages
+ * (live.ts) and routes (admin/conversation-routes.ts). It is small and holds no content except names.
  *
- * Messages are not kept. While somebody watches a conversation, its newest request is read for them.
+ * Messages are not stored. While a page watches a conversation, the messages of its newest request are read for that page.
  */
 import type { ConversationSnapshot } from '../../machines/conversation.ts';
 import { phaseOf } from '../../machines/phases.ts';
@@ -32,7 +32,7 @@ const SAMPLES_KEPT = 500;
 
 const WAITING: MessagesView = { state: 'waiting' };
 
-export interface ConversationBookOptions {
+export interface ConversationViewsOptions {
   readonly now: () => number;
   /** The checkpoint of that name, where it is still kept. */
   readonly checkpoint: (id: CheckpointId) => Checkpoint | null;
@@ -40,7 +40,7 @@ export interface ConversationBookOptions {
   readonly onChange: (conversation: ConversationId) => void;
 }
 
-/** A conversation in the book. */
+/** What is recorded of one conversation. */
 class Entry {
   readonly id: ConversationId;
   readonly created: number;
@@ -78,12 +78,12 @@ class Entry {
 }
 
 export class ConversationViews {
-  readonly #options: ConversationBookOptions;
+  readonly #options: ConversationViewsOptions;
   readonly #entries = new Map<ConversationId, Entry>();
   /** Conversations that pages have open, and how many. */
   readonly #watched = new Map<ConversationId, number>();
 
-  constructor(options: ConversationBookOptions) {
+  constructor(options: ConversationViewsOptions) {
     this.#options = options;
   }
 
@@ -102,7 +102,7 @@ export class ConversationViews {
   }
 
   /** All conversations, most recently active first. */
-  views(): readonly ConversationView[] {
+  all(): readonly ConversationView[] {
     return this.ids.flatMap((id) => this.view(id) ?? []).sort((a, b) => b.lastActivity - a.lastActivity);
   }
 

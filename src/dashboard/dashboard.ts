@@ -1,8 +1,8 @@
 /**
- * The dashboard, put together: what it is told (the log, observations), what it keeps of that (book, statistics, event
- * log), and whom it shows it to (pages over socket.io, scripts over HTTP).
+ * The dashboard, put together: its inputs (facts, the log, actors), what it derives from them (views, statistics, metrics,
+ * event log), and its outputs (pages over socket.io, scripts over HTTP).
  *
- *   observations ─▶ book, statistics, metrics ─▶ live (socket.io), routes (HTTP)
+ *   facts ─▶ views, statistics, metrics ─▶ live (socket.io), routes (HTTP)
  *   log ─▶ event log ─▶ live
  *   actors ─▶ inspector ─▶ live
  */
@@ -24,7 +24,7 @@ import { Inspector } from './inspector/inspector.ts';
 import { LivePages, type SocketIoServer } from './live.ts';
 import { Metrics } from '../admin/metrics.ts';
 import { loadStatisticsSeed } from './statistics-seed.ts';
-import type { RoutesOptions } from '../admin/conversation-routes.ts';
+import type { DashboardRoutesOptions } from '../admin/conversation-routes.ts';
 import { Statistics } from './statistics.ts';
 
 /** What the dashboard asks the rest of the proxy for. */
@@ -53,7 +53,7 @@ export interface DashboardOptions {
 }
 
 export class Dashboard {
-  readonly book: ConversationViews;
+  readonly views: ConversationViews;
   readonly statistics: Statistics;
   readonly live: LivePages;
   readonly metrics: Metrics;
@@ -77,7 +77,7 @@ export class Dashboard {
     this.#events = options.events;
     this.#events.setListener(news);
     this.statistics = new Statistics(now);
-    this.book = new ConversationViews({
+    this.views = new ConversationViews({
       now,
       checkpoint: (id) => sources.checkpoint(id),
       onChange: (id) => this.live.noteChange(id),
@@ -98,7 +98,7 @@ export class Dashboard {
       VERSION,
     );
     this.live = new LivePages({
-      book: this.book,
+      views: this.views,
       statistics: this.statistics,
       events: this.#events,
       inspector,
@@ -125,7 +125,7 @@ export class Dashboard {
   /** Takes an observation. Never throws: whoever tells of something is not to suffer from who listens. */
   readonly observe = (observation: Fact): void => {
     try {
-      this.book.observe(observation);
+      this.views.observe(observation);
       this.statistics.observe(observation);
       this.metrics.observe(observation);
       this.live.noteNews();
@@ -146,10 +146,10 @@ export class Dashboard {
     }
   }
 
-  /** What its pages over HTTP show (routes.ts). */
-  get shown(): RoutesOptions {
+  /** What the dashboard's HTTP routes need (admin/conversation-routes.ts). */
+  get routesOptions(): DashboardRoutesOptions {
     const { history, reset } = this.#options.sources;
-    return { book: this.book, metrics: this.metrics, history: history(), reset };
+    return { views: this.views, metrics: this.metrics, history: history(), reset };
   }
 
   /** What few want is not loaded for all. */
@@ -190,7 +190,7 @@ export class Dashboard {
 
   #phases(): Record<Phase, number> {
     const phases: Record<Phase, number> = { IDLE: 0, CHECKPOINTING: 0, WAL_ACTIVE: 0, SWAP_READY: 0 };
-    for (const phase of this.book.phases()) phases[phase] += 1;
+    for (const phase of this.views.phases()) phases[phase] += 1;
     return phases;
   }
 

@@ -47,7 +47,7 @@ type PageServer = Server<ClientToServerEvents, ServerToClientEvents>;
 type PageSocket = Socket<ClientToServerEvents, ServerToClientEvents>;
 
 export interface LiveOptions {
-  readonly book: ConversationViews;
+  readonly views: ConversationViews;
   readonly statistics: Statistics;
   readonly events: EventLog;
   readonly inspector: Inspector;
@@ -204,7 +204,7 @@ export class LivePages {
       'conversation.reset',
       this.#contained((id, answer) => {
         if (typeof id !== 'string' || typeof answer !== 'function') return;
-        const conversation = this.#options.book.find(id);
+        const conversation = this.#options.views.find(id);
         answer(conversation !== null && this.#options.reset(conversation) ? ok(null) : NO_CONVERSATION);
       }),
     );
@@ -244,23 +244,23 @@ export class LivePages {
 
   /** The first page is there: what it is told now is where patches begin. */
   #beginAnew(): void {
-    const { book, events, inspector } = this.#options;
-    for (const view of book.views()) this.#told.set(view.id as ConversationId, view);
+    const { views, events, inspector } = this.#options;
+    for (const view of views.all()) this.#told.set(view.id as ConversationId, view);
     this.#lastEntry = events.newest;
     this.#lastRecord = inspector.newest;
   }
 
   /** Everything, to one page. */
   #tellAll(page: Page): void {
-    const { book, events, hello, totals } = this.#options;
+    const { views, events, hello, totals } = this.#options;
     const { socket } = page;
     page.behind = false;
     socket.emit('hello', hello());
-    socket.emit('conversations', { full: true, conversations: book.views() });
+    socket.emit('conversations', { full: true, conversations: views.all() });
     socket.emit('totals', totals());
     socket.emit('history', this.#history(0));
     socket.emit('log', { full: true, entries: events.after() });
-    const detail = page.detail === null ? null : book.detail(page.detail);
+    const detail = page.detail === null ? null : views.detail(page.detail);
     if (detail !== null) socket.emit('detail', detail);
     this.#place(page);
   }
@@ -275,13 +275,13 @@ export class LivePages {
   }
 
   #openDetail(page: Page, name: string): Outcome<ConversationDetail> {
-    const { book } = this.#options;
+    const { views } = this.#options;
     this.#closeDetail(page);
-    const id = book.find(name);
-    const detail = id === null ? null : book.detail(id);
+    const id = views.find(name);
+    const detail = id === null ? null : views.detail(id);
     if (id === null || detail === null) return NO_CONVERSATION;
     page.detail = id;
-    page.stopWatching = book.watch(id);
+    page.stopWatching = views.watch(id);
     if (!this.#details.has(id)) this.#details.set(id, detail);
     this.#place(page);
     return ok(detail);
@@ -347,7 +347,7 @@ export class LivePages {
     const changed: ConversationChange[] = [];
     const removed: ConversationId[] = [];
     for (const id of this.#changed) {
-      const view = this.#options.book.view(id);
+      const view = this.#options.views.view(id);
       if (view === null) {
         if (this.#told.delete(id)) removed.push(id);
         continue;
@@ -363,7 +363,7 @@ export class LivePages {
 
   #tellDetails(server: PageServer): void {
     for (const [id, before] of this.#details) {
-      const detail = this.#changed.has(id) ? this.#options.book.detail(id) : null;
+      const detail = this.#changed.has(id) ? this.#options.views.detail(id) : null;
       if (detail === null) continue;
       const patch = detailChanges(detail, before);
       if (patch === null) continue;

@@ -1,5 +1,5 @@
 /**
- * What leaves the proxy about a conversation: field by field, picked by hand, from what its machine and the book know.
+ * What leaves the proxy about a conversation: field by field, picked by hand, from what its machine and `ConversationViews` know.
  * Pure. Nothing here spreads an object that it was given: a field that is added elsewhere stays in the house.
  */
 import type { ConversationSnapshot } from '../../machines/conversation.ts';

@@ -20,7 +20,7 @@ import { ClientConnection } from './client-connection.ts';
 import type { Exchange } from './exchange.ts';
 import { handleMessages } from './messages.ts';
 import type { MessagesOptions } from './request-classifier.ts';
-import type { OwnPages } from '../admin/health.ts';
+import type { AdminPages } from '../admin/health.ts';
 import { relay } from './relay.ts';
 import { requestHeaders } from './request-head.ts';
 
@@ -29,7 +29,7 @@ export interface ForwarderOptions extends MessagesOptions {
   readonly apiHost: string;
   /** True for a `Host` that names us: localhost and what the settings add (access/hosts.ts). */
   readonly isOwnHost: (host: string | undefined) => boolean;
-  readonly ownPages: OwnPages;
+  readonly adminPages: AdminPages;
   /** Counts the clients' connections. Where there are too many, a new one ends with its first answer. */
   readonly open: OpenConnections;
   /** Time for requests under way to end when the forwarder closes, in milliseconds. */
@@ -70,7 +70,7 @@ const isMessages = (head: RequestHead): boolean =>
 const isForApi = (head: RequestHead): boolean => head.target.startsWith('/v1/');
 
 export function createForwarder(options: ForwarderOptions): Forwarder {
-  const { apiHost, certificates, log, ownPages } = options;
+  const { apiHost, certificates, log, adminPages } = options;
   const sockets = new Set<Socket>();
   const connections = new Set<ClientConnection>();
   let whenIdle: (() => void) | undefined;
@@ -79,7 +79,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   // answer, because the next request on it may be for the API.
   const pages = createHttpServer((request, response) => {
     if (!/^\/(dashboard|socket\.io)\b/.test(request.url ?? '')) response.shouldKeepAlive = false;
-    ownPages.handle(request, response);
+    adminPages.handle(request, response);
   });
 
   const destinationOf = (head: RequestHead): Destination => {
@@ -105,7 +105,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   const handOff = (head: RequestHead, socket: Socket, bytes: Buffer): boolean => {
     if (destinationOf(head) !== 'own' || isForApi(head)) return false;
     socket.unshift(bytes);
-    const ready = ownPages.ready(head.target);
+    const ready = adminPages.ready(head.target);
     if (ready === null) pages.emit('connection', socket);
     else {
       socket.pause();

@@ -22,8 +22,8 @@ export interface AccessRequest {
   readonly headers: IncomingHttpHeaders;
 }
 
-/** A browser that came with the token in its URL goes on without it. */
-export interface WayIn {
+/** Redirects a browser that has the token in its URL to the same URL without it, and sets a cookie instead. */
+export interface TokenRedirect {
   /** The same path without the token. */
   readonly location: string;
   /** Value of `Set-Cookie`; null for a token that is wrong, from a browser that is known by its cookie. */
@@ -37,8 +37,8 @@ export interface Access {
   /** True for a `Host` header that names us. */
   isOwnHost(host: string | undefined): boolean;
   check(request: AccessRequest): Verdict;
-  /** Where a granted request is sent on to; null for the usual one, with no token in its URL. */
-  wayIn(request: AccessRequest): WayIn | null;
+  /** The redirect for a granted request with a token in its URL; null for any other request. */
+  tokenRedirect(request: AccessRequest): TokenRedirect | null;
 }
 
 export interface AccessOptions {
@@ -151,7 +151,7 @@ export function createAccess(token: string, file: string | null, { hosts, port }
       const mustTell = isUpgrade(request) || !isSafe(request);
       return mustTell && request.headers.origin === undefined ? 'foreign_origin' : 'granted';
     },
-    wayIn(request) {
+    tokenRedirect(request) {
       const url = request.url ?? '';
       if (!isForPage(request) || parameterOf(url) === null) return null;
       const attributes = `Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=${COOKIE_SECONDS}`;
@@ -171,6 +171,6 @@ export async function openAccess(
   return createAccess(token.value, token.file, options);
 }
 
-/** The URL that `claude-db-proxy dashboard` opens: the way in. */
+/** The URL that `claude-db-proxy dashboard` opens; it signs the browser in. */
 export const dashboardUrl = (origin: string, token: string): string =>
   `${origin}/dashboard?${PARAMETER}=${encodeURIComponent(token)}`;

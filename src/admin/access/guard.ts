@@ -80,7 +80,7 @@ export function ownHostOnly(access: Access): RequestHandler {
   };
 }
 
-/** Before everything that shows what was said or changes something. Also the way in, for a token in the URL. */
+/** Before everything that shows what was said or changes something. Also redirects a request that has the token in its URL. */
 export function guarded(access: Access): RequestHandler {
   return (request, response, next) => {
     const verdict = access.check(asked(request));
@@ -90,7 +90,7 @@ export function guarded(access: Access): RequestHandler {
       response.status(status).type(type).send(body);
       return;
     }
-    const tokenRedirect = access.wayIn(asked(request));
+    const tokenRedirect = access.tokenRedirect(asked(request));
     if (tokenRedirect === null) {
       next();
       return;

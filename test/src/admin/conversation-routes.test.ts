@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import express, { Router } from 'express';
 import { openApiDocument } from '../../../src/admin/openapi.ts';
 import type { HistoryAnswer } from '../../../src/admin/history-routes.ts';
-import { addRoutes } from '../../../src/admin/conversation-routes.ts';
+import { addDashboardRoutes } from '../../../src/admin/conversation-routes.ts';
 import { openStage, type Stage } from '../../e2e/flows.ts';
 import { ask, type Answer } from '../forwarder/raw-client.ts';
 
@@ -185,7 +185,7 @@ describe('the built page', () => {
       return router;
     };
     const nothing = {} as never;
-    addRoutes(guardedAt, { book: nothing, metrics: nothing, history: nothing, reset: () => false, page });
+    addDashboardRoutes(guardedAt, { views: nothing, metrics: nothing, history: nothing, reset: () => false, page });
     const server = createServer(app).listen(0, '127.0.0.1');
     await new Promise((resolve) => server.once('listening', resolve));
     rest.push(() => {

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, request, type IncomingMessage, type RequestListener } from 'node:http';
 import { createAccess } from '../../../src/admin/access/access.ts';
 import { ownHosts } from '../../../src/admin/access/hosts.ts';
-import { createOwnPages, type Health, type OwnPages } from '../../../src/admin/health.ts';
+import { createAdminPages, type Health, type AdminPages } from '../../../src/admin/health.ts';
 import { recordingLog, type LogLine } from '../../support/rig.ts';
 import { portOf } from '../redirector/sockets.ts';
 
@@ -15,8 +15,8 @@ describe('our own pages, before they are loaded', () => {
   let loads: (() => Promise<RequestListener>)[];
   let loaded: number;
 
-  const open = (): OwnPages =>
-    createOwnPages({
+  const open = (): AdminPages =>
+    createAdminPages({
       health: () => HEALTH,
       access,
       log: recordingLog(lines),
@@ -27,7 +27,7 @@ describe('our own pages, before they are loaded', () => {
       },
     });
 
-  async function ask(pages: OwnPages, path: string, method = 'GET'): Promise<{ status: number; text: string }> {
+  async function ask(pages: AdminPages, path: string, method = 'GET'): Promise<{ status: number; text: string }> {
     const server = createServer(pages.handle.bind(pages)).listen(0, '127.0.0.1');
     await once(server, 'listening');
     try {

@@ -22,12 +22,12 @@ describe('the memory of an idle conversation', () => {
   let open = 0;
   beforeEach(() => {
     desk = new Desk();
-    const book = new ConversationViews({
+    const views = new ConversationViews({
       now: () => desk.now(),
       checkpoint: (id) => desk.index.get(id),
       onChange: () => undefined,
     });
-    desk.listeners.push((observation) => book.observe(observation));
+    desk.listeners.push((observation) => views.observe(observation));
   });
   afterEach(() => desk.stop());
 

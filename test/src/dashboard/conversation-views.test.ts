@@ -11,31 +11,31 @@ const S1 = conversationId('s1');
 const HISTORY = [user('one')];
 const LONGER = [...HISTORY, assistant('two'), user('three')];
 
-describe('the book of conversations', () => {
+describe('the conversation views', () => {
   let desk: Desk;
-  let book: ConversationViews;
+  let views: ConversationViews;
   const changed: string[] = [];
   beforeEach(() => {
     changed.length = 0;
     desk = new Desk();
-    book = new ConversationViews({
+    views = new ConversationViews({
       now: () => desk.now(),
       checkpoint: (id) => desk.index.get(id),
       onChange: (id) => changed.push(id),
     });
-    desk.listeners.push((observation) => book.observe(observation));
+    desk.listeners.push((observation) => views.observe(observation));
   });
   afterEach(() => desk.stop());
 
-  const marks = (): SeriesMark['kind'][] => (book.detail(S1)?.marks ?? []).map(({ kind }) => kind);
+  const marks = (): SeriesMark['kind'][] => (views.detail(S1)?.marks ?? []).map(({ kind }) => kind);
 
   it('opens with a conversation and closes with it', async () => {
     await desk.turn({ messages: HISTORY }, 20_000);
-    expect(book.views().map(({ id }) => id)).to.deep.equal(['s1']);
-    expect(book.find('s1')).to.equal(S1);
-    expect(book.find('s2')).to.equal(null);
+    expect(views.all().map(({ id }) => id)).to.deep.equal(['s1']);
+    expect(views.find('s1')).to.equal(S1);
+    expect(views.find('s2')).to.equal(null);
     await desk.pass(7_200_000);
-    expect([book.views().length, book.view(S1), book.detail(S1)]).to.deep.equal([0, null, null]);
+    expect([views.all().length, views.view(S1), views.detail(S1)]).to.deep.equal([0, null, null]);
     expect(changed.at(-1)).to.equal('s1');
   });
 
@@ -45,19 +45,19 @@ describe('the book of conversations', () => {
     await desk.turn({ messages: HISTORY, session: 's2' }, 20_000);
     await desk.pass(1_000);
     await desk.turn({ messages: LONGER }, 21_000);
-    expect(book.views().map(({ id }) => id)).to.deep.equal(['s1', 's2']);
+    expect(views.all().map(({ id }) => id)).to.deep.equal(['s1', 's2']);
   });
 
   it('knows since when a phase holds, what was used when, and what happened', async () => {
     await desk.turn({ messages: HISTORY }, 20_000);
     await desk.pass(1_000);
     await desk.turn({ messages: LONGER }, 130_000);
-    expect(book.view(S1)).to.include({ phase: 'CHECKPOINTING', phaseSince: 1_000 });
-    expect(book.view(S1)?.call).to.include({ startedAt: 1_000 });
+    expect(views.view(S1)).to.include({ phase: 'CHECKPOINTING', phaseSince: 1_000 });
+    expect(views.view(S1)?.call).to.include({ startedAt: 1_000 });
     await desk.pass(500);
     desk.pending.succeed('SUMMARY');
     await settle();
-    const detail = book.detail(S1);
+    const detail = views.detail(S1);
     expect(detail?.phases).to.deep.equal([
       { at: 0, phase: 'IDLE' },
       { at: 1_000, phase: 'CHECKPOINTING' },
@@ -69,16 +69,16 @@ describe('the book of conversations', () => {
     ]);
     expect(detail?.marks).to.deep.equal([{ at: 1_500, kind: 'checkpoint', used: 130_000 }]);
     expect(detail?.checkpoint).to.include({ summary: 'SUMMARY', covered: 3 });
-    expect(book.detail(S1)?.checkpoint).to.equal(detail?.checkpoint);
+    expect(views.detail(S1)?.checkpoint).to.equal(detail?.checkpoint);
   });
 
   it('knows when a failed call is tried again', async () => {
     await desk.turn({ messages: HISTORY }, 130_000);
     desk.pending.fail(529, 'overloaded_error');
     await settle();
-    book.observe({ type: 'checkpoint.postponed', conversation: S1, pause: milliseconds(2_000) });
-    expect(book.view(S1)?.call).to.include({ state: 'waiting', retryAt: 2_000, tries: 1 });
-    expect(book.view(S1)?.call.failure?.kind).to.equal('transient');
+    views.observe({ type: 'checkpoint.postponed', conversation: S1, pause: milliseconds(2_000) });
+    expect(views.view(S1)?.call).to.include({ state: 'waiting', retryAt: 2_000, tries: 1 });
+    expect(views.view(S1)?.call.failure?.kind).to.equal('transient');
     expect(marks()).to.deep.equal(['failed']);
   });
 
@@ -87,33 +87,33 @@ describe('the book of conversations', () => {
     desk.pending.succeed('SUMMARY');
     await settle();
     await desk.compact({ messages: LONGER });
-    expect(book.detail(S1)?.lastSwap).to.include({ taken: null, messagesBefore: 3, summaryChars: 7 });
+    expect(views.detail(S1)?.lastSwap).to.include({ taken: null, messagesBefore: 3, summaryChars: 7 });
     await desk.turn({ messages: LONGER }, 131_000);
-    expect(book.detail(S1)?.lastSwap).to.include({ taken: false, usedAfter: null });
+    expect(views.detail(S1)?.lastSwap).to.include({ taken: false, usedAfter: null });
     expect(marks()).to.deep.equal(['checkpoint', 'swap']);
   });
 
   it('reads messages only while somebody watches', async () => {
     await desk.turn({ messages: HISTORY }, 20_000);
-    expect(book.detail(S1)?.messages.state).to.equal('waiting');
-    const stop = book.watch(S1);
-    const other = book.watch(S1);
+    expect(views.detail(S1)?.messages.state).to.equal('waiting');
+    const stop = views.watch(S1);
+    const other = views.watch(S1);
     desk.begin({ messages: LONGER });
     await settle();
-    expect(book.detail(S1)?.messages).to.deep.include({ state: 'shown', total: 3 });
+    expect(views.detail(S1)?.messages).to.deep.include({ state: 'shown', total: 3 });
     stop();
     stop();
-    expect(book.detail(S1)?.messages.state).to.equal('shown');
+    expect(views.detail(S1)?.messages.state).to.equal('shown');
     other();
-    expect(book.detail(S1)?.messages.state).to.equal('waiting');
+    expect(views.detail(S1)?.messages.state).to.equal('waiting');
   });
 
   it('forgets what is read for somebody who has left meanwhile', async () => {
     await desk.turn({ messages: HISTORY }, 20_000);
-    const stop = book.watch(S1);
+    const stop = views.watch(S1);
     desk.begin({ messages: LONGER });
     stop();
     await settle();
-    expect(book.detail(S1)?.messages.state).to.equal('waiting');
+    expect(views.detail(S1)?.messages.state).to.equal('waiting');
   });
 });

@@ -239,6 +239,6 @@ describe('the pages that are open', () => {
     expect(dashboard.live.isPlanned).to.equal(false);
     // One more may wait for a moment: the exchange is read once its bytes have left.
     await until(() => timers() <= before + 1);
-    expect(dashboard.book.detail(client.session as never)?.messages).to.deep.equal({ state: 'waiting' });
+    expect(dashboard.views.detail(client.session as never)?.messages).to.deep.equal({ state: 'waiting' });
   });
 });

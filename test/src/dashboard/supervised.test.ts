@@ -18,20 +18,19 @@ describe('a dashboard that breaks', () => {
     await until(() => service().up);
     const client = await stage.checkpointed();
     const page = await Page.open(stage);
-    const { book } = stage.proxy.dashboard;
-    const views = Object.getPrototypeOf(book) as { views: unknown };
-    const real = views.views;
-    // What it shows cannot be read, from inside of a callback of a socket.
-    views.views = () => {
-      throw new Error('nobody can read the book');
+    const prototype = Object.getPrototypeOf(stage.proxy.dashboard.views) as { all: unknown };
+    const original = prototype.all;
+    // Reading the views throws inside a callback of a socket.
+    prototype.all = () => {
+      throw new Error('the views cannot be read');
     };
     const second = new Page(stage);
     try {
       await until(() => !service().up);
-      expect(service().reason).to.equal('nobody can read the book');
+      expect(service().reason).to.equal('the views cannot be read');
       await until(() => !page.socket.connected);
     } finally {
-      views.views = real;
+      prototype.all = original;
       second.close();
       page.close();
     }

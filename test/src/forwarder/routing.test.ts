@@ -105,9 +105,9 @@ describe('routing by Host', () => {
   it('lets into the dashboard with the token that is in its file', async () => {
     const token = readFileSync(join(rig.dataDir, 'token'), 'utf8').trim();
     const host = `localhost:${rig.proxy.ports.dashboard}`;
-    const wayIn = await ask(rig, { path: `/dashboard?token=${token}`, host }, { servername: 'localhost' });
-    expect([wayIn.status, wayIn.header('location')]).to.deep.equal([303, '/dashboard']);
-    const cookie = wayIn.header('set-cookie')?.split(';')[0] ?? '';
+    const redirect = await ask(rig, { path: `/dashboard?token=${token}`, host }, { servername: 'localhost' });
+    expect([redirect.status, redirect.header('location')]).to.deep.equal([303, '/dashboard']);
+    const cookie = redirect.header('set-cookie')?.split(';')[0] ?? '';
     const status = async (headers: readonly string[]) => (await ask(rig, { path: '/dashboard', host, headers })).status;
     expect(await status(['cookie', cookie])).not.to.equal(401);
     expect(await status(['authorization', `Bearer ${token}`])).not.to.equal(401);

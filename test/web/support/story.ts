@@ -387,7 +387,7 @@ export class Story {
     this.#show();
   }
 
-  /** Every field of a detail is the same object as long as it has not changed, as in the book. */
+  /** Every field of a detail is the same object as long as it has not changed, as in `ConversationViews`. */
   #show(): void {
     const messages = [...this.#messages];
     this.#shown = { state: 'shown', at: this.#options.now(), total: messages.length, messages };

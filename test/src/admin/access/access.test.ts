@@ -10,7 +10,7 @@ const access = createAccess(TOKEN, null, { hosts: ownHosts('127.0.0.1', ['box.ex
 const BEARER = { authorization: `Bearer ${TOKEN}` };
 const COOKIE = `dbproxy_token_${PORT}`;
 const cookieFor = (host: string): string =>
-  access.wayIn({ url: `/dashboard?token=${TOKEN}`, headers: { host } })?.cookie?.split(';')[0] ?? '';
+  access.tokenRedirect({ url: `/dashboard?token=${TOKEN}`, headers: { host } })?.cookie?.split(';')[0] ?? '';
 const COOKIES = { cookie: cookieFor(`localhost:${PORT}`) };
 const OWN = { origin: `https://localhost:${PORT}` };
 
@@ -124,25 +124,25 @@ describe('access', () => {
   describe('the way in', () => {
     it('takes the token out of the URL and gives a cookie that does not tell it', () => {
       const headers = { host: 'localhost:9' };
-      const wayIn = access.wayIn({ url: `/dashboard/a?x=1&token=${TOKEN}&y=%20`, headers });
-      expect(wayIn?.location).to.equal('/dashboard/a?x=1&y=+');
-      expect(wayIn?.cookie).to.match(
+      const redirect = access.tokenRedirect({ url: `/dashboard/a?x=1&token=${TOKEN}&y=%20`, headers });
+      expect(redirect?.location).to.equal('/dashboard/a?x=1&y=+');
+      expect(redirect?.cookie).to.match(
         /^dbproxy_token_9=[\w-]{43}; Path=\/; Secure; HttpOnly; SameSite=Strict; Max-Age=2592000$/,
       );
-      expect(wayIn?.cookie).not.to.include(TOKEN);
+      expect(redirect?.cookie).not.to.include(TOKEN);
     });
     it('never leads elsewhere', () => {
       for (const path of ['//evil.example/', '/\\evil.example/', '\\\\evil.example', '///evil.example']) {
-        expect(access.wayIn({ url: `${path}?token=${TOKEN}`, headers: {} })?.location).to.match(/^\/evil/);
+        expect(access.tokenRedirect({ url: `${path}?token=${TOKEN}`, headers: {} })?.location).to.match(/^\/evil/);
       }
     });
     it('gives no cookie for a wrong token, and is none for a URL without', () => {
-      expect(access.wayIn({ url: '/dashboard?token=x', headers: {} })).to.deep.equal({
+      expect(access.tokenRedirect({ url: '/dashboard?token=x', headers: {} })).to.deep.equal({
         location: '/dashboard',
         cookie: null,
       });
-      expect(access.wayIn({ url: '/dashboard', headers: {} })).to.equal(null);
-      expect(access.wayIn({ method: 'POST', url: `/?token=${TOKEN}`, headers: {} })).to.equal(null);
+      expect(access.tokenRedirect({ url: '/dashboard', headers: {} })).to.equal(null);
+      expect(access.tokenRedirect({ method: 'POST', url: `/?token=${TOKEN}`, headers: {} })).to.equal(null);
     });
     it('is what the dashboard command opens', () => {
       const url = new URL(dashboardUrl(`https://localhost:${PORT}`, TOKEN));

@@ -4,8 +4,8 @@ import { expect } from 'chai';
 import { createAccess, dashboardUrl, type AccessRequest } from '../../../../src/admin/access/access.ts';
 import { allowRequest, guardedSocket, SECURITY_HEADERS } from '../../../../src/admin/access/guard.ts';
 import { ownHosts } from '../../../../src/admin/access/hosts.ts';
-import { createLocalPages } from '../../../../src/admin/plain-http.ts';
-import { createOwnPages } from '../../../../src/admin/health.ts';
+import { createAdminApp } from '../../../../src/admin/app.ts';
+import { createAdminPages } from '../../../../src/admin/health.ts';
 import { recordingLog, type LogLine } from '../../../support/rig.ts';
 import { portOf } from '../../redirector/sockets.ts';
 
@@ -25,7 +25,7 @@ describe('our own pages', () => {
 
   before(async () => {
     const log = recordingLog(lines);
-    const pages = createOwnPages({
+    const pages = createAdminPages({
       health: () => ({
         status: 'ok',
         version: '1',
@@ -48,7 +48,7 @@ describe('our own pages', () => {
       log,
       load: () =>
         Promise.resolve(
-          createLocalPages({
+          createAdminApp({
             access,
             log,
             routes(guardedAt) {

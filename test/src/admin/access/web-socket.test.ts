@@ -1,8 +1,8 @@
 import { expect } from 'chai';
-import { openStage, type Stage } from '../../e2e/flows.ts';
-import { RawClient } from '../forwarder/raw-client.ts';
-import { until } from '../redirector/sockets.ts';
-import { Page } from './page.ts';
+import { openStage, type Stage } from '../../../e2e/flows.ts';
+import { RawClient } from '../../forwarder/raw-client.ts';
+import { until } from '../../redirector/sockets.ts';
+import { Page } from '../../dashboard/page.ts';
 
 const WEBSOCKET = [
   ...['connection', 'Upgrade', 'upgrade', 'websocket', 'sec-websocket-version', '13'],
