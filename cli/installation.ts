@@ -12,8 +12,9 @@
  * Both JSON files are written whole or not at all, mode 0600. Read by every command, the POSIX-sh launcher included:
  * one key a line, as `JSON.stringify(…, null, 2)` writes them, so that `sed -n 's/^ *"proxy": \([0-9]*\).*$/\1/p'` works.
  */
-import { mkdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { replaceFileSync } from '../src/files.ts';
 
 export type RuntimeName = 'node' | 'docker' | 'podman';
 
@@ -107,30 +108,7 @@ export function layoutOf({ dataDir }: { readonly dataDir: string }): DataPaths {
   };
 }
 
-let written = 0;
-
-/** A name that no other process and no earlier one gave a file. (Not by chance: a launch has no time to load that.) */
-const unfinishedName = (path: string): string =>
-  `${path}.${process.pid}-${Date.now().toString(36)}-${(written += 1).toString(36)}.tmp`;
-
-/** Writes `path` whole or not at all, for its owner only, making its directory (0700) where it is missing. */
-export function writePrivately(path: string, text: string): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const unfinished = unfinishedName(path);
-  try {
-    writeFileSync(unfinished, text, { mode: 0o600, flag: 'wx' });
-    renameSync(unfinished, path);
-  } catch (error) {
-    try {
-      unlinkSync(unfinished);
-    } catch {
-      // It was not made, or has its name by now.
-    }
-    throw error;
-  }
-}
-
-const writeJson = (path: string, value: object): void => writePrivately(path, `${JSON.stringify(value, null, 2)}\n`);
+const writeJson = (path: string, value: object): void => replaceFileSync(path, `${JSON.stringify(value, null, 2)}\n`);
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -180,7 +158,7 @@ export function readRuntimeRecord(layout: DataPaths): RuntimeRecord | null {
   };
 }
 
-/** @throws the file system's error */
+/** @throws FileError */
 export function writeRuntimeRecord(layout: DataPaths, record: RuntimeRecord): void {
   writeJson(layout.runtime, record);
 }
@@ -210,7 +188,7 @@ export function readInstallRecord(layout: DataPaths): InstallRecord | null {
   };
 }
 
-/** @throws the file system's error */
+/** @throws FileError */
 export function writeInstallRecord(layout: DataPaths, record: InstallRecord): void {
   writeJson(layout.install, record);
 }

@@ -1,6 +1,6 @@
 /**
  * Every way in which this proxy can fail, one class per kind, each with a stable `code`.
- * What a failure looks like to the client is decided in one place, `answers.ts`; here is only what happened.
+ * What a failure looks like to the client is decided in `error-responses.ts`.
  * A message says what happened, to what, and what to do. It never holds a header, a body or a credential.
  */
 import type { CallFailureKind } from '../machines/conversation-events.ts';
@@ -58,7 +58,31 @@ export class UpstreamProtocolError extends ProxyError {
   readonly code = 'DBPROXY_ERR_UPSTREAM_PROTOCOL';
 }
 
-/** A file that the certificates need is missing, unreadable or not what it should be, and cannot be made anew. */
+/** A file or directory cannot be read or written. */
+export class FileError extends ProxyError {
+  readonly code = 'DBPROXY_ERR_FILE';
+  readonly path: string;
+  /** The errno name, e.g. `EACCES`. */
+  readonly reason: string;
+
+  /** @param action what was tried, as in "cannot `action` /path" */
+  constructor(action: string, path: string, cause: unknown) {
+    const reason = codeOf(cause);
+    super(`cannot ${action} ${path} (${reason}); ${FILE_HINTS[reason] ?? 'check the path and its permissions'}`, {
+      cause,
+    });
+    this.path = path;
+    this.reason = reason;
+  }
+}
+
+const FILE_HINTS: Readonly<Record<string, string>> = {
+  ENOSPC: 'free space on the disk',
+  EDQUOT: 'free space on the disk',
+  EROFS: 'the file system is read-only: choose another DBPROXY_DATA_DIR',
+};
+
+/** The CA or a server certificate is unusable and cannot be made anew. */
 export class CertificateError extends ProxyError {
   readonly code = 'DBPROXY_ERR_CERTIFICATE';
 }

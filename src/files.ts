@@ -1,32 +1,35 @@
 /**
- * The files of the certificates directory: written whole or not at all, readable by their owner only.
- * Used by `authority.ts` and `leaf.ts`. Two processes may work here at the same time: nothing takes a lock;
- * `createFile` lets exactly one of them win and `replaceFile` lets the last one win, each with a whole file.
+ * Writes the files of the data directory whole or not at all. Nothing takes a lock: of several processes that write one
+ * file at the same time, exactly one wins with `createFile` and the last one wins with `replaceFile`.
  */
-import { randomBytes } from 'node:crypto';
-import { constants } from 'node:fs';
+import { constants, mkdirSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { chmod, copyFile, link, mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { CertificateError, codeOf } from './errors.ts';
+import { codeOf, FileError } from './errors.ts';
 import { type Log } from './log.ts';
 
-/** Suffix of a file that is being written. One that stays behind is from a process that was killed. */
+/** Suffix of a file that is being written. A leftover is from a process that was killed. */
 const UNFINISHED = '.tmp';
 const UNFINISHED_KEPT_MS = 60 * 60 * 1000;
 
-/** The text of `path`, or undefined where there is no such file. Throws {@link CertificateError} where it cannot be read. */
+/**
+ * The text of `path`; undefined where there is no such file.
+ *
+ * @throws FileError
+ */
 export async function readIfThere(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return undefined;
-    throw failure('read', path, error);
+    throw new FileError('read', path, error);
   }
 }
 
 /**
- * Writes `path` only where nothing is there yet. False: somebody else was first, and theirs stands.
- * Throws {@link CertificateError} where it cannot be written.
+ * Writes `path` unless it exists, and syncs it to the disk. Returns false where it exists.
+ *
+ * @throws FileError
  */
 export async function createFile(path: string, text: string, mode: number): Promise<boolean> {
   try {
@@ -38,23 +41,51 @@ export async function createFile(path: string, text: string, mode: number): Prom
       await syncDirectory(dirname(path));
     }
   } catch (error) {
-    throw failure('write', path, error);
+    throw new FileError('write', path, error);
   }
 }
 
-/** Writes `path` over whatever is there. Throws {@link CertificateError} where it cannot be written. */
+/**
+ * Writes `path`, replacing an existing file, and syncs it to the disk.
+ *
+ * @throws FileError
+ */
 export async function replaceFile(path: string, text: string, mode: number): Promise<void> {
   try {
     await rename(await writeUnfinished(path, text, mode), path);
     await syncDirectory(dirname(path));
   } catch (error) {
-    throw failure('write', path, error);
+    throw new FileError('write', path, error);
   }
 }
 
 /**
- * Renames `path` to `path.<suffix>`, provided that it still holds `judged`, the text that was found unusable.
- * Where another process has put a good file there in the meantime, that one goes back to its place.
+ * Writes `path` with mode 0600, replacing an existing file, and creates its directory with mode 0700. Does not sync: for
+ * what can be written again after a power failure.
+ *
+ * @throws FileError
+ */
+export function replaceFileSync(path: string, text: string): void {
+  const unfinished = unfinishedName(path);
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    writeFileSync(unfinished, text, { mode: 0o600, flag: 'wx' });
+    renameSync(unfinished, path);
+  } catch (error) {
+    try {
+      unlinkSync(unfinished);
+    } catch {
+      // The file was never created.
+    }
+    throw new FileError('write', path, error);
+  }
+}
+
+/**
+ * Renames `path` to `path.<suffix>` if it still holds `judged`, the text that was found unusable. A file that another
+ * process has written meanwhile keeps its name.
+ *
+ * @throws FileError
  */
 export async function setAside(path: string, judged: string, suffix: string): Promise<void> {
   const aside = `${path}.${suffix}`;
@@ -62,11 +93,15 @@ export async function setAside(path: string, judged: string, suffix: string): Pr
     await rename(path, aside);
     if ((await readFile(aside, 'utf8')) !== judged && (await linkExclusively(aside, path))) await unlink(aside);
   } catch (error) {
-    if (codeOf(error) !== 'ENOENT') throw failure('set aside', path, error);
+    if (codeOf(error) !== 'ENOENT') throw new FileError('rename', path, error);
   }
 }
 
-/** Makes `directory` (mode 0700) where it is missing, and removes what killed processes left half-written in it. */
+/**
+ * Creates `directory` with mode 0700 and removes unfinished files that killed processes left in it.
+ *
+ * @throws FileError
+ */
 export async function prepareDirectory(directory: string, now: Date, log: Log): Promise<void> {
   try {
     await mkdir(directory, { recursive: true, mode: 0o700 });
@@ -74,16 +109,16 @@ export async function prepareDirectory(directory: string, now: Date, log: Log): 
     const unfinished = (await readdir(directory)).filter((name) => name.endsWith(UNFINISHED));
     await Promise.all(unfinished.map((name) => removeIfOld(join(directory, name), now)));
   } catch (error) {
-    throw failure('prepare', directory, error);
+    throw new FileError('prepare', directory, error);
   }
 }
 
 /**
- * Takes away from `path` every permission that is not in `mode`, with a log line when there was one.
- * A file system that refuses (a read-only mount, another owner) is told in the log and is no failure.
+ * Removes from `path` every permission that is not in `mode`. A file system that refuses (a read-only mount, another
+ * owner) is logged and is no failure.
  */
 export async function tighten(path: string, mode: number, log: Log): Promise<void> {
-  if (process.platform === 'win32') return; // its mode bits say nothing about who may read
+  if (process.platform === 'win32') return; // mode bits do not control access there
   try {
     const found = (await stat(path)).mode & 0o777;
     if ((found & ~mode) === 0) return;
@@ -95,7 +130,7 @@ export async function tighten(path: string, mode: number, log: Log): Promise<voi
   }
 }
 
-/** The age keeps the hands off a file that another process is writing at this moment. */
+/** The minimum age protects a file that another process is writing now. */
 async function removeIfOld(path: string, now: Date): Promise<void> {
   try {
     if (now.getTime() - (await stat(path)).mtimeMs > UNFINISHED_KEPT_MS) await unlink(path);
@@ -104,9 +139,13 @@ async function removeIfOld(path: string, now: Date): Promise<void> {
   }
 }
 
-/** A new file beside `path` that holds all of `text` and is on the disk, not only in the page cache. */
+/** Names are made without node:crypto, which would slow every launch. */
+const unfinishedName = (path: string): string =>
+  join(dirname(path), `.${basename(path)}.${process.pid}-${Math.random().toString(36).slice(2)}${UNFINISHED}`);
+
+/** Writes a new file beside `path` and syncs it to the disk. */
 async function writeUnfinished(path: string, text: string, mode: number): Promise<string> {
-  const unfinished = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}${UNFINISHED}`);
+  const unfinished = unfinishedName(path);
   const file = await open(unfinished, 'wx', mode);
   try {
     await file.writeFile(text);
@@ -117,7 +156,7 @@ async function writeUnfinished(path: string, text: string, mode: number): Promis
   return unfinished;
 }
 
-/** Gives `from` the second name `to` unless `to` exists: the one atomic "create whole, or leave alone" of POSIX. */
+/** Links `from` to `to` unless `to` exists: POSIX's only atomic way to create a file with its content. */
 async function linkExclusively(from: string, to: string): Promise<boolean> {
   try {
     await link(from, to);
@@ -126,8 +165,8 @@ async function linkExclusively(from: string, to: string): Promise<boolean> {
     if (codeOf(error) === 'EEXIST') return false;
   }
   try {
-    // A file system without hard links (FAT, some network shares). Exclusive still, but a kill can leave half a file:
-    // that one is found unusable at the next start and made anew.
+    // A file system without hard links (FAT, some network shares). Still exclusive, but a kill can leave half a file,
+    // which the next start finds unusable and replaces.
     await copyFile(from, to, constants.COPYFILE_EXCL);
     return true;
   } catch (error) {
@@ -136,16 +175,12 @@ async function linkExclusively(from: string, to: string): Promise<boolean> {
   }
 }
 
-/** Makes a rename or link outlive a power cut. Windows cannot open a directory and needs no such thing. */
+/** Makes a rename or link survive a power failure. Windows cannot open a directory and does not need it. */
 async function syncDirectory(directory: string): Promise<void> {
   try {
     const handle = await open(directory, 'r');
     await handle.sync().finally(() => handle.close());
   } catch {
-    // Nothing is lost but the guarantee against a power cut in this second.
+    // Only the guarantee against a power failure right now is lost.
   }
-}
-
-function failure(doing: string, path: string, error: unknown): CertificateError {
-  return new CertificateError(`cannot ${doing} ${path}: ${codeOf(error)}`, { cause: error });
 }

@@ -89,7 +89,7 @@ export interface ProxyOptions {
 /**
  * Starts the proxy. Resolves when both listeners listen.
  *
- * @throws CertificateError; Error with the reason when a listener cannot be bound; nothing is left running
+ * @throws CertificateError, FileError; Error with the reason when a listener cannot be bound; nothing is left running
  */
 export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const { config, upstreamCa: ca } = options;

@@ -4,7 +4,8 @@
  */
 import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { writePrivately, type DataPaths } from '../installation.ts';
+import { replaceFileSync } from '../../src/files.ts';
+import type { DataPaths } from '../installation.ts';
 
 const PREFIX = 'ca-bundle-';
 
@@ -21,7 +22,7 @@ function textOf(path: string): string | null {
  *
  * @param users the user's own `NODE_EXTRA_CA_CERTS`; undefined for none. One that cannot be read counts for nothing, as
  *   it does for Node and for Claude Code
- * @throws the file system's error
+ * @throws FileError; the file system's error where our own CA cannot be read
  */
 export function caBundle(layout: DataPaths, users: string | undefined): string {
   if (users === undefined || users.trim() === '') return layout.ca;
@@ -40,7 +41,7 @@ export function caBundle(layout: DataPaths, users: string | undefined): string {
   if (changedAt(path) <= Math.max(changedAt(layout.ca), changedAt(theirs))) {
     const text = textOf(theirs);
     if (text === null) return layout.ca;
-    writePrivately(path, `${readFileSync(layout.ca, 'utf8').trimEnd()}\n${text.trimEnd()}\n`);
+    replaceFileSync(path, `${readFileSync(layout.ca, 'utf8').trimEnd()}\n${text.trimEnd()}\n`);
   }
   return path;
 }

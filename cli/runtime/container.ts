@@ -9,7 +9,8 @@ import type { Config, Environment } from '../../src/config.ts';
 import { RuntimeError } from '../../src/errors.ts';
 import { VERSION } from '../../src/version.ts';
 import { variablesForProxy } from '../environment.ts';
-import { readInstallRecord, writePrivately, type ContainerNetwork, type DataPaths } from '../installation.ts';
+import { replaceFileSync } from '../../src/files.ts';
+import { readInstallRecord, type ContainerNetwork, type DataPaths } from '../installation.ts';
 import { containerName, DATA_DIR_LABEL, runArguments, type Engine } from './container-arguments.ts';
 import { lastLine, runEngine, type CommandResult } from './engine.ts';
 import type { Availability, Runtime, Started, StartOptions } from './runtime.ts';
@@ -108,7 +109,7 @@ async function watch(engine: Engine, name: string, options: StartOptions, releas
     await pause(WATCH_MS, undefined, { signal: released }).catch(() => undefined);
   }
   const said = await runEngine(engine, ['logs', '--tail', '50', name], { timeoutMs: LOOK_MS });
-  writePrivately(layout.output, `${said.stdout}${said.stderr}`);
+  replaceFileSync(layout.output, `${said.stdout}${said.stderr}`);
   await remove(engine, name, layout.dataDir);
   return failureOf(said, engine);
 }

@@ -51,7 +51,7 @@ export function isStartLocked(layout: DataPaths): boolean {
 /**
  * Takes the lock; null when somebody else has it. What it returns gives it back.
  *
- * @throws CertificateError, the file system's error: the directory cannot be written
+ * @throws FileError; the file system's error where the directory cannot be created
  */
 export async function tryStartLock(layout: DataPaths): Promise<(() => void) | null> {
   mkdirSync(layout.state, { recursive: true, mode: 0o700 });

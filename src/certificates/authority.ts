@@ -18,7 +18,7 @@ const ROUNDS = 5;
 
 /**
  * The CA of `directory`, in order and with at least 30 days to go.
- * Logs `certificate.ca_created` or `certificate.ca_replaced`; throws {@link CertificateError} where files refuse.
+ * Logs `certificate.ca_created` or `certificate.ca_replaced`; throws CertificateError or FileError.
  */
 export async function openAuthority(directory: string, now: Date, log: Log): Promise<KeyedCertificate> {
   const certPath = join(directory, CA_FILE);

@@ -16,7 +16,7 @@ const ROUNDS = 4;
 
 /**
  * The certificate and key for `leaf` from `directory`, in order, signed by `ca`.
- * Logs `certificate.leaf_issued` when it had to be made; throws {@link CertificateError} where files refuse.
+ * Logs `certificate.leaf_issued` when it had to be made; throws CertificateError or FileError.
  */
 export async function openLeaf(
   directory: string,

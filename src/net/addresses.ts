@@ -5,6 +5,13 @@
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
 import { domainToASCII } from 'node:url';
 
+/** Where a connection goes to. */
+export interface HostAndPort {
+  /** A name or an address, an IPv6 address without brackets. */
+  readonly host: string;
+  readonly port: number;
+}
+
 /** An IPv4 address inside IPv6, as URLs spell it: `::ffff:7f00:1`. */
 const MAPPED = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/;
 

@@ -1,19 +1,16 @@
 /** Where a CONNECT wants to go: its request target, read by RFC 9110, 9.3.6 (`host ":" port`, both required). Pure. */
 import { isIPv6 } from 'node:net';
-
-export interface Authority {
-  /** Lower case, without a trailing dot; an IPv6 address without its brackets. */
-  readonly host: string;
-  /** 1 to 65535. */
-  readonly port: number;
-}
+import type { HostAndPort } from '../net/addresses.ts';
 
 /** Letters, digits, hyphens and (seen in the wild) underscores between dots; covers IPv4 too. */
 const NAME = /^(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*$/;
 const HOST_AND_PORT = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9_.-]+)):([0-9]{1,5})$/;
 
-/** The authority in `target`, or undefined where it is none: user info, a scheme, a path, no port, a port out of range. */
-export function parseAuthority(target: string): Authority | undefined {
+/**
+ * The host (lower case, without a trailing dot) and port (1 to 65535) in `target`; undefined for user info, a scheme, a
+ * path, no port, a port out of range.
+ */
+export function parseAuthority(target: string): HostAndPort | undefined {
   const [, address, dotted, digits] = HOST_AND_PORT.exec(target.toLowerCase()) ?? [];
   const port = Number(digits);
   if (!(port >= 1 && port <= 65535)) return undefined;

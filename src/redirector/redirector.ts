@@ -12,11 +12,12 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
 import { Socket, type AddressInfo } from 'node:net';
 import { codeOf, messageOf, UpstreamUnreachableError } from '../errors.ts';
+import type { HostAndPort } from '../net/addresses.ts';
 import { createListener } from '../net/listener.ts';
 import { type Log } from '../log.ts';
 import type { OpenConnections } from '../net/open-connections.ts';
 import { accept, refuse, refuseMethod } from './connect-responses.ts';
-import { parseAuthority, type Authority } from './authority.ts';
+import { parseAuthority } from './authority.ts';
 import { forbidden, refusalOfForbidden, type TunnelDenial, type OwnListener } from './tunnel-policy.ts';
 import { refusalOf, refusalOfRequest, type Refusal } from './statuses.ts';
 import {
@@ -149,7 +150,7 @@ export function createRedirector(options: RedirectorOptions): Redirector {
     await tunnel(authority, client, head, isApi);
   }
 
-  async function tunnel(authority: Authority, client: Socket, head: Buffer, isAccepted: boolean): Promise<void> {
+  async function tunnel(authority: HostAndPort, client: Socket, head: Buffer, isAccepted: boolean): Promise<void> {
     const { host, port } = authority;
     const from = client.remoteAddress;
     let reason = null as TunnelDenial | null;
@@ -195,17 +196,17 @@ export function createRedirector(options: RedirectorOptions): Redirector {
     join(client, destination, head);
   }
 
-  function forbid(client: Socket, reason: TunnelDenial, to: Authority): void {
+  function forbid(client: Socket, reason: TunnelDenial, to: HostAndPort): void {
     reject(client, told(reason, to), to, FORBIDDEN);
   }
 
   /** For the client and, as it may be an attack, for the log. */
-  function told(reason: TunnelDenial, to: Authority): Refusal {
+  function told(reason: TunnelDenial, to: HostAndPort): Refusal {
     log.warn('tunnel.forbidden', { host: to.host, port: to.port, reason });
     return refusalOfForbidden(reason, to);
   }
 
-  function reject(client: Socket, refusal: Refusal, to?: Authority, code?: string): void {
+  function reject(client: Socket, refusal: Refusal, to?: HostAndPort, code?: string): void {
     log.debug('tunnel.refused', { status: refusal.status, host: to?.host, port: to?.port, code });
     refuse(client, refusal);
   }

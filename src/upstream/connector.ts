@@ -4,7 +4,7 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { ProxyError, UpstreamUnreachableError } from '../errors.ts';
 import { CLIENT_TLS, tlsHint } from '../net/tls.ts';
-import type { Destination } from './outbound-proxy.ts';
+import type { OutboundTarget } from './outbound-proxy.ts';
 import { CONNECT_TIMEOUT_MS, DIRECT, errorName, serverName, type OutboundTunnels } from './outbound-tunnel.ts';
 
 export interface ConnectorOptions {
@@ -19,7 +19,7 @@ export interface ConnectorOptions {
 
 export class UpstreamConnector {
   readonly #options: ConnectorOptions;
-  readonly #to: Destination;
+  readonly #to: OutboundTarget;
   /** Connections in the making, and tunnels. */
   readonly #sockets = new Set<Socket>();
   #closed = false;

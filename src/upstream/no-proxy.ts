@@ -11,13 +11,7 @@
  * Pure.
  */
 import { BlockList, isIP } from 'node:net';
-import { familyOf, plainHost } from '../net/addresses.ts';
-
-export interface HostAndPort {
-  /** A name or an address, an IPv6 address without brackets. */
-  readonly host: string;
-  readonly port: number;
-}
+import { familyOf, plainHost, type HostAndPort } from '../net/addresses.ts';
 
 type Rule = { readonly port: number | null } & (
   | { readonly kind: 'all' }

@@ -3,9 +3,9 @@
  * for one destination. Lower-case names win, as with curl; an empty variable is an unset one. Pure.
  */
 import { Buffer } from 'node:buffer';
-import { isLoopback, plainHost } from '../net/addresses.ts';
+import { isLoopback, plainHost, type HostAndPort } from '../net/addresses.ts';
 import { ConfigError } from '../errors.ts';
-import { bypasses, parseNoProxy, type HostAndPort, type NoProxy } from './no-proxy.ts';
+import { bypasses, parseNoProxy, type NoProxy } from './no-proxy.ts';
 
 /** One proxy. Its credentials are in no property that printing, logging or serialising it would show. */
 export class ProxyEndpoint {
@@ -46,7 +46,7 @@ export interface OutboundProxy {
   readonly bypass: NoProxy;
 }
 
-export interface Destination extends HostAndPort {
+export interface OutboundTarget extends HostAndPort {
   /** True for TLS, and for tunnels of which nobody knows what is inside. */
   readonly secure: boolean;
 }
@@ -100,7 +100,7 @@ export function parseOutboundProxy(env: Variables): OutboundProxy {
 }
 
 /** The proxy on the way to a destination; null for none. This machine's loopback is never behind a proxy. */
-export function proxyFor(settings: OutboundProxy, to: Destination): ProxyEndpoint | null {
+export function proxyFor(settings: OutboundProxy, to: OutboundTarget): ProxyEndpoint | null {
   const proxy = to.secure ? settings.https : settings.http;
   return proxy === null || isLoopback(to.host) || bypasses(settings.bypass, to) ? null : proxy;
 }

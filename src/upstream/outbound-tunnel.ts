@@ -17,7 +17,7 @@ import { CLIENT_TLS, tlsHint } from '../net/tls.ts';
 import {
   NO_OUTBOUND_PROXY,
   proxyFor,
-  type Destination,
+  type OutboundTarget,
   type OutboundProxy,
   type ProxyEndpoint,
 } from './outbound-proxy.ts';
@@ -59,7 +59,7 @@ export class OutboundTunnels {
   }
 
   /** The proxy on the way to `to`; null for none. */
-  proxyFor(to: Destination): ProxyEndpoint | null {
+  proxyFor(to: OutboundTarget): ProxyEndpoint | null {
     const proxy = proxyFor(this.#options.proxy, to);
     return proxy === null || this.#isOurs(proxy) ? null : proxy;
   }
@@ -71,7 +71,7 @@ export class OutboundTunnels {
    *
    * @param options `allowHalfOpen`: the end of one direction does not end the other
    */
-  open(to: Destination, options: OpenOptions = {}): PendingConnection {
+  open(to: OutboundTarget, options: OpenOptions = {}): PendingConnection {
     const { allowHalfOpen = false, allows, timeoutMs = CONNECT_TIMEOUT_MS } = options;
     const { ca } = this.#options;
     const proxy = this.proxyFor(to);
@@ -116,7 +116,7 @@ export class OutboundTunnels {
   }
 
   /** Asks a proxy for a tunnel on `socket`, which is connecting to it, and waits for its consent. */
-  #tunnel(socket: Socket, proxy: ProxyEndpoint, to: Destination, timeoutMs: number): Promise<void> {
+  #tunnel(socket: Socket, proxy: ProxyEndpoint, to: OutboundTarget, timeoutMs: number): Promise<void> {
     return new Promise((resolve, reject) => {
       let answer: Buffer = Buffer.alloc(0);
       const settle = (): void => {
@@ -162,7 +162,7 @@ export class OutboundTunnels {
 /** Straight to everything. */
 export const DIRECT = new OutboundTunnels({ proxy: NO_OUTBOUND_PROXY });
 
-function connectRequest({ authorization }: ProxyEndpoint, { host, port }: Destination): Buffer {
+function connectRequest({ authorization }: ProxyEndpoint, { host, port }: OutboundTarget): Buffer {
   const authority = `${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
   const credentials = authorization === null ? '' : `Proxy-Authorization: ${authorization}\r\n`;
   return Buffer.from(`CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n${credentials}\r\n`, 'latin1');

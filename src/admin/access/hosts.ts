@@ -4,7 +4,7 @@
  */
 import { isUnspecified, plainHost } from '../../net/addresses.ts';
 
-export interface HostAndPort {
+export interface HostHeader {
   /** As `plainHost` spells it. */
   readonly host: string;
   /** Null where it is the scheme's own. */
@@ -14,7 +14,7 @@ export interface HostAndPort {
 const HOST = /^(\[[0-9a-f:.]+\]|[^:[\]/@\s]+)(?::(\d{1,5}))?$/i;
 
 /** Reads a `Host` header; null where it is none. */
-export function readHost(header: string | undefined): HostAndPort | null {
+export function readHost(header: string | undefined): HostHeader | null {
   const [, host, port] = HOST.exec(header?.trim() ?? '') ?? [];
   return host === undefined ? null : { host: plainHost(host), port: port === undefined ? null : Number(port) };
 }

@@ -8,7 +8,7 @@ import tls from 'node:tls';
 import { expect } from 'chai';
 import { openCertificates, type Certificates } from '../../../src/certificates/certificates.ts';
 import { issueLeaf } from '../../../src/certificates/issue.ts';
-import { CertificateError } from '../../../src/errors.ts';
+import { FileError } from '../../../src/errors.ts';
 import { silentLog, type Log } from '../../../src/log.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -93,7 +93,7 @@ describe('certificates', () => {
       const file = join(root, 'a-file');
       await writeFile(file, '');
       const failure = await open(join(file, 'below')).catch((error: unknown) => error);
-      expect(failure).to.be.instanceOf(CertificateError);
+      expect(failure).to.be.instanceOf(FileError).with.property('code', 'DBPROXY_ERR_FILE');
       expect(failure).to.have.property('message').that.includes(file);
     });
   });
