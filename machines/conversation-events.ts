@@ -74,9 +74,9 @@ export type ConversationEvent =
       readonly at: Timestamp;
       readonly messages: number;
       /** The checkpoint with the longest prefix of this history, or null. */
-      readonly covering: CheckpointRef | null;
+      readonly coveringCheckpoint: CheckpointRef | null;
       /** False when the history no longer begins with what a running checkpoint call summarises. */
-      readonly extendsCall: boolean;
+      readonly continuesCallHistory: boolean;
     }
   /** The answer to a request of this conversation has ended well, and told its usage. */
   | {
@@ -94,13 +94,13 @@ export type ConversationEvent =
       readonly thresholds: Thresholds;
     }
   /** The client asked for a summary of this conversation. */
-  | { readonly type: 'compaction.requested'; readonly at: Timestamp; readonly covering: CheckpointRef | null }
+  | { readonly type: 'compaction.requested'; readonly at: Timestamp; readonly coveringCheckpoint: CheckpointRef | null }
   /** … and was answered from a checkpoint. Whether it takes it, the next request shows. */
   | { readonly type: 'compaction.served'; readonly at: Timestamp; readonly checkpoint: CheckpointRef }
   /** … and the request went to the API. */
   | { readonly type: 'compaction.forwarded'; readonly at: Timestamp; readonly reason: ForwardReason }
   /** … and the API's own summary reached the client. */
-  | { readonly type: 'compaction.passed'; readonly at: Timestamp }
+  | { readonly type: 'compaction.completed_by_api'; readonly at: Timestamp }
   /** The conversation goes on from a summary instead of its old history. `confirmed`: from the one served here. */
   | { readonly type: 'history.replaced'; readonly at: Timestamp; readonly confirmed: boolean }
   /** Somebody wants this conversation to begin anew with its checkpoint: see `src/dashboard`. */
@@ -131,7 +131,7 @@ export interface PersistedState {
   readonly checkpoint: CheckpointRef | null;
   /** A summary was served, and the client has not shown yet whether it took it. */
   readonly served: boolean;
-  readonly crossing: number;
+  readonly lastRefreshStep: number;
   readonly tries: number;
   readonly turnsSinceReplaced: number | null;
   readonly looping: boolean;
@@ -151,11 +151,11 @@ export interface ConversationInput {
   /** How often a checkpoint is tried per crossing: of the threshold, or of the share that one may age by. */
   readonly maxTries: number;
   /** What an earlier process knew of it; null for a conversation that is new. */
-  readonly remembered: PersistedState | null;
+  readonly persisted: PersistedState | null;
 }
 
 /** What a conversation remembers. Small, serialisable, free of content. */
-export interface ConversationContext extends Omit<ConversationInput, 'remembered'> {
+export interface ConversationContext extends Omit<ConversationInput, 'persisted'> {
   readonly model: string | null;
   readonly used: Tokens;
   readonly effectiveWindow: Tokens;
@@ -174,7 +174,7 @@ export interface ConversationContext extends Omit<ConversationInput, 'remembered
   /** The servable checkpoint; it stays so while a newer one is computed. */
   readonly checkpoint: CheckpointRef | null;
   /** How often the share that a checkpoint may age by had been outgrown at the last turn's end, see `outgrown`. */
-  readonly crossing: number;
+  readonly lastRefreshStep: number;
   /** Checkpoint calls begun since the last crossing and none has succeeded. */
   readonly tries: number;
   readonly failure: CallFailure | null;

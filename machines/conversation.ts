@@ -40,7 +40,7 @@ const LOOP_TURNS = 2;
 const MESSAGE_LENGTH = 300;
 
 /** What a new conversation begins with. */
-const NOTHING_REMEMBERED: PersistedState = {
+const NEW_STATE: PersistedState = {
   model: null,
   used: tokens(0),
   effectiveWindow: tokens(0),
@@ -48,7 +48,7 @@ const NOTHING_REMEMBERED: PersistedState = {
   lastActivity: null,
   checkpoint: null,
   served: false,
-  crossing: 0,
+  lastRefreshStep: 0,
   tries: 0,
   turnsSinceReplaced: null,
   looping: false,
@@ -58,10 +58,10 @@ const NOTHING_REMEMBERED: PersistedState = {
 /** What of a conversation is worth to be remembered after the process. */
 export function toPersisted(snapshot: Pick<ConversationSnapshot, 'context' | 'matches'>): PersistedState {
   const { model, used, effectiveWindow, messages, lastActivity } = snapshot.context;
-  const { checkpoint, crossing, tries, turnsSinceReplaced, looping, counters } = snapshot.context;
+  const { checkpoint, lastRefreshStep, tries, turnsSinceReplaced, looping, counters } = snapshot.context;
   const usage = { model, used, effectiveWindow, messages, lastActivity };
   const served = snapshot.matches({ alive: { buffer: 'served' } });
-  return { ...usage, checkpoint, served, crossing, tries, turnsSinceReplaced, looping, counters };
+  return { ...usage, checkpoint, served, lastRefreshStep, tries, turnsSinceReplaced, looping, counters };
 }
 
 /** Share of the effective window in use, 0 while nothing is known. */
@@ -142,11 +142,11 @@ export const conversationMachine = setup({
       not(stateIn({ alive: { buffer: 'served' } })),
     ]),
     pastSwap: ({ context }) => utilisation(context) >= context.thresholds.swap,
-    leftCall: ({ event }) => event.type === 'turn.started' && !event.extendsCall,
+    divergedFromCall: ({ event }) => event.type === 'turn.started' && !event.continuesCallHistory,
     isCovered: ({ event }) =>
-      (event.type === 'turn.started' || event.type === 'compaction.requested') && event.covering !== null,
+      (event.type === 'turn.started' || event.type === 'compaction.requested') && event.coveringCheckpoint !== null,
     isUncovered: ({ event }) =>
-      (event.type === 'turn.started' || event.type === 'compaction.requested') && event.covering === null,
+      (event.type === 'turn.started' || event.type === 'compaction.requested') && event.coveringCheckpoint === null,
     wasSkipped: (_, params: { failure: CallFailure }) => params.failure.kind === 'skipped',
     failedForGood: (_, params: { failure: CallFailure }) => params.failure.kind === 'too_long',
     failedForThisTurn: (_, params: { failure: CallFailure }) => params.failure.kind === 'rejected',
@@ -155,7 +155,7 @@ export const conversationMachine = setup({
     crossesAgain: ({ context, event }) =>
       event.type === 'turn.completed' &&
       context.failure?.kind !== 'too_long' &&
-      refreshStep({ ...context, used: event.used, effectiveWindow: event.effectiveWindow }) > context.crossing,
+      refreshStep({ ...context, used: event.used, effectiveWindow: event.effectiveWindow }) > context.lastRefreshStep,
   },
   actions: {
     noteRequest: assign(({ event }) => {
@@ -166,7 +166,7 @@ export const conversationMachine = setup({
       assertEvent(event, 'turn.completed');
       const { effectiveWindow, used } = event;
       const { checkpoint, checkpointRefresh } = context;
-      const crossing = refreshStep({ used, effectiveWindow, checkpoint, checkpointRefresh });
+      const lastRefreshStep = refreshStep({ used, effectiveWindow, checkpoint, checkpointRefresh });
       // Below the threshold again, or past one more share: the next call has its own tries.
       const below = utilisation(event) < event.thresholds.checkpoint;
       const turns = context.turnsSinceReplaced === null ? null : context.turnsSinceReplaced + 1;
@@ -174,7 +174,7 @@ export const conversationMachine = setup({
         used,
         effectiveWindow,
         thresholds: event.thresholds,
-        crossing,
+        lastRefreshStep,
         turnsSinceReplaced: turns === null || turns >= LOOP_TURNS ? null : turns,
         looping: context.checkpoints && !below && (context.looping || turns !== null),
         turn: event.turn,
@@ -182,7 +182,7 @@ export const conversationMachine = setup({
         turnMessages: event.messages,
         model: event.model,
         lastActivity: event.at,
-        tries: below || crossing > context.crossing ? 0 : context.tries,
+        tries: below || lastRefreshStep > context.lastRefreshStep ? 0 : context.tries,
         failure: below ? null : context.failure,
       };
     }),
@@ -191,25 +191,25 @@ export const conversationMachine = setup({
     noteForwarded: assign(({ context }) => ({
       counters: { ...context.counters, forwarded: context.counters.forwarded + 1 },
     })),
-    adoptCovering: assign(({ event }) => {
+    adoptCoveringCheckpoint: assign(({ event }) => {
       assertEvent(event, ['turn.started', 'compaction.requested']);
-      return { checkpoint: event.covering };
+      return { checkpoint: event.coveringCheckpoint };
     }),
     adoptCompleted: assign(({ context, event }) => {
       assertEvent(event, 'checkpoint.completed');
       return {
         checkpoint: event.checkpoint,
         // Should this checkpoint age, or be left by a rewind, the next one has its own tries.
-        crossing: 0,
+        lastRefreshStep: 0,
         tries: 0,
         failure: null,
         counters: { ...context.counters, checkpoints: context.counters.checkpoints + 1 },
       };
     }),
     dropCheckpoint: assign({ checkpoint: null }),
-    beginTry: assign(({ context }) => ({ tries: context.tries + 1, triedMessages: context.turnMessages })),
+    countAttempt: assign(({ context }) => ({ tries: context.tries + 1, triedMessages: context.turnMessages })),
     /** The try was none. The next turn's end asks again. */
-    takeBackTry: assign(({ context }) => ({
+    uncountAttempt: assign(({ context }) => ({
       tries: context.tries - 1,
       counters: { ...context.counters, skipped: context.counters.skipped + 1 },
     })),
@@ -229,7 +229,7 @@ export const conversationMachine = setup({
         triedMessages: 0,
         used: tokens(0),
         messages: 0,
-        crossing: 0,
+        lastRefreshStep: 0,
         tries: 0,
         failure: null,
         lastActivity: event.at,
@@ -240,8 +240,8 @@ export const conversationMachine = setup({
   },
 }).createMachine({
   id: 'conversation',
-  context: ({ input: { remembered, ...input } }) => {
-    const { served: wasServed, ...state } = remembered ?? NOTHING_REMEMBERED;
+  context: ({ input: { persisted, ...input } }) => {
+    const { served: wasServed, ...state } = persisted ?? NEW_STATE;
     const tried = { turn: null, turnMessages: 0, triedMessages: 0, failure: null };
     return { ...input, ...state, ...tried, wasServed };
   },
@@ -253,10 +253,10 @@ export const conversationMachine = setup({
       states: {
         buffer: {
           description: 'What a compaction could be answered from, now.',
-          initial: 'remembering',
+          initial: 'restoring',
           on: { 'conversation.reset': { target: '.empty', actions: 'dropCheckpoint' } },
           states: {
-            remembering: {
+            restoring: {
               description: 'Takes up what an earlier process knew.',
               always: [
                 { guard: 'wasServed', target: 'served' },
@@ -268,10 +268,10 @@ export const conversationMachine = setup({
               on: {
                 'checkpoint.completed': { target: 'ready', actions: 'adoptCompleted' },
                 'turn.started': [
-                  { guard: 'isCovered', target: 'ready', actions: ['noteRequest', 'adoptCovering'] },
+                  { guard: 'isCovered', target: 'ready', actions: ['noteRequest', 'adoptCoveringCheckpoint'] },
                   { actions: 'noteRequest' },
                 ],
-                'compaction.requested': { guard: 'isCovered', target: 'ready', actions: 'adoptCovering' },
+                'compaction.requested': { guard: 'isCovered', target: 'ready', actions: 'adoptCoveringCheckpoint' },
                 'turn.completed': { actions: 'noteTurn' },
                 'history.replaced': { actions: 'beginHistory' },
               },
@@ -282,11 +282,11 @@ export const conversationMachine = setup({
                 'checkpoint.completed': { actions: 'adoptCompleted' },
                 'turn.started': [
                   { guard: 'isUncovered', target: 'empty', actions: ['noteRequest', 'dropCheckpoint'] },
-                  { actions: ['noteRequest', 'adoptCovering'] },
+                  { actions: ['noteRequest', 'adoptCoveringCheckpoint'] },
                 ],
                 'compaction.requested': [
                   { guard: 'isUncovered', target: 'empty', actions: 'dropCheckpoint' },
-                  { actions: 'adoptCovering' },
+                  { actions: 'adoptCoveringCheckpoint' },
                 ],
                 'compaction.served': { target: 'served', actions: 'noteServed' },
                 'turn.completed': { target: '.wal', actions: 'noteTurn' },
@@ -310,7 +310,7 @@ export const conversationMachine = setup({
                 'turn.started': [
                   { guard: 'isUncovered', target: 'empty', actions: ['noteRequest', 'dropCheckpoint'] },
                   // The old history goes on: the client did not take the summary. It stays good for the next time.
-                  { target: 'ready', actions: ['noteRequest', 'adoptCovering'] },
+                  { target: 'ready', actions: ['noteRequest', 'adoptCoveringCheckpoint'] },
                 ],
                 'turn.completed': { actions: 'noteTurn' },
                 'history.replaced': { target: 'empty', actions: 'beginHistory' },
@@ -323,8 +323,8 @@ export const conversationMachine = setup({
           initial: 'idle',
           on: {
             // What was tried, and why it failed, says nothing about another history.
-            'turn.started': { guard: 'leftCall', target: '.idle', actions: 'forgetTries' },
-            'compaction.passed': '.idle',
+            'turn.started': { guard: 'divergedFromCall', target: '.idle', actions: 'forgetTries' },
+            'compaction.completed_by_api': '.idle',
             'history.replaced': '.idle',
             // Usage stays known: the next turn past the threshold tries again.
             'conversation.reset': { target: '.idle', actions: 'forgetTries' },
@@ -338,7 +338,7 @@ export const conversationMachine = setup({
               always: [{ guard: 'wantsCheckpoint', target: 'running' }, { target: 'idle' }],
             },
             running: {
-              entry: 'beginTry',
+              entry: 'countAttempt',
               invoke: {
                 src: 'computeCheckpoint',
                 input: ({ context }) => ({
@@ -355,7 +355,7 @@ export const conversationMachine = setup({
                   {
                     guard: { type: 'wasSkipped', params: ({ event }) => ({ failure: callFailure(event.error) }) },
                     target: 'idle',
-                    actions: 'takeBackTry',
+                    actions: 'uncountAttempt',
                   },
                   {
                     guard: { type: 'failedForGood', params: ({ event }) => ({ failure: callFailure(event.error) }) },
@@ -409,7 +409,7 @@ export const conversationMachine = setup({
                 'compaction.requested': { target: 'recent', reenter: true, actions: 'noteActivity' },
                 'compaction.served': { target: 'recent', reenter: true, actions: 'noteActivity' },
                 'compaction.forwarded': { target: 'recent', reenter: true, actions: ['noteActivity', 'noteForwarded'] },
-                'compaction.passed': { target: 'recent', reenter: true, actions: 'noteActivity' },
+                'compaction.completed_by_api': { target: 'recent', reenter: true, actions: 'noteActivity' },
                 'history.replaced': { target: 'recent', reenter: true },
                 'conversation.reset': { target: 'recent', reenter: true },
               },

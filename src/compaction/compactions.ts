@@ -122,7 +122,7 @@ export class Compactions {
     conversations.send(conversation, {
       type: 'compaction.requested',
       at: now(),
-      covering: covering === null ? null : refOf(covering.checkpoint),
+      coveringCheckpoint: covering === null ? null : refOf(covering.checkpoint),
     });
     return covering;
   }

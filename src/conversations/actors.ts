@@ -74,7 +74,7 @@ export class ConversationActors {
   }
 
   /** Opens a conversation's actor, unless it is open. */
-  open(conversation: ConversationId, remembered: PersistedState | null = null): void {
+  open(conversation: ConversationId, persisted: PersistedState | null = null): void {
     const { actors, config, directory, log, observe } = this.#options;
     if (this.#phases.has(conversation)) return;
     const actor = actors.open({
@@ -84,7 +84,7 @@ export class ConversationActors {
       checkpoints: !config.passthrough,
       ttl: config.conversationTtl,
       maxTries: config.checkpointTries,
-      remembered,
+      persisted,
     });
     if (actor === undefined) return;
     this.#phases.set(conversation, phaseOf(actor.getSnapshot()));

@@ -221,15 +221,15 @@ export class Conversations {
     const { calls, now } = this.#options;
     const { conversation, seen } = turn;
     const findMatch = lineage === null ? null : this.covering(lineage, seen.request.model);
-    const extendsCall = lineage === null || calls.matchesCall(conversation, lineage, seen.request.model);
+    const continuesCallHistory = lineage === null || calls.matchesCall(conversation, lineage, seen.request.model);
     this.send(conversation, {
       type: 'turn.started',
       at: now(),
       messages: seen.history.length,
-      covering: refOrNull(findMatch),
-      extendsCall,
+      coveringCheckpoint: refOrNull(findMatch),
+      continuesCallHistory,
     });
-    if (!extendsCall) calls.forget(conversation);
+    if (!continuesCallHistory) calls.forget(conversation);
     if (lineage === null || findMatch === null) return;
     const entries = entriesAfter(seen.request, lineage, findMatch.blocks);
     this.#memory.noteWal(conversation, { checkpoint: refOf(findMatch.checkpoint), entries });
@@ -310,7 +310,7 @@ export class Conversations {
   }
 
   apiCompactionCompleted(conversation: ConversationId): void {
-    this.send(conversation, { type: 'compaction.passed', at: this.#options.now() });
+    this.send(conversation, { type: 'compaction.completed_by_api', at: this.#options.now() });
   }
 
   /**

@@ -23,28 +23,31 @@ const checkpointName = z.string().min(1).transform(checkpointId);
 
 const checkpointRef = z.object({ id: checkpointName, anchorMessages: count, anchorTokens: tokenCount });
 
-/** What the machine remembers; a field that an older version did not write has its initial value. */
-const rememberedState = z.object({
-  model: z.string().nullable(),
-  used: tokenCount,
-  effectiveWindow: tokenCount,
-  messages: count,
-  lastActivity: moment.nullable(),
-  checkpoint: checkpointRef.nullable(),
-  served: z.boolean(),
-  crossing: count.default(0),
-  tries: count,
-  turnsSinceReplaced: count.nullable().default(null),
-  looping: z.boolean().default(false),
-  counters: z.object({
-    checkpoints: count,
-    failures: count,
-    skipped: count.default(0),
-    served: count,
-    confirmed: count,
-    forwarded: count,
-  }),
-});
+/** What the machine persists; a field that an older version did not write has its initial value. */
+const persistedState = z
+  .object({
+    model: z.string().nullable(),
+    used: tokenCount,
+    effectiveWindow: tokenCount,
+    messages: count,
+    lastActivity: moment.nullable(),
+    checkpoint: checkpointRef.nullable(),
+    served: z.boolean(),
+    /** `lastRefreshStep`, under the name that every version has written. */
+    crossing: count.default(0),
+    tries: count,
+    turnsSinceReplaced: count.nullable().default(null),
+    looping: z.boolean().default(false),
+    counters: z.object({
+      checkpoints: count,
+      failures: count,
+      skipped: count.default(0),
+      served: count,
+      confirmed: count,
+      forwarded: count,
+    }),
+  })
+  .transform(({ crossing: lastRefreshStep, ...state }): PersistedState => ({ ...state, lastRefreshStep }));
 
 const json = z.string().transform((text, context): unknown => {
   try {
@@ -63,7 +66,7 @@ const conversationRow = z
     roots: json.pipe(z.array(z.string())),
     phase: z.enum(PHASES),
     served: checkpointName.nullable(),
-    state: json.pipe(rememberedState),
+    state: json.pipe(persistedState),
     last_activity: moment,
   })
   .transform(({ last_activity, ...row }): ConversationRecord => ({ ...row, lastActivity: last_activity }));
@@ -151,12 +154,12 @@ export const readConversations = (rows: readonly Row[]): Read<ConversationRecord
 export const readCheckpoints = (rows: readonly Row[]): Read<StoredCheckpoint> => read(checkpointRow, rows);
 export const readWal = (rows: readonly Row[]): Read<WalEntry> => read(walRow, rows);
 
-/** The machine's memory as it is written: what `rememberedState` reads, and nothing else. */
+/** The machine's state as it is written: what `persistedState` reads, and nothing else. */
 export function stateJson(state: PersistedState): string {
-  const { checkpoint, counters, crossing, effectiveWindow, lastActivity, looping } = state;
+  const { checkpoint, counters, effectiveWindow, lastActivity, lastRefreshStep, looping } = state;
   const { messages, model, served, tries, turnsSinceReplaced, used } = state;
   const { checkpoints, confirmed, failures, forwarded, served: servedCount, skipped } = counters;
-  const known: PersistedState = {
+  const known: z.input<typeof persistedState> = {
     model,
     used,
     effectiveWindow,
@@ -168,7 +171,7 @@ export function stateJson(state: PersistedState): string {
       anchorTokens: checkpoint.anchorTokens,
     },
     served,
-    crossing,
+    crossing: lastRefreshStep,
     tries,
     turnsSinceReplaced,
     looping,

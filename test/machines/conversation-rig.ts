@@ -17,7 +17,7 @@ export const INPUT: ConversationInput = {
   checkpoints: true,
   ttl: milliseconds(7_200_000),
   maxTries: 3,
-  remembered: null,
+  persisted: null,
 };
 
 /** A checkpoint call as the machine made it. */
@@ -43,12 +43,12 @@ const at = () => timestamp((moments += 1));
 
 /** Events, as short as they can be said. The window is 1,000 tokens: `used` reads as per mille. */
 export const said = {
-  started: (covering: CheckpointRef | null = null, extendsCall = true): ConversationEvent => ({
+  started: (covering: CheckpointRef | null = null, continuesCallHistory = true): ConversationEvent => ({
     type: 'turn.started',
     at: at(),
     messages: 11,
-    covering,
-    extendsCall,
+    coveringCheckpoint: covering,
+    continuesCallHistory,
   }),
   completed: (used: number, turn = 7, messages = 11, thresholds = INPUT.thresholds): ConversationEvent => ({
     type: 'turn.completed',
@@ -63,11 +63,11 @@ export const said = {
   requested: (covering: CheckpointRef | null): ConversationEvent => ({
     type: 'compaction.requested',
     at: at(),
-    covering,
+    coveringCheckpoint: covering,
   }),
   served: (checkpoint = CHECKPOINT): ConversationEvent => ({ type: 'compaction.served', at: at(), checkpoint }),
   forwarded: (): ConversationEvent => ({ type: 'compaction.forwarded', at: at(), reason: 'no_checkpoint' }),
-  passed: (): ConversationEvent => ({ type: 'compaction.passed', at: at() }),
+  completedByApi: (): ConversationEvent => ({ type: 'compaction.completed_by_api', at: at() }),
   replaced: (confirmed: boolean): ConversationEvent => ({ type: 'history.replaced', at: at(), confirmed }),
   reset: (): ConversationEvent => ({ type: 'conversation.reset', at: at() }),
 };

@@ -35,7 +35,7 @@ const OUTSIDE: readonly ConversationEvent[] = [
   said.requested(OTHER),
   said.served(),
   said.forwarded(),
-  said.passed(),
+  said.completedByApi(),
   said.replaced(true),
   said.replaced(false),
   said.reset(),
@@ -61,8 +61,17 @@ function stepsFrom(state: Snapshot): Step[] {
 
 /** States that no guard and no test can tell apart count as one. */
 function keyOf({ value, context }: Snapshot): string {
-  const { checkpoint, crossing, looping, tries, turn, turnMessages, triedMessages, turnsSinceReplaced, thresholds } =
-    context;
+  const {
+    checkpoint,
+    lastRefreshStep,
+    looping,
+    tries,
+    turn,
+    turnMessages,
+    triedMessages,
+    turnsSinceReplaced,
+    thresholds,
+  } = context;
   const hasMovedOn = turnMessages > triedMessages;
   const share = utilisation(context);
   const band = share >= thresholds.swap ? 'swap' : share >= thresholds.checkpoint ? 'checkpoint' : 'below';
@@ -71,7 +80,7 @@ function keyOf({ value, context }: Snapshot): string {
     band,
     checkpoint?.id,
     refreshStep(context),
-    crossing,
+    lastRefreshStep,
     tries,
     turn,
     hasMovedOn,
@@ -219,7 +228,7 @@ describe('the conversation machine', () => {
       conversation.tell(said.completed(720, 9, 15));
       await conversation.call.fail(failure('rejected'));
       conversation.tell(said.completed(730, 10, 17), said.completed(740, 11, 19));
-      expect(conversation.calls, 'three tries per crossing').to.have.length(3);
+      expect(conversation.calls, 'three tries per crossing of the threshold').to.have.length(3);
     });
 
     it('never sends the very request again that the API refused', async () => {
@@ -262,7 +271,7 @@ describe('the conversation machine', () => {
     });
 
     for (const [what, event] of [
-      ['the API compacted it', said.passed()],
+      ['the API compacted it', said.completedByApi()],
       ['it goes on from a summary', said.replaced(false)],
     ] as const) {
       it(`starts afresh after it gave up, when ${what}`, async () => {
@@ -365,7 +374,7 @@ describe('the conversation machine', () => {
       expect(conversation.context.checkpoint).to.deep.equal(CHECKPOINT);
       await conversation.call.complete(NEWER);
       expect(conversation.where).to.equal('swapReady/idle');
-      expect(conversation.context).to.deep.include({ checkpoint: NEWER, tries: 0, crossing: 0 });
+      expect(conversation.context).to.deep.include({ checkpoint: NEWER, tries: 0, lastRefreshStep: 0 });
       expect(conversation.context.counters.checkpoints).to.equal(2);
       conversation.tell(said.started(NEWER), said.completed(890));
       expect(conversation.calls, 'the newer one is new enough').to.have.length(2);
@@ -525,7 +534,7 @@ describe('the conversation machine', () => {
     });
 
     for (const [what, event] of [
-      ["when the API's own compaction goes through", said.passed()],
+      ["when the API's own compaction goes through", said.completedByApi()],
       ['when the conversation goes on from a summary', said.replaced(false)],
     ] as const) {
       it(`aborts the running call ${what}`, () => {
@@ -613,7 +622,7 @@ describe('the conversation machine', () => {
     });
 
     it('counts what went to the API', () => {
-      const conversation = rig().tell(said.requested(null), said.forwarded(), said.passed(), said.forwarded());
+      const conversation = rig().tell(said.requested(null), said.forwarded(), said.completedByApi(), said.forwarded());
       expect(conversation.context.counters).to.include({ served: 0, forwarded: 2 });
     });
   });
@@ -632,7 +641,7 @@ describe('the conversation machine', () => {
 
     it('has nothing computed until a turn ends below the threshold, however often it is compacted', () => {
       const conversation = compacted().tell(said.completed(720), said.completed(740, 8, 13));
-      conversation.tell(said.passed(), said.replaced(false), said.started(), said.completed(900));
+      conversation.tell(said.completedByApi(), said.replaced(false), said.started(), said.completed(900));
       conversation.tell(said.started(), said.completed(900, 9, 15), said.completed(910, 10, 17), said.completed(700));
       expect(conversation.context.looping).to.equal(true);
       expect(conversation.calls).to.be.empty;
@@ -703,8 +712,8 @@ describe('the conversation machine', () => {
   describe('begun from what an earlier process knew', () => {
     const begun = (events: readonly ConversationEvent[]) => {
       const before = rig().tell(...events);
-      const remembered = toPersisted(before.snapshot);
-      return { before, remembered, after: rig({ remembered }) };
+      const persisted = toPersisted(before.snapshot);
+      return { before, persisted, after: rig({ persisted }) };
     };
 
     it('is in the phase again that it was in', () => {
@@ -726,8 +735,8 @@ describe('the conversation machine', () => {
     });
 
     it('remembers the same again, however often', () => {
-      const { remembered, after } = begun([said.started(OTHER), said.completed(820), said.served(OTHER)]);
-      expect(toPersisted(after.snapshot)).to.deep.equal(remembered);
+      const { persisted, after } = begun([said.started(OTHER), said.completed(820), said.served(OTHER)]);
+      expect(toPersisted(after.snapshot)).to.deep.equal(persisted);
     });
 
     it('makes no call from a turn of the earlier process, and the next one with its own', async () => {
@@ -808,7 +817,7 @@ function assertPromises({ from, event, to }: Edge<Snapshot, Step>): void {
   expect(step.type, said).not.to.equal(IDLE_DUE);
   const { context } = to;
   const share = utilisation(context);
-  const covering = 'covering' in step ? step.covering : undefined;
+  const covering = 'coveringCheckpoint' in step ? step.coveringCheckpoint : undefined;
 
   // Nothing that happens to a call takes a servable checkpoint away …
   if (!('at' in step) && !isEmpty(from)) expect(isEmpty(to), said).to.equal(false);
@@ -837,9 +846,9 @@ function assertPromises({ from, event, to }: Edge<Snapshot, Step>): void {
   }
   expect(context.tries, said).to.be.at.most(context.maxTries);
 
-  if (step.type === 'turn.started' && !step.extendsCall)
+  if (step.type === 'turn.started' && !step.continuesCallHistory)
     expect(to.matches({ alive: { call: 'idle' } }), said).to.equal(true);
-  if (step.type === 'compaction.passed') expect(to.matches({ alive: { call: 'idle' } }), said).to.equal(true);
+  if (step.type === 'compaction.completed_by_api') expect(to.matches({ alive: { call: 'idle' } }), said).to.equal(true);
   if (step.type === 'history.replaced') {
     expect(to.matches({ alive: { call: 'idle', buffer: 'empty' } }), said).to.equal(true);
     expect(context, said).to.include({ used: 0, tries: 0, failure: null, turn: null });

@@ -256,7 +256,7 @@ describe('the supervisor machine', () => {
   describe('when a conversation breaks', () => {
     const ways: readonly (readonly [string, () => void])[] = [
       ['an action throws', () => rig.conversation('b')?.send(poisoned(said.started(), 'messages'))],
-      ['a guard throws', () => rig.conversation('b')?.send(poisoned(said.started(), 'covering'))],
+      ['a guard throws', () => rig.conversation('b')?.send(poisoned(said.started(), 'coveringCheckpoint'))],
       [
         'a call is rejected with something unreadable',
         () => {

@@ -168,7 +168,7 @@ describe('the proxy as a whole', () => {
     const client = own.client();
     await client.say('Hello.');
     const conversation = own.proxy.supervisor.getSnapshot().children[`conversation:${client.session}`];
-    (conversation as { send(event: unknown): void } | undefined)?.send({ type: 'turn.started' }); // no covering: throws or not
+    (conversation as { send(event: unknown): void } | undefined)?.send({ type: 'turn.started' }); // incomplete: throws or not
     expect((await client.say('Still there?')).status).to.equal(200);
     expect((await own.client().say('And for others?')).status).to.equal(200);
     await own.close();

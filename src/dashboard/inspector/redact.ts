@@ -15,8 +15,8 @@ const paths = (...names: readonly string[]): readonly Path[] => names.map((name)
 
 /** Paths into events. */
 const PAYLOAD = paths(
-  ...['at', 'messages', 'turn', 'used', 'effectiveWindow', 'model', 'reason', 'confirmed', 'extendsCall'],
-  ...['covering.id', 'covering.anchorMessages', 'checkpoint.id', 'checkpoint.anchorMessages'],
+  ...['at', 'messages', 'turn', 'used', 'effectiveWindow', 'model', 'reason', 'confirmed', 'continuesCallHistory'],
+  ...['coveringCheckpoint.id', 'coveringCheckpoint.anchorMessages', 'checkpoint.id', 'checkpoint.anchorMessages'],
   ...['id', 'name', 'port', 'everBound', 'input.id', 'actorId', 'delay'],
   // Ends of invoked actors: a checkpoint or a port; of an error its kind. Its words are in the context, shortened.
   ...['output.id', 'output.anchorMessages', 'output.port', 'error.failure', 'error.code'],

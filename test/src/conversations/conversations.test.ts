@@ -555,7 +555,7 @@ describe('conversations', () => {
   it('take no notice of what they do not know', async () => {
     await checkpointed();
     desk.conversations.send(S1, { type: 'no.such.event' } as never);
-    desk.conversations.send(conversationId('nobody'), { type: 'compaction.passed', at: desk.now() });
+    desk.conversations.send(conversationId('nobody'), { type: 'compaction.completed_by_api', at: desk.now() });
     expect(phase()).to.equal('WAL_ACTIVE');
     expect(phase(conversationId('nobody'))).to.equal('IDLE');
   });

@@ -21,7 +21,7 @@ export const STATE: PersistedState = {
   lastActivity: timestamp(START),
   checkpoint: { id: checkpointId('cp-1'), anchorMessages: 9, anchorTokens: tokens(126_000) },
   served: false,
-  crossing: 0,
+  lastRefreshStep: 0,
   tries: 1,
   turnsSinceReplaced: 5,
   looping: true,

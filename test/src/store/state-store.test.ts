@@ -200,6 +200,16 @@ describe('the state store', () => {
     expect(store.conversationsOf({ session: 'session-1', agent: null })).to.deep.equal([conversation('session-1')]);
   });
 
+  it('keeps the refresh step under the name that older versions have written', () => {
+    const store = rig.open();
+    const state = { ...STATE, lastRefreshStep: 2 };
+    store.conversationChanged(ONE, () => conversation('session-1', { state }));
+    expect(store.query(`SELECT state ->> '$.crossing' AS step FROM conversations`)).to.deep.equal([{ step: 2 }]);
+    expect(store.conversationsOf({ session: 'session-1', agent: null })).to.deep.equal([
+      conversation('session-1', { state }),
+    ]);
+  });
+
   it('writes nothing of a state but what it knows', () => {
     const store = rig.open();
     const state = { ...STATE, apiKey: 'sk-ant-canary' };

@@ -128,7 +128,7 @@ export class Story {
         checkpoints: !passthrough,
         ttl: milliseconds(7_200_000),
         maxTries: 5,
-        remembered: null,
+        persisted: null,
         checkpointRefresh: 0.1,
       },
       inspect: (event) => this.#inspect(event),
@@ -151,7 +151,13 @@ export class Story {
       this.#compact();
       return;
     }
-    this.#send({ type: 'turn.started', at: now, messages: this.#messages.length + 1, covering, extendsCall: true });
+    this.#send({
+      type: 'turn.started',
+      at: now,
+      messages: this.#messages.length + 1,
+      coveringCheckpoint: covering,
+      continuesCallHistory: true,
+    });
     this.#say();
     this.#used += 2_500 + ((this.#turn * 1_733 + this.#options.number * 331) % 9_000);
     this.#turn += 1;
@@ -175,8 +181,8 @@ export class Story {
       type: 'turn.started',
       at: timestamp(this.#options.now()),
       messages: this.#messages.length,
-      covering: null,
-      extendsCall: false,
+      coveringCheckpoint: null,
+      continuesCallHistory: false,
     });
   }
 
@@ -349,12 +355,12 @@ export class Story {
   #compact(): void {
     const now = timestamp(this.#options.now());
     const checkpoint = this.#covering();
-    this.#send({ type: 'compaction.requested', at: now, covering: checkpoint });
+    this.#send({ type: 'compaction.requested', at: now, coveringCheckpoint: checkpoint });
     if (checkpoint === null) {
       this.#mark('compaction');
       this.#options.said('compaction.forwarded', 'warn', { reason: 'no_checkpoint' });
       this.#send({ type: 'compaction.forwarded', at: now, reason: 'no_checkpoint' });
-      this.#send({ type: 'compaction.passed', at: now });
+      this.#send({ type: 'compaction.completed_by_api', at: now });
     } else {
       this.#mark('swap');
       this.#options.said('compaction.served', 'info', { waited_ms: 21, saved_ms: 34_200 });

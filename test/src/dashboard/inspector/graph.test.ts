@@ -42,7 +42,7 @@ describe('a statechart read off its machine', () => {
 
   it('shows guards, delays, invoked actors and actions by name', () => {
     expect(node('call.running')?.invokes.map(({ src }) => src)).to.deep.equal(['computeCheckpoint']);
-    expect(node('call.running')?.entry).to.deep.equal(['beginTry']);
+    expect(node('call.running')?.entry).to.deep.equal(['countAttempt']);
     expect(node('call.waitingToRetry')?.delays).to.deep.equal(['retryPause']);
     expect(node('buffer.ready')).to.include({ type: 'compound', initial: 'conversation.alive.buffer.ready.wal' });
     expect(edges('call.waitingToRetry').map(({ guard, kind, label }) => [kind, label, guard])).to.deep.include([

@@ -40,7 +40,7 @@ describe('the inspector', () => {
     actor.start();
     return actor;
   };
-  const opened = () => ({ type: 'conversation.opened', input: { ...INPUT, remembered: null } }) as const;
+  const opened = () => ({ type: 'conversation.opened', input: { ...INPUT, persisted: null } }) as const;
   const conversationOf = (root: AnyActorRef): AnyActorRef => {
     const { children } = root.getSnapshot() as { children: Record<string, AnyActorRef | undefined> };
     const child = children['conversation:session-1'];

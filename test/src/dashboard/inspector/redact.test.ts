@@ -9,8 +9,8 @@ describe('what leaves of events and contexts', () => {
   it('is what a conversation is told', () => {
     expect(payloadOf(said.started(CHECKPOINT, false))).to.include({
       messages: 11,
-      'covering.id': 'own',
-      extendsCall: false,
+      'coveringCheckpoint.id': 'own',
+      continuesCallHistory: false,
     });
     expect(payloadOf(said.completed(700))).to.include({ used: 700, model: 'claude-sonnet-4-6', turn: 7 });
     const failed = { type: 'xstate.error.actor.x', error: { failure: 'transient', message: CANARY, stack: CANARY } };
