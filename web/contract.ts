@@ -14,7 +14,7 @@
  */
 
 /** Version of this contract. A page that was built for another one reloads itself. */
-export type ContractVersion = 1;
+export type ContractVersion = 2;
 
 /** The four phases that people see (`machines/phases.ts`). */
 export type Phase = 'IDLE' | 'CHECKPOINTING' | 'WAL_ACTIVE' | 'SWAP_READY';
@@ -139,11 +139,12 @@ export type ConversationsPatch =
 
 // ── across all ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** Tokens of checkpoint calls by kind. */
+/** Tokens of checkpoint calls by kind, as the API bills them. */
 export interface TokenCounts {
   /** Neither read from nor written to the prompt cache. */
-  readonly fresh: number;
-  readonly cacheWrite: number;
+  readonly input: number;
+  /** Written to the prompt cache. */
+  readonly cacheCreation: number;
   readonly cacheRead: number;
   readonly output: number;
 }

@@ -1,7 +1,8 @@
 /** The history as people read it in a terminal: what it adds up to, then one compaction a line. Pure. */
 import type pc from 'picocolors';
 import type { HistoryAnswer } from '../../src/admin/history-routes.ts';
-import type { CompactionEntry, TokensByKind } from '../../src/store/history.ts';
+import type { CompactionEntry } from '../../src/store/history.ts';
+import type { TokenCounts } from '../../web/contract.ts';
 import { forwardReasonText } from '../../web/forward-reasons.ts';
 import { countText, durationText } from '../format.ts';
 
@@ -19,7 +20,7 @@ const NONE = '–';
 
 const left = (title: string, value: Column['value']): Column => ({ title, right: false, cost: false, value });
 const right = (title: string, value: Column['value']): Column => ({ title, right: true, cost: false, value });
-const cost = (title: string, kind: keyof TokensByKind): Column => ({
+const cost = (title: string, kind: keyof TokenCounts): Column => ({
   title,
   right: true,
   cost: true,

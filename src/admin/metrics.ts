@@ -6,7 +6,6 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 import { PHASES } from '../../machines/phases.ts';
 import type { Phase, TokenCounts } from '../../web/contract.ts';
 import type { Fact } from '../facts.ts';
-import { tokenCounts } from '../dashboard/view.ts';
 
 /** What there is now. */
 export interface Present {
@@ -20,8 +19,8 @@ export interface Present {
 const DURATIONS = [1, 2.5, 5, 10, 20, 30, 45, 60, 90, 120, 300];
 
 const TOKEN_KINDS: Readonly<Record<keyof TokenCounts, string>> = {
-  fresh: 'fresh',
-  cacheWrite: 'cache_write',
+  input: 'fresh',
+  cacheCreation: 'cache_write',
   cacheRead: 'cache_read',
   output: 'output',
 };
@@ -106,9 +105,8 @@ export class Metrics {
         const { duration, usage } = observation.checkpoint;
         this.#checkpoints.inc({ result: 'made' });
         this.#duration.observe(duration / 1_000);
-        const counts = tokenCounts(usage);
         for (const kind of Object.keys(TOKEN_KINDS) as (keyof TokenCounts)[]) {
-          this.#tokens.inc({ kind: TOKEN_KINDS[kind] }, counts[kind]);
+          this.#tokens.inc({ kind: TOKEN_KINDS[kind] }, usage[kind]);
         }
         return;
       }

@@ -20,7 +20,7 @@ const time = z.number().describe('Milliseconds since the Unix epoch.');
 const duration = z.number().min(0).describe('Milliseconds.');
 const phase = z.enum(PHASES);
 
-const tokens = z.strictObject({ fresh: count, cacheWrite: count, cacheRead: count, output: count });
+const tokens = z.strictObject({ input: count, cacheCreation: count, cacheRead: count, output: count });
 
 const conversation = z.strictObject({
   id: z.string(),
@@ -99,8 +99,6 @@ const detail = z.strictObject({
     .nullable(),
 });
 
-const tokensByKind = z.strictObject({ input: count, cacheCreation: count, cacheRead: count, output: count });
-
 const compactionEntry = z.strictObject({
   at: time,
   conversation: z.string(),
@@ -112,7 +110,7 @@ const compactionEntry = z.strictObject({
   confirmed: z.boolean().nullable().describe('Whether the client went on from the summary.'),
   waitedMs: duration,
   savedMs: duration,
-  checkpoint: z.strictObject({ id: z.string(), durationMs: duration, tokens: tokensByKind }).nullable(),
+  checkpoint: z.strictObject({ id: z.string(), durationMs: duration, tokens }).nullable(),
 });
 
 const checkpointEntry = z.strictObject({
@@ -122,7 +120,7 @@ const checkpointEntry = z.strictObject({
   model: z.string(),
   anchorTokens: count,
   durationMs: duration,
-  tokens: tokensByKind,
+  tokens,
   fate: z.enum(['used', 'ready', 'wasted']),
 });
 
@@ -157,7 +155,7 @@ export const SCHEMAS = {
       forwardedBy: z.record(z.string(), count),
       savedMs: duration,
       checkpoints: z.strictObject({ made: count, used: count, ready: count, wasted: count }),
-      tokens: tokensByKind,
+      tokens,
     }),
     compactions: z.array(compactionEntry),
     checkpoints: z.array(checkpointEntry),

@@ -197,7 +197,7 @@ export class Dashboard {
   #hello(): Hello {
     const { now, passthrough, sources, thresholds } = this.#options;
     return {
-      contract: 1,
+      contract: 2,
       version: VERSION,
       started: this.#started,
       now: now(),

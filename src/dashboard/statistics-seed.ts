@@ -1,15 +1,8 @@
 /** What the state file tells of the time before this process, as the statistics count it. */
 import { timestamp } from '../../machines/units.ts';
-import type { HistoryBucket, TokenCounts } from '../../web/contract.ts';
-import type { CompactionHistory, TokensByKind } from '../store/history.ts';
-import { BUCKET_MS, type StatisticsSeed } from './statistics.ts';
-
-const countsOf = ({ cacheCreation, cacheRead, input, output }: TokensByKind): TokenCounts => ({
-  fresh: input,
-  cacheWrite: cacheCreation,
-  cacheRead,
-  output,
-});
+import type { HistoryBucket } from '../../web/contract.ts';
+import type { CompactionHistory } from '../store/history.ts';
+import { BUCKET_MS, NO_TOKENS, type StatisticsSeed } from './statistics.ts';
 
 type Counts = Partial<Omit<HistoryBucket, 'at' | 'apiErrors'>>;
 
@@ -22,7 +15,7 @@ const NOTHING: Omit<HistoryBucket, 'at'> = {
   failed: 0,
   served: 0,
   forwarded: 0,
-  tokens: { fresh: 0, cacheWrite: 0, cacheRead: 0, output: 0 },
+  tokens: NO_TOKENS,
   apiErrors: {},
 };
 
@@ -57,7 +50,7 @@ export function loadStatisticsSeed(
     served,
     confirmed: compactions.filter(({ confirmed, outcome }) => outcome === 'served' && confirmed === true).length,
     forwarded: forwardedBy,
-    tokens: countsOf(tokens),
+    tokens,
     kept,
     // A checkpoint's fate is counted where it was made: when it was let go of, nobody has written down.
     buckets: [
@@ -66,7 +59,7 @@ export function loadStatisticsSeed(
           made: 1,
           wasted: fate === 'wasted' ? 1 : 0,
           used: fate === 'used' ? 1 : 0,
-          tokens: countsOf(spent),
+          tokens: spent,
         }),
       ),
       ...compactions.map(({ at, outcome, savedMs: saved }) =>

@@ -5,7 +5,6 @@
 import type { CheckpointId } from '../../machines/units.ts';
 import type { ApiErrorCount, HistoryBucket, TokenCounts, Totals } from '../../web/contract.ts';
 import type { Fact } from '../facts.ts';
-import { tokenCounts } from './view.ts';
 
 /** Length of a stretch … */
 export const BUCKET_MS = 10 * 60_000;
@@ -31,11 +30,11 @@ export interface StatisticsSeed {
   readonly buckets: readonly HistoryBucket[];
 }
 
-const NO_TOKENS: TokenCounts = { fresh: 0, cacheWrite: 0, cacheRead: 0, output: 0 };
+export const NO_TOKENS: TokenCounts = { input: 0, cacheCreation: 0, cacheRead: 0, output: 0 };
 
 const sum = (one: TokenCounts, other: TokenCounts): TokenCounts => ({
-  fresh: one.fresh + other.fresh,
-  cacheWrite: one.cacheWrite + other.cacheWrite,
+  input: one.input + other.input,
+  cacheCreation: one.cacheCreation + other.cacheCreation,
   cacheRead: one.cacheRead + other.cacheRead,
   output: one.output + other.output,
 });
@@ -113,8 +112,8 @@ export class Statistics {
         const bucket = this.#bucket();
         this.#made += 1;
         bucket.made += 1;
-        this.#tokens = sum(this.#tokens, tokenCounts(usage));
-        bucket.tokens = sum(bucket.tokens, tokenCounts(usage));
+        this.#tokens = sum(this.#tokens, usage);
+        bucket.tokens = sum(bucket.tokens, usage);
         this.#kept.set(id, false);
         break;
       }

@@ -9,10 +9,8 @@ import type {
   ConversationName,
   ConversationView,
   Phase,
-  TokenCounts,
 } from '../../web/contract.ts';
 import type { Checkpoint } from '../checkpoint/index.ts';
-import type { Usage } from '../wire/answer-reader.ts';
 import { shortened, type ConversationTitle } from '../wire/title.ts';
 import { clientCompactionPoint } from '../wire/windows.ts';
 
@@ -102,13 +100,6 @@ export function conversationView(snapshot: ConversationSnapshot, facts: Conversa
   };
 }
 
-export const tokenCounts = (usage: Usage): TokenCounts => ({
-  fresh: usage.input,
-  cacheWrite: usage.cacheCreation,
-  cacheRead: usage.cacheRead,
-  output: usage.output,
-});
-
 /** @param conversation the one that is shown: a checkpoint may have been computed for another */
 export const checkpointView = (checkpoint: Checkpoint, conversation: string): CheckpointView => ({
   id: checkpoint.id,
@@ -117,6 +108,6 @@ export const checkpointView = (checkpoint: Checkpoint, conversation: string): Ch
   summary: checkpoint.summary,
   covered: checkpoint.prefix.messages,
   durationMs: Math.round(checkpoint.duration),
-  tokens: tokenCounts(checkpoint.usage),
+  tokens: checkpoint.usage,
   computedFor: checkpoint.conversation === conversation ? null : checkpoint.conversation,
 });

@@ -4,6 +4,7 @@
  */
 import * as z from 'zod';
 import type { Timestamp } from '../../machines/units.ts';
+import type { TokenCounts } from '../../web/contract.ts';
 import type { StateStore } from './state-store.ts';
 import type { Value } from './statements.ts';
 
@@ -47,15 +48,7 @@ export interface CompactionEntry {
   /** How long the client did not wait. */
   readonly savedMs: number;
   /** The checkpoint that it was answered from; null when it was forwarded. */
-  readonly checkpoint: { readonly id: string; readonly durationMs: number; readonly tokens: TokensByKind } | null;
-}
-
-/** Tokens of checkpoint calls as the API bills them. */
-export interface TokensByKind {
-  readonly input: number;
-  readonly cacheCreation: number;
-  readonly cacheRead: number;
-  readonly output: number;
+  readonly checkpoint: { readonly id: string; readonly durationMs: number; readonly tokens: TokenCounts } | null;
 }
 
 const checkpointRow = z.object({
@@ -81,7 +74,7 @@ export interface CheckpointEntry {
   readonly model: string;
   readonly anchorTokens: number;
   readonly durationMs: number;
-  readonly tokens: TokensByKind;
+  readonly tokens: TokenCounts;
   /** `used`: a compaction was answered from it. `wasted`: it is gone, and none was. `ready`: it can still be used. */
   readonly fate: 'used' | 'ready' | 'wasted';
 }
@@ -106,7 +99,7 @@ export interface HistoryTotals {
     readonly wasted: number;
   };
   /** What all checkpoint calls cost. */
-  readonly tokens: TokensByKind;
+  readonly tokens: TokenCounts;
 }
 
 export interface HistoryQuery {

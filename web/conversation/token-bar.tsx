@@ -5,8 +5,8 @@ import { count, percent, short } from '../format.ts';
 
 export const TOKEN_KINDS: readonly { readonly kind: keyof TokenCounts; readonly name: string }[] = [
   { kind: 'cacheRead', name: 'cache read' },
-  { kind: 'cacheWrite', name: 'cache write' },
-  { kind: 'fresh', name: 'fresh' },
+  { kind: 'cacheCreation', name: 'cache write' },
+  { kind: 'input', name: 'input' },
   { kind: 'output', name: 'output' },
 ];
 

@@ -11,7 +11,7 @@ import { route } from './current-route.ts';
 import { conversation, detail, hello, takeConversations, takeDetail, takeHistory, takeLog, totals } from './store.ts';
 
 /** What this page was built for. A proxy of another version may say another. */
-const CONTRACT: number = 1 satisfies ContractVersion;
+const CONTRACT: number = 2 satisfies ContractVersion;
 /** How long a request over the socket may take before it is given up. */
 const ANSWER_MS = 8_000;
 const RELOADED = 'dbproxy.reloaded';

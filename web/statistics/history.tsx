@@ -73,8 +73,8 @@ const VIEWS: readonly View[] = [
     name: 'Tokens',
     series: [
       { name: 'cache read', ink: 'wal', of: (it) => it.tokens.cacheRead },
-      { name: 'cache write', ink: 'swap', of: (it) => it.tokens.cacheWrite },
-      { name: 'fresh', ink: 'checkpointing', of: (it) => it.tokens.fresh },
+      { name: 'cache write', ink: 'swap', of: (it) => it.tokens.cacheCreation },
+      { name: 'input', ink: 'checkpointing', of: (it) => it.tokens.input },
       { name: 'output', ink: 'good', of: (it) => it.tokens.output },
     ],
     format: short,

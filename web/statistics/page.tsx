@@ -82,7 +82,7 @@ function Figures({ totals: it }: { readonly totals: Totals }): JSX.Element {
         <h2>Tokens spent on checkpoints</h2>
         <TokenBar tokens={it.tokens} />
         <p class="muted">
-          {count(it.tokens.cacheRead + it.tokens.cacheWrite + it.tokens.fresh)} in, {count(it.tokens.output)} out
+          {count(it.tokens.cacheRead + it.tokens.cacheCreation + it.tokens.input)} in, {count(it.tokens.output)} out
         </p>
       </section>
       <HistoryCard />

@@ -25,7 +25,7 @@ describe('the pages that are open', () => {
   it('are told at first what there is', async () => {
     const client = await stage.checkpointed();
     const page = await open();
-    expect(page.hello).to.include({ contract: 1, passthrough: false, version: '0.1.0' });
+    expect(page.hello).to.include({ contract: 2, passthrough: false, version: '0.1.0' });
     expect(page.hello?.thresholds).to.deep.equal({ checkpoint: 0.7, swap: 0.8 });
     expect(page.hello?.setup.proxyUrl).to.equal(`http://127.0.0.1:${stage.proxy.ports.proxy}`);
     expect(page.told).to.deep.equal(['hello', 'conversations', 'totals', 'history', 'log']);

@@ -48,7 +48,7 @@ describe('the statistics', () => {
     expect(statistics.totals().checkpoints).to.deep.equal({ made: 3, used: 1, wasted: 1, failed: 0 });
     expect(statistics.totals().compactions).to.deep.equal({ served: 2, confirmed: 0, forwarded: {} });
     expect(statistics.totals().savedMs).to.equal(50_000);
-    expect(statistics.totals().tokens).to.deep.equal({ fresh: 3, cacheWrite: 60, cacheRead: 900, output: 12_000 });
+    expect(statistics.totals().tokens).to.deep.equal({ input: 3, cacheCreation: 60, cacheRead: 900, output: 12_000 });
   });
 
   it('count requests, failures, reasons and errors by status, the latest first', () => {
@@ -88,7 +88,7 @@ describe('the statistics', () => {
     expect(buckets[0]).to.deep.include({
       made: 1,
       used: 0,
-      tokens: { fresh: 1, cacheWrite: 20, cacheRead: 300, output: 4_000 },
+      tokens: { input: 1, cacheCreation: 20, cacheRead: 300, output: 4_000 },
     });
     expect(buckets[1]).to.deep.include({ made: 0, used: 1, served: 1, savedMs: 25_000, apiErrors: { 500: 1 } });
     expect(statistics.history(BEGAN + BUCKET_MS).buckets).to.have.length(1);
@@ -97,7 +97,7 @@ describe('the statistics', () => {
   });
 
   it('go on from what an earlier process has left', () => {
-    const tokensSpent = { fresh: 1, cacheWrite: 1, cacheRead: 1, output: 1 };
+    const tokensSpent = { input: 1, cacheCreation: 1, cacheRead: 1, output: 1 };
     const counts = { requests: 0, savedMs: 7, made: 2, used: 1, wasted: 0, failed: 0, served: 1, forwarded: 1 };
     const past: StatisticsSeed = {
       since: 5,

@@ -38,7 +38,7 @@ describe('a dashboard that breaks', () => {
     expect((await client.compact()).headers['x-double-buffer-served']).to.equal('checkpoint');
     await until(() => service().up);
     const third = await Page.open(stage);
-    expect(third.hello).to.include({ contract: 1 });
+    expect(third.hello).to.include({ contract: 2 });
     third.close();
     const { forwarder, redirector, store } = stage.proxy.supervisor.getSnapshot().context.services;
     expect([forwarder.up, redirector.up, store.up]).to.deep.equal([true, true, true]);

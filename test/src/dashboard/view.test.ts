@@ -123,7 +123,7 @@ describe('what is shown of a checkpoint', () => {
       summary: 'The summary.',
       covered: 1,
       durationMs: 1_235,
-      tokens: { fresh: 1, cacheWrite: 2, cacheRead: 3, output: 4 },
+      tokens: { input: 1, cacheCreation: 2, cacheRead: 3, output: 4 },
       computedFor: null,
     });
     expect(checkpointView(checkpoint, 'a fork').computedFor).to.equal('s1');

@@ -12,7 +12,7 @@ const bucket = (at: number, made: number, used = 0): HistoryBucket => ({
   failed: 0,
   served: 0,
   forwarded: 0,
-  tokens: { fresh: 0, cacheWrite: 0, cacheRead: 0, output: 0 },
+  tokens: { input: 0, cacheCreation: 0, cacheRead: 0, output: 0 },
   apiErrors: {},
 });
 const series = [{ of: (it: HistoryBucket) => it.made }, { of: (it: HistoryBucket) => it.used }];

@@ -138,8 +138,8 @@ export async function startFakeProxy(options: FakeOptions): Promise<FakeProxy> {
       forwarded: history.length > 0 ? { instructions: 3, stale: 1 } : {},
     },
     tokens: {
-      fresh: history.reduce((sum, { tokens }) => sum + tokens.fresh, 0),
-      cacheWrite: history.reduce((sum, { tokens }) => sum + tokens.cacheWrite, 0),
+      input: history.reduce((sum, { tokens }) => sum + tokens.input, 0),
+      cacheCreation: history.reduce((sum, { tokens }) => sum + tokens.cacheCreation, 0),
       cacheRead: history.reduce((sum, { tokens }) => sum + tokens.cacheRead, 0),
       output: history.reduce((sum, { tokens }) => sum + tokens.output, 0),
     },
@@ -159,7 +159,7 @@ export async function startFakeProxy(options: FakeOptions): Promise<FakeProxy> {
     let watched: ReadonlySet<string> = new Set();
     let sent = 0;
     socket.emit('hello', {
-      contract: 1,
+      contract: 2,
       version: '0.1.0',
       started,
       now: now(),
@@ -281,7 +281,7 @@ function madeUp(index: number, started: number, { past = 0 }: FakeOptions): Hist
     failed: index % 23 === 0 ? 1 : 0,
     served: used,
     forwarded: index % 31 === 0 ? 1 : 0,
-    tokens: { fresh: wave * 1_400, cacheWrite: wave * 2_100, cacheRead: wave * 118_000, output: wave * 4_600 },
+    tokens: { input: wave * 1_400, cacheCreation: wave * 2_100, cacheRead: wave * 118_000, output: wave * 4_600 },
     apiErrors: index % 23 === 0 ? { '529': 1 } : {},
   };
 }

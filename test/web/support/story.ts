@@ -326,7 +326,7 @@ export class Story {
       summary: SUMMARY,
       covered: this.#messages.length,
       durationMs: this.#options.checkpointMs,
-      tokens: { fresh: 1_420, cacheWrite: 900, cacheRead: this.#used, output: 4_810 },
+      tokens: { input: 1_420, cacheCreation: 900, cacheRead: this.#used, output: 4_810 },
       computedFor: null,
     };
     this.#mark('checkpoint');
