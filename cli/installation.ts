@@ -15,6 +15,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { replaceFileSync } from '../src/files.ts';
+import { isObject, type JsonObject } from '../src/wire/json.ts';
 
 export type RuntimeName = 'node' | 'docker' | 'podman';
 
@@ -110,16 +111,11 @@ export function layoutOf({ dataDir }: { readonly dataDir: string }): DataPaths {
 
 const writeJson = (path: string, value: object): void => replaceFileSync(path, `${JSON.stringify(value, null, 2)}\n`);
 
-type Fields = Readonly<Record<string, unknown>>;
-
-const isFields = (value: unknown): value is Fields =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 /** The object in a JSON file; null where there is none, or none that can be read. */
-function readJson(path: string): Fields | null {
+function readJson(path: string): JsonObject | null {
   try {
     const value: unknown = JSON.parse(readFileSync(path, 'utf8'));
-    return isFields(value) ? value : null;
+    return isObject(value) ? value : null;
   } catch {
     return null;
   }
@@ -132,7 +128,7 @@ const isRuntimeName = (value: unknown): value is RuntimeName =>
 function portsIn(value: unknown, least: 0 | 1): Ports | null {
   const isPort = (port: unknown): port is number =>
     typeof port === 'number' && Number.isInteger(port) && port >= least && port <= 65_535;
-  if (!isFields(value)) return null;
+  if (!isObject(value)) return null;
   const { proxy, dashboard } = value;
   return isPort(proxy) && isPort(dashboard) ? { proxy, dashboard } : null;
 }
@@ -171,7 +167,7 @@ export function readInstallRecord(layout: DataPaths): InstallRecord | null {
   const json = readJson(layout.install);
   const runtime = json?.['runtime'];
   if (json === null || !isRuntimeName(runtime)) return null;
-  const changes = Array.isArray(json['changes']) ? json['changes'].filter(isFields) : [];
+  const changes = Array.isArray(json['changes']) ? json['changes'].filter(isObject) : [];
   return {
     version: textOr(json['version'], ''),
     source: json['source'] === 'release' ? 'release' : 'checkout',

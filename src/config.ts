@@ -11,7 +11,7 @@ import { milliseconds, tokens, type Milliseconds, type Tokens } from '../machine
 import { ConfigError } from './errors.ts';
 import type { LogLevel } from './log.ts';
 import { parseOutboundProxy, type OutboundProxy } from './upstream/outbound-proxy.ts';
-import { isObject } from './wire/message-request.ts';
+import { isObject } from './wire/json.ts';
 
 /** What the proxy runs in; `auto`: what the installer found to work, else Node. */
 export type RuntimeChoice = 'auto' | 'docker' | 'podman' | 'node';

@@ -1,6 +1,6 @@
 /** The version of this package, read from the `package.json` that it came with. */
 import { existsSync, readFileSync } from 'node:fs';
-import { isObject } from './wire/message-request.ts';
+import { isObject } from './wire/json.ts';
 
 function read(): string {
   // From `src/` and from `dist/src/`.

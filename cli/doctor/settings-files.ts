@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Environment } from '../../src/config.ts';
+import { isObject } from '../../src/wire/json.ts';
 import { fault, warning, type CheckResult } from './check-results.ts';
 import type { Source, Variables } from './env-overrides.ts';
 
@@ -9,9 +10,6 @@ const MANAGED: Readonly<Partial<Record<NodeJS.Platform, string>>> = {
   linux: '/etc/claude-code/managed-settings.json',
   darwin: '/Library/Application Support/ClaudeCode/managed-settings.json',
 };
-
-const isFields = (value: unknown): value is Variables =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 export interface SettingsFiles {
   readonly sources: readonly Source[];
@@ -43,7 +41,7 @@ export function readSettingsFiles(env: Environment, cwd: string): SettingsFiles 
   return {
     sources: read.flatMap(({ path, json }) => {
       const variables = json?.['env'];
-      return isFields(variables) ? [{ name: path, variables, overrides: true }] : [];
+      return isObject(variables) ? [{ name: path, variables, overrides: true }] : [];
     }),
     findings: [...read.flatMap(({ problem }) => problem ?? []), ...off],
   };
@@ -65,7 +63,7 @@ function readOne(path: string): ReadFile {
   if (text.trim() === '') return { path, json: null, problem: null };
   try {
     const json: unknown = JSON.parse(text);
-    if (isFields(json)) return { path, json, problem: null };
+    if (isObject(json)) return { path, json, problem: null };
   } catch {
     // Told below.
   }

@@ -4,6 +4,7 @@
  */
 import { applyEdits, modify, type JSONPath } from 'jsonc-parser';
 import { messageOf } from '../../src/errors.ts';
+import { isObject, type JsonObject } from '../../src/wire/json.ts';
 
 /** Why the text is left alone: one line for people. */
 export class SettingsFault extends Error {}
@@ -11,12 +12,8 @@ export class SettingsFault extends Error {}
 /** A command is ours whatever path it was installed under. */
 const OURS = /claude-db-proxy['"]? statusline\s*$/;
 
-type Fields = Readonly<Record<string, unknown>>;
-const isFields = (value: unknown): value is Fields =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 /** @throws SettingsFault when the text is no JSON object. An empty text is an empty object, as it is to Claude Code. */
-function parse(text: string): Fields {
+function parse(text: string): JsonObject {
   if (text.trim() === '') return {};
   let value: unknown;
   try {
@@ -24,15 +21,15 @@ function parse(text: string): Fields {
   } catch (error) {
     throw new SettingsFault(`no valid JSON (${messageOf(error)})`);
   }
-  if (!isFields(value)) throw new SettingsFault('no JSON object');
+  if (!isObject(value)) throw new SettingsFault('no JSON object');
   return value;
 }
 
 /** The status line's command in it; null for none. @throws SettingsFault for a status line that is no command */
-function commandIn(settings: Fields): string | null {
+function commandIn(settings: JsonObject): string | null {
   const line = settings['statusLine'];
   if (line === undefined || line === null) return null;
-  if (isFields(line) && (line['type'] ?? 'command') === 'command' && typeof line['command'] === 'string') {
+  if (isObject(line) && (line['type'] ?? 'command') === 'command' && typeof line['command'] === 'string') {
     return line['command'];
   }
   throw new SettingsFault('its statusLine is no command');

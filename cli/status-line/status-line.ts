@@ -7,6 +7,7 @@ import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import type { Environment } from '../../src/config.ts';
 import type { StatusLineAnswer } from '../../src/admin/status-routes.ts';
+import { isObject } from '../../src/wire/json.ts';
 import { askApi, type ApiAnswer } from '../api.ts';
 import { readInstallRecord } from '../installation.ts';
 import { lastKnownRecord, endpointOf, type Endpoint } from '../runtime/supervision.ts';
@@ -46,19 +47,16 @@ async function ourLine(env: Environment, input: string): Promise<string> {
   }
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-const isFields = (value: unknown): value is Fields => typeof value === 'object' && value !== null;
-
 function readInput(input: string): { readonly session: string | null; readonly hasSpoken: boolean } {
   const json: unknown = JSON.parse(input);
-  if (!isFields(json)) return { session: null, hasSpoken: false };
+  if (!isObject(json)) return { session: null, hasSpoken: false };
   const { session_id: session, cost } = json;
-  const spent = isFields(cost) ? cost['total_api_duration_ms'] : undefined;
+  const spent = isObject(cost) ? cost['total_api_duration_ms'] : undefined;
   return { session: typeof session === 'string' ? session : null, hasSpoken: typeof spent === 'number' && spent > 0 };
 }
 
 function readAnswer({ status, json }: ApiAnswer): StatusLineAnswer | null {
-  return status === 200 && isFields(json) ? (json as unknown as StatusLineAnswer) : null;
+  return status === 200 && isObject(json) ? (json as unknown as StatusLineAnswer) : null;
 }
 
 /** True where this environment, which is `claude`'s, leads to our proxy. */

@@ -3,7 +3,7 @@
  * Every changed byte before that message would make the API read the whole history anew instead of from its prompt
  * cache (wire.md, A checkpoint that costs little); `stream` and `max_tokens` are not part of the cached prefix.
  */
-import { isObject } from '../wire/message-request.ts';
+import { isObject } from '../wire/json.ts';
 import { parseSpan, readTopLevel, type Span } from '../wire/json-spans.ts';
 import { CHECKPOINT_INSTRUCTION } from './instruction.ts';
 

@@ -3,8 +3,10 @@
  * traffic abbreviated as far as the budget demands. Words are never cut: where they alone do not fit, there is no text,
  * and the compaction goes to the API.
  */
-import { blocksOf, isObject, textOf, type Block, type Message } from '../wire/message-request.ts';
+import { isObject } from '../wire/json.ts';
+import { blocksOf, textOf, type Block, type Message } from '../wire/message-request.ts';
 import { splitReminders, USER_VISIBLE_REMINDER, spokenText } from '../wire/reminders.ts';
+import { truncate } from '../wire/text.ts';
 
 /** How many characters of each tool call and result are kept, from generous to none. */
 const ABBREVIATIONS = [2_000, 800, 300, 100, 0];
@@ -15,18 +17,12 @@ const HEADING = `## Since then
 
 What follows was said after the summary above was written, oldest first. Words are complete; tool calls and their results are shortened.`;
 
-/** Moves a cut that would go through a character (a surrogate pair) in front of it. */
-const cutBefore = (text: string, at: number): number => {
-  const code = text.charCodeAt(at);
-  return code >= 0xdc00 && code <= 0xdfff && at > 0 ? at - 1 : at;
-};
-
 function shorten(text: string, limit: number): string {
   if (text.length <= limit) return text;
   if (limit === 0) return `[${text.length} characters left out]`;
-  const head = cutBefore(text, Math.ceil(limit * 0.7));
-  const tail = cutBefore(text, text.length - Math.floor(limit * 0.3));
-  return `${text.slice(0, head)} [… ${tail - head} characters left out …] ${text.slice(tail)}`;
+  const head = truncate(text, Math.ceil(limit * 0.7));
+  const tail = truncate(text, text.length - Math.floor(limit * 0.3)).length;
+  return `${head} [… ${tail - head.length} characters left out …] ${text.slice(tail)}`;
 }
 
 /** How results begin that are a person's words: a rejected call, an answered question (2.1.330). */

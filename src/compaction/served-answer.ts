@@ -3,6 +3,7 @@
  * retry sees the same answer.
  */
 import { hash } from 'node:crypto';
+import { chunks } from '../wire/text.ts';
 
 export interface ServedAnswer {
   readonly headers: readonly string[];
@@ -16,19 +17,6 @@ const USAGE = { input_tokens: 0, cache_creation_input_tokens: 0, cache_read_inpu
 
 const event = (data: { readonly type: string; readonly [field: string]: unknown }): string =>
   `event: ${data.type}\ndata: ${JSON.stringify(data)}\n\n`;
-
-/** Never cuts a surrogate pair in two: half of one is no character to a JSON reader. */
-function deltas(text: string): string[] {
-  const parts: string[] = [];
-  for (let at = 0; at < text.length;) {
-    let end = Math.min(text.length, at + DELTA);
-    const last = text.charCodeAt(end - 1);
-    if (end < text.length && last >= 0xd800 && last <= 0xdbff) end += 1;
-    parts.push(text.slice(at, end));
-    at = end;
-  }
-  return parts;
-}
 
 /**
  * Builds the answer to a compaction.
@@ -62,7 +50,7 @@ export function servedAnswer(options: {
     event({ type: 'message_start', message }),
     event({ type: 'content_block_start', index: 0, content_block: { type: 'text', text: '' } }),
     event({ type: 'ping' }),
-    ...deltas(options.text).map((text) =>
+    ...Array.from(chunks(options.text, DELTA), (text) =>
       event({ type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text } }),
     ),
     event({ type: 'content_block_stop', index: 0 }),

@@ -5,7 +5,9 @@
 import { performance } from 'node:perf_hooks';
 import { setImmediate as nextRound } from 'node:timers/promises';
 import type { BlockView, MessageView } from '../../web/contract.ts';
-import { blocksOf, isObject, textOf, type Block, type History, type Message } from '../wire/message-request.ts';
+import { isObject } from '../wire/json.ts';
+import { blocksOf, textOf, type Block, type History, type Message } from '../wire/message-request.ts';
+import { truncate } from '../wire/text.ts';
 
 /** Of one block … */
 export const BLOCK_CHARS = 20_000;
@@ -14,12 +16,6 @@ export const TOTAL_CHARS = 1_000_000;
 const MAX_MESSAGES = 500;
 /** How long a slice may hold the event loop, in milliseconds. */
 const SLICE_MS = 3;
-
-/** Never half a character. */
-function cut(text: string): string {
-  if (text.length <= BLOCK_CHARS) return text;
-  return text.slice(0, /[\uD800-\uDBFF]/.test(text.charAt(BLOCK_CHARS - 1)) ? BLOCK_CHARS - 1 : BLOCK_CHARS);
-}
 
 /** The text of a tool's result; pictures and the like by their kind. */
 function resultText(content: unknown): string {
@@ -38,7 +34,7 @@ const nameIn = (block: Block): string | null => (typeof block['name'] === 'strin
 function blockView(block: Block): BlockView & { readonly toolUse: string | null } {
   const of = (type: BlockView['type'], text: string, more: { name?: string | null; toolUse?: unknown } = {}) => ({
     type,
-    text: cut(text),
+    text: truncate(text, BLOCK_CHARS),
     chars: text.length,
     name: more.name ?? null,
     failed: block['is_error'] === true,

@@ -11,7 +11,8 @@ import type {
   Phase,
 } from '../../web/contract.ts';
 import type { Checkpoint } from '../checkpoint/index.ts';
-import { shortened, type ConversationTitle } from '../wire/title.ts';
+import { truncateWithEllipsis } from '../wire/text.ts';
+import type { ConversationTitle } from '../wire/title.ts';
 import { clientCompactionPoint } from '../wire/windows.ts';
 
 /** What the machine does not know of its conversation. */
@@ -32,9 +33,9 @@ const NAME_LENGTH = 80;
 /** The name that people recognise: the folder, else the first words, else the id. */
 export function conversationName(id: string, { folder, words }: ConversationTitle): ConversationName {
   const last = folder?.split(/[\\/]/).findLast((part) => part !== '') ?? null;
-  if (last !== null) return { text: shortened(last, NAME_LENGTH), from: 'folder', folder, words };
-  if (words !== null) return { text: shortened(words, NAME_LENGTH), from: 'words', folder, words };
-  return { text: shortened(id, NAME_LENGTH), from: 'id', folder, words };
+  if (last !== null) return { text: truncateWithEllipsis(last, NAME_LENGTH), from: 'folder', folder, words };
+  if (words !== null) return { text: truncateWithEllipsis(words, NAME_LENGTH), from: 'words', folder, words };
+  return { text: truncateWithEllipsis(id, NAME_LENGTH), from: 'id', folder, words };
 }
 
 const CALL_STATES = {

@@ -2,7 +2,8 @@
  * How the simulated API can be told to behave: the description of an answer and of a misbehaviour.
  * Plain data, so that it can also be ordered over HTTP.
  */
-import { type JsonObject, type Usage } from './wire-types.ts';
+import type { JsonObject } from '../wire/json.ts';
+import { type Usage } from './wire-types.ts';
 
 /** One content block of an answer. Ids and signatures are made up where none is given. */
 export type AnswerBlock =

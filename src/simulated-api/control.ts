@@ -6,7 +6,7 @@ import { type Speed } from './behaviour.ts';
 import { parseFaultOrder } from './fault-input.ts';
 import { type RecordedRequest } from './recorder.ts';
 import { type Simulation } from './simulation.ts';
-import { isObject } from './wire-types.ts';
+import { isObject, parseJson } from '../wire/json.ts';
 
 const PREFIX = '/__simulated/';
 
@@ -30,7 +30,7 @@ export function answerControl(simulation: Simulation, method: string, url: strin
   const { pathname, searchParams } = new URL(url, 'http://simulated');
   switch (`${method} ${pathname.slice(PREFIX.length)}`) {
     case 'POST faults': {
-      const order = parseFaultOrder(parse(body));
+      const order = parseFaultOrder(parseJson(body));
       if ('problem' in order) return { status: 400, json: { error: order.problem } };
       const { id } = simulation.faults.add(order.fault, order.options);
       return { status: 201, json: { id } };
@@ -49,7 +49,7 @@ export function answerControl(simulation: Simulation, method: string, url: strin
       simulation.recorder.clear();
       return { status: 200, json: {} };
     case 'POST speed':
-      simulation.speed = speedFrom(parse(body));
+      simulation.speed = speedFrom(parseJson(body));
       return { status: 200, json: simulation.speed };
     case 'POST reset':
       simulation.recorder.clear();
@@ -87,17 +87,9 @@ function requestJson(request: RecordedRequest, withBody: boolean): object {
 
 function speedFrom(json: unknown): Speed {
   if (!isObject(json)) return {};
-  const { firstByteMs, tokensPerSecond } = json as Record<string, unknown>;
+  const { firstByteMs, tokensPerSecond } = json;
   return {
     ...(typeof firstByteMs === 'number' && { firstByteMs }),
     ...(typeof tokensPerSecond === 'number' && { tokensPerSecond }),
   };
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
 }

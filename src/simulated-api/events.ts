@@ -3,6 +3,7 @@
  * or as the sequence of server-sent events. Pure: no clock, no socket.
  */
 import { randomBytes } from 'node:crypto';
+import { chunks } from '../wire/text.ts';
 import { type AnswerBlock } from './behaviour.ts';
 import { CHARS_PER_TOKEN } from './prompt-blocks.ts';
 import { type Usage } from './wire-types.ts';
@@ -119,10 +120,11 @@ function emptyBlock(block: AnswerBlock): object {
 function* deltasOf(block: AnswerBlock): Generator<{ readonly json: object; readonly tokens: number }> {
   switch (block.type) {
     case 'text':
-      for (const text of pieces(block.text)) yield { json: { type: 'text_delta', text }, tokens: tokensOf(text) };
+      for (const text of chunks(block.text, CHARS_PER_DELTA))
+        yield { json: { type: 'text_delta', text }, tokens: tokensOf(text) };
       return;
     case 'thinking':
-      for (const thinking of pieces(block.thinking)) {
+      for (const thinking of chunks(block.thinking, CHARS_PER_DELTA)) {
         yield { json: { type: 'thinking_delta', thinking }, tokens: tokensOf(thinking) };
       }
       yield { json: { type: 'signature_delta', signature: block.signature }, tokens: 0 };
@@ -130,20 +132,9 @@ function* deltasOf(block: AnswerBlock): Generator<{ readonly json: object; reado
     case 'tool_use':
       // The API opens a tool's input with an empty piece.
       yield { json: { type: 'input_json_delta', partial_json: '' }, tokens: 0 };
-      for (const partial of pieces(JSON.stringify(block.input))) {
+      for (const partial of chunks(JSON.stringify(block.input), CHARS_PER_DELTA)) {
         yield { json: { type: 'input_json_delta', partial_json: partial }, tokens: tokensOf(partial) };
       }
-  }
-}
-
-/** Cuts a text into deltas, never through a character. */
-function* pieces(text: string): Generator<string> {
-  for (let start = 0; start < text.length;) {
-    let end = start + CHARS_PER_DELTA;
-    const last = text.charCodeAt(end - 1);
-    if (last >= 0xd800 && last < 0xdc00) end += 1;
-    yield text.slice(start, end);
-    start = end;
   }
 }
 

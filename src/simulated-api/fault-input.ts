@@ -1,7 +1,7 @@
 /** Faults that come as JSON: checked field by field, so that a slip of the pen is told and not silently ignored. */
 import { type Fault } from './behaviour.ts';
 import { type FaultOptions, type RequestFilter } from './faults.ts';
-import { isObject } from './wire-types.ts';
+import { isObject } from '../wire/json.ts';
 
 type Check = (value: unknown) => boolean;
 
@@ -62,7 +62,7 @@ export type FaultOrder = { readonly fault: Fault; readonly options: FaultOptions
 /** Reads `{fault, times?, when?}`. */
 export function parseFaultOrder(json: unknown): FaultOrder {
   if (!isObject(json)) return { problem: 'expected {"fault": {"kind": …}, "times"?: n, "when"?: {…}}' };
-  const { fault, times, when } = json as Record<string, unknown>;
+  const { fault, times, when } = json;
   const problem = faultProblem(fault) ?? (when === undefined ? undefined : fieldProblem('when', when, FILTER));
   if (problem !== undefined) return { problem };
   if (times !== undefined && !isNumber(times)) return { problem: 'times: expected a number' };
@@ -77,7 +77,7 @@ export function parseFaultOrder(json: unknown): FaultOrder {
 
 function faultProblem(fault: unknown): string | undefined {
   if (!isObject(fault)) return 'fault: expected an object with a kind';
-  const { kind, ...fields } = fault as Record<string, unknown>;
+  const { kind, ...fields } = fault;
   if (typeof kind !== 'string' || !isKind(kind)) return `fault.kind: expected one of ${Object.keys(FIELDS).join(', ')}`;
   for (const name of Object.keys(FIELDS[kind])) {
     if (REQUIRED.has(`${kind}.${name}`) && fields[name] === undefined) return `fault.${name}: required for ${kind}`;

@@ -2,7 +2,8 @@
  * A request laid out as the model reads it: tools, then system, then messages, block by block.
  * Both the token count and the prompt cache are defined over this one list.
  */
-import { blocksOf, isObject, type Block, type JsonObject, type MessagesRequest } from './wire-types.ts';
+import { isObject, type JsonObject } from '../wire/json.ts';
+import { blocksOf, type Block, type MessagesRequest } from './wire-types.ts';
 
 /** Where in the prompt a block stands. */
 export type Section = 'tools' | 'system' | 'messages';

@@ -1,6 +1,7 @@
 /** The book of requests: what came in, what became of it, and who waits for what. */
 import { type IncomingHttpHeaders } from 'node:http';
-import { isObject, type MessagesRequest, type Usage } from './wire-types.ts';
+import { isObject, parseJson } from '../wire/json.ts';
+import { type MessagesRequest, type Usage } from './wire-types.ts';
 
 /** Which route a request took. */
 export type RequestKind = 'messages' | 'count_tokens' | 'models' | 'other';
@@ -94,7 +95,7 @@ export class RequestRecord implements RecordedRequest {
   }
 
   get json(): unknown {
-    this.#json ??= { value: parse(this.#body) };
+    this.#json ??= { value: parseJson(this.#body.toString('utf8')) };
     return this.#json.value;
   }
 
@@ -204,14 +205,6 @@ export class Recorder {
 
   #tell(request: RequestRecord): void {
     for (const waiter of this.#waiters) if (waiter.predicate(request)) waiter.resolve(request);
-  }
-}
-
-function parse(body: Buffer): unknown {
-  try {
-    return JSON.parse(body.toString('utf8')) as unknown;
-  } catch {
-    return undefined;
   }
 }
 

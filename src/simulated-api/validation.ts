@@ -2,7 +2,8 @@
 import { invalid, type ApiError } from './api-errors.ts';
 import { type PromptBlock, type Ttl } from './prompt-blocks.ts';
 import { type SimulatedModel } from './models.ts';
-import { blocksOf, isObject, type Block, type JsonObject, type MessagesRequest } from './wire-types.ts';
+import { isObject, type JsonObject } from '../wire/json.ts';
+import { blocksOf, type Block, type MessagesRequest } from './wire-types.ts';
 
 /** Marks that one request may carry. */
 const MAX_MARKS = 4;

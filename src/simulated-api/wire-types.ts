@@ -3,8 +3,7 @@
  * Unknown fields are everywhere and always allowed: the real client sends more than is documented.
  */
 
-/** Any JSON object before somebody has looked at its fields. */
-export type JsonObject = Readonly<Record<string, unknown>>;
+import type { JsonObject } from '../wire/json.ts';
 
 /** A mark that asks for the prompt up to here to be cached. */
 export interface CacheControl {
@@ -53,11 +52,6 @@ export interface Usage {
   };
   readonly output_tokens: number;
   readonly service_tier: string;
-}
-
-/** Whether `value` is a JSON object (no array, no null). */
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** A content as a list of blocks: a plain string is one text block. */

@@ -2,7 +2,7 @@
 import { tokens, type Tokens } from '../../machines/units.ts';
 import type { Log } from '../log.ts';
 import { endToEnd, type RawHeaders } from '../wire/headers.ts';
-import { isObject } from '../wire/message-request.ts';
+import { isObject, parseJson } from '../wire/json.ts';
 import { isKnownModel } from '../wire/windows.ts';
 import type { Upstream } from './http-client.ts';
 
@@ -64,11 +64,7 @@ export class ModelWindows {
 }
 
 function maxInputTokens(body: string): Tokens | null {
-  try {
-    const json: unknown = JSON.parse(body);
-    const window = isObject(json) ? json['max_input_tokens'] : null;
-    return typeof window === 'number' && Number.isInteger(window) && window > 0 ? tokens(window) : null;
-  } catch {
-    return null;
-  }
+  const json = parseJson(body);
+  const window = isObject(json) ? json['max_input_tokens'] : null;
+  return typeof window === 'number' && Number.isInteger(window) && window > 0 ? tokens(window) : null;
 }

@@ -4,7 +4,7 @@
  * events, blocks and fields.
  */
 import { tokens, type Tokens } from '../../machines/units.ts';
-import { isObject } from './message-request.ts';
+import { isObject, parseJson } from './json.ts';
 import type { ServerSentEvent } from './sse.ts';
 
 /** Tokens of one answer by kind, as the API bills them. */
@@ -52,14 +52,6 @@ export function readApiError(json: unknown): ApiError | null {
   };
 }
 
-function parse(data: string): unknown {
-  try {
-    return JSON.parse(data);
-  } catch {
-    return null;
-  }
-}
-
 /** Follows one answer to its end. `text` is kept only when asked for: an answer on its way to the client needs none. */
 export class AnswerReader {
   usage: Usage = NO_USAGE;
@@ -89,12 +81,12 @@ export class AnswerReader {
 
   /** Takes one event of a stream. */
   takeEvent(event: ServerSentEvent): void {
-    if (this.#keepText || AnswerReader.readsWithoutText(event.event)) this.#take(parse(event.data));
+    if (this.#keepText || AnswerReader.readsWithoutText(event.event)) this.#take(parseJson(event.data));
   }
 
   /** Takes a whole JSON answer (`stream: false`), a message or an error. */
   takeBody(body: string): void {
-    const json = parse(body);
+    const json = parseJson(body);
     this.error = readApiError(json);
     if (!isObject(json) || json['type'] !== 'message') return;
     this.usage = mergeUsage(this.usage, json['usage']);

@@ -7,7 +7,8 @@
  * client clears old ones) and thinking (dropped when the model changes). Everything else counts.
  */
 import { hash } from 'node:crypto';
-import { isObject, textOf, type Block } from './message-request.ts';
+import { isObject } from './json.ts';
+import { textOf, type Block } from './message-request.ts';
 import { withoutReminders } from './reminders.ts';
 
 /** A detail that is absent here: compatible with any. */

@@ -1,6 +1,6 @@
 /** Who sends a request, and what kind of request the client says it is. From headers, else from `metadata.user_id`. */
 import { headerValue, type RawHeaders } from './headers.ts';
-import { isObject } from './message-request.ts';
+import { isObject, parseJson } from './json.ts';
 
 /**
  * What `x-claude-code-request-class` comes down to. 2.1.330 knows `main`, `subagent`, `workflow` (turns of a
@@ -61,13 +61,9 @@ export function requestLabels(headers: RawHeaders): ClientHeaders {
 export function sessionOfUserId(userId: string | null): string | null {
   if (userId === null) return null;
   if (userId.startsWith('{')) {
-    try {
-      const json: unknown = JSON.parse(userId);
-      const session = isObject(json) ? json['session_id'] : null;
-      return typeof session === 'string' && session !== '' ? session : null;
-    } catch {
-      return null;
-    }
+    const json = parseJson(userId);
+    const session = isObject(json) ? json['session_id'] : null;
+    return typeof session === 'string' && session !== '' ? session : null;
   }
   const marker = '_session_';
   const at = userId.lastIndexOf(marker);

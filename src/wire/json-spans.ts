@@ -6,6 +6,8 @@
  * For text that `JSON.parse` accepts. On anything else the answer is null or spans that hold no JSON.
  */
 
+import { parseJson } from './json.ts';
+
 /** Bytes from `start` (inclusive) to `end` (exclusive). */
 export interface Span {
   readonly start: number;
@@ -130,10 +132,5 @@ export function readTopLevel(bytes: Buffer, arrayKey: string): TopLevel | null {
 
 /** The value at a span; undefined when there is no span or no JSON in it. */
 export function parseSpan(bytes: Buffer, span: Span | undefined): unknown {
-  if (span === undefined) return undefined;
-  try {
-    return JSON.parse(bytes.toString('utf8', span.start, span.end)) as unknown;
-  } catch {
-    return undefined;
-  }
+  return span === undefined ? undefined : parseJson(bytes.toString('utf8', span.start, span.end));
 }

@@ -3,6 +3,7 @@
  * quotes, single messages when they are asked for. Lenient on purpose: whatever the API would accept is accepted;
  * unknown fields and blocks are carried along.
  */
+import { isObject } from './json.ts';
 import { parseSpan, readTopLevel, type Span } from './json-spans.ts';
 
 /** A content block: an object with a `type`; everything else depends on it. */
@@ -46,11 +47,6 @@ interface Outline {
    */
   readonly continuesThread: boolean;
 }
-
-type Json = Readonly<Record<string, unknown>>;
-
-export const isObject = (value: unknown): value is Json =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 const isBlock = (value: unknown): value is Block => isObject(value) && typeof value['type'] === 'string';
 

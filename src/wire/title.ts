@@ -5,6 +5,7 @@
 import { CONTINUATION } from './compaction.ts';
 import { blocksOf, textOf, type Message, type MessageRequest } from './message-request.ts';
 import { withoutReminders } from './reminders.ts';
+import { truncateWithEllipsis } from './text.ts';
 
 export interface ConversationTitle {
   /** Absolute path; null where the client did not tell. */
@@ -62,20 +63,13 @@ function clientTexts(message: Message): string[] {
   return message.role === 'user' ? texts.filter((text) => text.startsWith('<system-reminder>')) : [];
 }
 
-/** Cuts a text to `length`, in front of a character that would not fit whole. */
-export function shortened(text: string, length: number): string {
-  if (text.length <= length) return text;
-  const end = /[\uD800-\uDBFF]/.test(text.charAt(length - 2)) ? length - 2 : length - 1;
-  return `${text.slice(0, end)}…`;
-}
-
 function wordsIn(message: Message): string | null {
   if (message.role !== 'user') return null;
   for (const block of blocksOf(message)) {
     const said = withoutCommands(withoutReminders(textOf(block) ?? ''))
       .replace(/\s+/g, ' ')
       .trim();
-    if (said !== '' && !said.includes(CONTINUATION)) return shortened(said, WORDS_LENGTH);
+    if (said !== '' && !said.includes(CONTINUATION)) return truncateWithEllipsis(said, WORDS_LENGTH);
   }
   return null;
 }

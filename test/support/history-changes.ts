@@ -3,7 +3,8 @@
  * history (wire.md, How a history moves), and edits, which make it another one.
  */
 import fc from 'fast-check';
-import { blocksOf, isObject, type Block, type Message } from '../../src/wire/message-request.ts';
+import { isObject } from '../../src/wire/json.ts';
+import { blocksOf, type Block, type Message } from '../../src/wire/message-request.ts';
 import { reminder, text, type Dice } from './histories.ts';
 
 export type Change = (messages: readonly Message[], dice: Dice) => Message[];

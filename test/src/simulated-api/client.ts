@@ -3,7 +3,7 @@ import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib';
 import { type SimulatedApi } from '../../../src/simulated-api/index.ts';
-import { isObject } from '../../../src/simulated-api/wire-types.ts';
+import { isObject } from '../../../src/wire/json.ts';
 
 export interface Reply {
   readonly status: number;
