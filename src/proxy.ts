@@ -179,7 +179,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     compactions,
     modelWindows,
     budget,
-    afterwards: new DeferredWork(log),
+    deferredWork: new DeferredWork(log),
     open,
     observe,
     drainMs: DRAIN_MS,

@@ -32,16 +32,16 @@ export interface ClientConnectionOptions {
 /** After an answer to a request that did not come in whole: how long what is left of it is read and dropped. */
 const LINGER_MS = 2_000;
 /** Requests sent ahead of their turn are kept up to here. */
-const MAX_AHEAD = 64 * 1024;
+const MAX_BUFFERED = 64 * 1024;
 
 export class ClientConnection implements ExchangeConnection {
   readonly socket: Socket;
   lastRequest = false;
   /** It is for our own pages, and theirs by now. */
-  takenOver = false;
+  isHandedOff = false;
   private readonly options: ClientConnectionOptions;
   private readonly out: BatchWriter;
-  private unread: Buffer = Buffer.alloc(0);
+  private buffered: Buffer = Buffer.alloc(0);
   private exchange: Exchange | null = null;
   private body: BodyReader | null = null;
   private sink: BodySink | null = null;
@@ -52,14 +52,14 @@ export class ClientConnection implements ExchangeConnection {
   /** Requests that are here already are being read. */
   private isProcessingBuffered = false;
   /** For the next request to begin, for its head to be there, or for what is dropped to end. */
-  private readonly deadline = new Deadline(() => this.late());
+  private readonly deadline = new Deadline(() => this.onDeadline());
   private first = true;
-  private readonly onData = (chunk: Buffer): void => this.take(chunk);
+  private readonly onData = (chunk: Buffer): void => this.onBytes(chunk);
   private readonly onDrain = (): void => {
-    if (!this.waitsForDrain) this.exchange?.drained();
+    if (!this.waitsForDrain) this.exchange?.clientDrained();
     else {
       this.waitsForDrain = false;
-      this.goOn();
+      this.readNext();
     }
   };
   private readonly onClose = (): void => {
@@ -68,7 +68,7 @@ export class ClientConnection implements ExchangeConnection {
   };
   // Who has ended its side has gone, as Node and nginx take it too: connections through the redirector stay half open.
   private readonly onEnd = (): void => {
-    if (this.busy) this.socket.destroy();
+    if (this.isBusy) this.socket.destroy();
     else this.socket.destroySoon();
   };
 
@@ -84,26 +84,26 @@ export class ClientConnection implements ExchangeConnection {
   }
 
   /** True while a request is being answered. */
-  get busy(): boolean {
+  get isBusy(): boolean {
     return this.exchange !== null;
   }
 
   /** Ends the connection as soon as nothing is under way on it. */
   endWhenIdle(): void {
     this.lastRequest = true;
-    if (this.takenOver) this.socket.destroySoon();
-    else if (!this.busy) this.endSoon();
+    if (this.isHandedOff) this.socket.destroySoon();
+    else if (!this.isBusy) this.endSoon();
   }
 
   readBody(sink: BodySink): void {
     this.sink = sink;
     this.held = false;
-    const early = this.unread;
-    this.unread = Buffer.alloc(0);
+    const early = this.buffered;
+    this.buffered = Buffer.alloc(0);
     if (this.body?.done === true) {
-      this.unread = early;
+      this.buffered = early;
       this.endBody();
-    } else if (early.length > 0) this.feed(early);
+    } else if (early.length > 0) this.feedBody(early);
     this.resumeUnlessHeld();
   }
 
@@ -116,8 +116,8 @@ export class ClientConnection implements ExchangeConnection {
   detach(): Buffer {
     this.socket.off('data', this.onData).off('drain', this.onDrain).off('end', this.onEnd).off('close', this.onClose);
     this.deadline.end();
-    const ahead = this.unread;
-    this.unread = Buffer.alloc(0);
+    const ahead = this.buffered;
+    this.buffered = Buffer.alloc(0);
     return ahead;
   }
 
@@ -137,35 +137,35 @@ export class ClientConnection implements ExchangeConnection {
       return;
     }
     this.held = false;
-    if (this.out.full) {
+    if (this.out.isFull) {
       // Who asks on and on without reading waits with the next question until it has read.
       this.socket.pause();
       this.waitsForDrain = true;
-    } else this.goOn();
+    } else this.readNext();
   }
 
   /** Reads the next request, and those that are answered at once. */
-  private goOn(): void {
+  private readNext(): void {
     this.deadline.set(this.options.idleMs);
     this.socket.resume();
     // One after the other, not each within the one before: there may be thousands.
     if (this.isProcessingBuffered) return;
     this.isProcessingBuffered = true;
     try {
-      for (let left = Infinity; this.mayGoOn && this.unread.length < left;) {
-        const ahead = this.unread;
+      for (let left = Infinity; this.canReadNext && this.buffered.length < left;) {
+        const ahead = this.buffered;
         left = ahead.length;
-        this.unread = Buffer.alloc(0);
-        this.take(ahead);
+        this.buffered = Buffer.alloc(0);
+        this.onBytes(ahead);
       }
     } finally {
       this.isProcessingBuffered = false;
     }
   }
 
-  private get mayGoOn(): boolean {
+  private get canReadNext(): boolean {
     const stopped = this.lastRequest || this.lingers || this.waitsForDrain || this.socket.destroyed;
-    return !stopped && this.exchange === null && this.unread.length > 0;
+    return !stopped && this.exchange === null && this.buffered.length > 0;
   }
 
   /**
@@ -183,22 +183,22 @@ export class ClientConnection implements ExchangeConnection {
     if (!this.held && !this.waitsForDrain) this.socket.resume();
   }
 
-  private take(chunk: Buffer): void {
-    if (this.exchange === null) this.takeHead(chunk);
-    else if (this.sink !== null && this.body?.done === false) this.feed(chunk);
+  private onBytes(chunk: Buffer): void {
+    if (this.exchange === null) this.readHead(chunk);
+    else if (this.sink !== null && this.body?.done === false) this.feedBody(chunk);
     else {
-      this.unread = this.unread.length === 0 ? chunk : Buffer.concat([this.unread, chunk]);
-      if (this.unread.length > MAX_AHEAD || this.sink === null) this.socket.pause();
+      this.buffered = this.buffered.length === 0 ? chunk : Buffer.concat([this.buffered, chunk]);
+      if (this.buffered.length > MAX_BUFFERED || this.sink === null) this.socket.pause();
     }
   }
 
-  private takeHead(chunk: Buffer): void {
-    const before = this.unread.length;
-    let bytes = before === 0 ? chunk : Buffer.concat([this.unread, chunk]);
+  private readHead(chunk: Buffer): void {
+    const before = this.buffered.length;
+    let bytes = before === 0 ? chunk : Buffer.concat([this.buffered, chunk]);
     // Empty lines before a request are passed over (RFC 9112, 2.2).
     while (bytes[0] === 0x0d && bytes[1] === 0x0a) bytes = bytes.subarray(2);
     const end = endOfHead(bytes);
-    this.unread = bytes;
+    this.buffered = bytes;
     if (end < 0 ? bytes.length > MAX_HEAD_BYTES : end > MAX_HEAD_BYTES) {
       this.refuse(431, 'Request Header Fields Too Large', 'the header is too large');
       return;
@@ -218,7 +218,7 @@ export class ClientConnection implements ExchangeConnection {
 
   private begin(head: RequestHead, bytes: Buffer, end: number): void {
     if (this.first && this.options.handOff(head, this.socket.off('data', this.onData), bytes)) {
-      this.takenOver = true;
+      this.isHandedOff = true;
       this.deadline.end();
       return;
     }
@@ -229,8 +229,9 @@ export class ClientConnection implements ExchangeConnection {
     if (hosts > 1 || (hosts === 0 && head.version === 'HTTP/1.1')) {
       throw new MalformedHead(hosts === 0 ? 'the request has no host' : 'the request has two hosts');
     }
-    this.unread = bytes.subarray(end);
-    this.body = bodyReader(framing, (payload) => this.sink?.payload?.(payload));
+    this.buffered = bytes.subarray(end);
+    const isChunked = framing.kind === 'chunked';
+    this.body = bodyReader(framing, isChunked ? (bytes) => this.sink?.onPayload?.(bytes) : undefined);
     if (!keepsAlive(head)) this.lastRequest = true;
     const exchange = new Exchange(this, head, framing, this.out);
     this.exchange = exchange;
@@ -239,7 +240,7 @@ export class ClientConnection implements ExchangeConnection {
     if (this.exchange === exchange && this.sink === null) this.socket.pause();
   }
 
-  private feed(chunk: Buffer): void {
+  private feedBody(chunk: Buffer): void {
     const body = this.body;
     const sink = this.sink;
     if (body === null || sink === null) return;
@@ -251,8 +252,8 @@ export class ClientConnection implements ExchangeConnection {
       return;
     }
     const mine = slice.taken === chunk.length ? chunk : chunk.subarray(0, slice.taken);
-    if (slice.taken < chunk.length) this.unread = chunk.subarray(slice.taken);
-    const goesOn = mine.length === 0 || sink.framed(mine);
+    if (slice.taken < chunk.length) this.buffered = chunk.subarray(slice.taken);
+    const goesOn = mine.length === 0 || sink.write(mine);
     // Another sink may have taken over within that, and has been told of the body's end, or reads on.
     if (this.sink !== sink) return;
     if (slice.done) this.endBody();
@@ -287,9 +288,9 @@ export class ClientConnection implements ExchangeConnection {
   }
 
   /** What was waited for has not come in time. */
-  private late(): void {
+  private onDeadline(): void {
     if (this.lingers) this.socket.destroy();
-    else if (this.unread.length > 0) this.refuse(408, 'Request Timeout', 'the header did not come in time');
+    else if (this.buffered.length > 0) this.refuse(408, 'Request Timeout', 'the header did not come in time');
     else this.endSoon();
   }
 }

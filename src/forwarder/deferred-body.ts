@@ -1,51 +1,48 @@
-/**
- * What of an answer's body has passed and was not looked at yet. What comes in a burst is not looked at in the middle of
- * it: that would hold up what comes behind.
- */
+/** Buffers forwarded bytes of an answer and parses them a little later, so that parsing never delays a burst. */
 import { bodyReader, type BodyReader, type Framing } from '../http1/framing.ts';
 
-/** Shown after this long, in milliseconds … */
-const SHOWN_AFTER_MS = 20;
-/** … or when there is so much, so that little is kept for it. */
-const MOST_BYTES = 1024 * 1024;
-const MOST_PIECES = 4_096;
+/** Delay before parsing, in milliseconds. */
+const FLUSH_AFTER_MS = 20;
+/** Buffered bytes or chunks from which on there is no delay. */
+const MAX_BYTES = 1024 * 1024;
+const MAX_CHUNKS = 4_096;
 
 export class DeferredBody {
   private readonly framing: Framing;
-  private readonly look: (bytes: Buffer) => void;
-  /** Made when it is first needed, which is not on the way of the bytes. */
-  private body: BodyReader | null = null;
-  private pieces: Buffer[] = [];
+  private readonly onPayload: (bytes: Buffer) => void;
+  /** Created on first use, off the path of the bytes. */
+  private reader: BodyReader | null = null;
+  private chunks: Buffer[] = [];
   private bytes = 0;
   private timer: NodeJS.Timeout | null = null;
 
   /**
    * @param framing how the body is delimited
-   * @param look is shown what the body holds, in order, without its framing; it must not throw
+   * @param onPayload called with the body in order, without its framing; it must not throw
    */
-  constructor(framing: Framing, look: (bytes: Buffer) => void) {
+  constructor(framing: Framing, onPayload: (bytes: Buffer) => void) {
     this.framing = framing;
-    this.look = look;
+    this.onPayload = onPayload;
   }
 
-  /** Takes the next piece of the body, as it came. */
+  /** Adds the next chunk, framing included. */
   add(bytes: Buffer): void {
-    this.pieces.push(bytes);
+    this.chunks.push(bytes);
     this.bytes += bytes.length;
   }
 
-  /** To be called when the pieces have been sent on: they are shown a little later, or now when there are many. */
-  later(): void {
-    if (this.bytes >= MOST_BYTES || this.pieces.length >= MOST_PIECES) this.show();
-    else if (this.pieces.length > 0) this.timer ??= setTimeout(() => this.show(), SHOWN_AFTER_MS);
+  /** Schedules a flush of forwarded chunks; flushes now when they have reached a limit. */
+  scheduleFlush(): void {
+    if (this.bytes >= MAX_BYTES || this.chunks.length >= MAX_CHUNKS) this.flush();
+    else if (this.chunks.length > 0) this.timer ??= setTimeout(() => this.flush(), FLUSH_AFTER_MS);
   }
 
-  /** Shows all of it. */
-  show(): void {
+  /** Parses all buffered chunks. */
+  flush(): void {
     if (this.timer !== null) clearTimeout(this.timer);
     this.timer = null;
     this.bytes = 0;
-    const body = (this.body ??= bodyReader(this.framing, this.look));
-    for (const bytes of this.pieces.splice(0)) body.read(bytes);
+    const body = (this.reader ??= bodyReader(this.framing, this.onPayload));
+    for (const bytes of this.chunks.splice(0)) body.read(bytes);
   }
 }

@@ -1,59 +1,58 @@
 /**
- * Work that is due once bytes have left, and that nobody waits for: reading what an exchange meant.
+ * A queue of work that follows an exchange: parsing and bookkeeping after its bytes have been sent.
  *
- * Whoever is waiting for those bytes is awake now and may have to share a processor with us. Going on at once would keep
- * it from them (measured: the last bytes of an answer were seen 1.5 ms later). So there is a pause first, in which we
- * sleep, unless there is work under way anyway; then some of it in each round of the event loop, so that everybody's bytes
- * pass in between.
+ * Work starts after a pause of 2 ms and is then spread over rounds of the event loop, so that bytes are forwarded in
+ * between. The pause leaves the processor to the client, which has just been woken by those bytes (measured: without it
+ * the last bytes of an answer arrived 1.5 ms later).
  */
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 
-/** In milliseconds. */
+/** Time before the work starts, in milliseconds. */
 const PAUSE_MS = 2;
-/** In each round an eighth of what waits is done. */
+/** One round does this fraction of the queues: an eighth. */
 const ROUNDS = 8;
 
 export class DeferredWork {
   private readonly log: Log;
-  /** Whose work waits: all of a session's is done together and in its order, and what is about none. */
-  private readonly waiting = new Map<string | null, (() => void)[]>();
-  /** Made once: to wind it up again costs less than another one, and that is on the way of the bytes. */
+  /** Work by session, in order; null: work of no session. */
+  private readonly queues = new Map<string | null, (() => void)[]>();
+  /** Created once: refreshing a timer costs less than creating one, and this is on the path of the bytes. */
   private timer: NodeJS.Timeout | null = null;
-  private waits = false;
+  private isScheduled = false;
 
   constructor(log: Log) {
     this.log = log;
   }
 
-  /** @param owner the session that the work is about; null for none */
-  add(owner: string | null, work: () => void): void {
-    const before = this.waiting.get(owner);
-    if (before === undefined) this.waiting.set(owner, [work]);
-    else before.push(work);
-    if (this.waits) return;
-    this.waits = true;
+  /** @param session the session that the work is about; null for none */
+  add(session: string | null, work: () => void): void {
+    const queue = this.queues.get(session);
+    if (queue === undefined) this.queues.set(session, [work]);
+    else queue.push(work);
+    if (this.isScheduled) return;
+    this.isScheduled = true;
     if (this.timer === null) this.timer = setTimeout(() => this.runBatch(), PAUSE_MS);
     else this.timer.refresh();
   }
 
-  /** Does a session's work now: what comes next builds on it. */
-  finish(owner: string | null): void {
-    const works = this.waiting.get(owner);
-    if (works === undefined) return;
-    this.waiting.delete(owner);
-    for (const work of works) this.do(work);
+  /** Runs a session's work now, because the session's next request depends on it. */
+  runFor(session: string | null): void {
+    const queue = this.queues.get(session);
+    if (queue === undefined) return;
+    this.queues.delete(session);
+    for (const work of queue) this.run(work);
   }
 
-  /** Does all of it now. */
-  finishAll(): void {
+  /** Runs all work now. */
+  runAll(): void {
     if (this.timer !== null) clearTimeout(this.timer);
     this.timer = null;
-    this.waits = false;
-    for (const owner of [...this.waiting.keys()]) this.finish(owner);
+    this.isScheduled = false;
+    for (const session of [...this.queues.keys()]) this.runFor(session);
   }
 
-  private do(work: () => void): void {
+  private run(work: () => void): void {
     try {
       work();
     } catch (error) {
@@ -61,14 +60,14 @@ export class DeferredWork {
     }
   }
 
-  /** A round of it: the more sessions wait the more of them, so that they do not become more and more in a crowd. */
+  /** Runs a share of the queues in each round, so that the backlog cannot grow with the number of sessions. */
   private runBatch(): void {
-    if (this.waiting.size === 0) {
-      this.waits = false;
+    if (this.queues.size === 0) {
+      this.isScheduled = false;
       return;
     }
     setImmediate(() => this.runBatch());
-    const share = Math.ceil(this.waiting.size / ROUNDS);
-    for (const owner of [...this.waiting.keys()].slice(0, share)) this.finish(owner);
+    const share = Math.ceil(this.queues.size / ROUNDS);
+    for (const session of [...this.queues.keys()].slice(0, share)) this.runFor(session);
   }
 }

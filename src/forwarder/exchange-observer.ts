@@ -14,7 +14,7 @@ import {
   parseTiming,
   type MessagesOptions,
   type RequestClassification,
-  type WhenToRead,
+  type ParseTiming,
 } from './request-classifier.ts';
 import type { RelayObserver } from './relay.ts';
 
@@ -53,7 +53,7 @@ export class TurnObserver implements RelayObserver {
   }
 
   later(work: () => void): void {
-    this.options.afterwards.add(this.labels.session, work);
+    this.options.deferredWork.add(this.labels.session, work);
   }
 
   data(bytes: Buffer): void {
@@ -142,8 +142,8 @@ export class StreamedTurnObserver extends TurnObserver {
   requestEnd(): void {
     this.isComplete = true;
     // What the answer before has told is known by the time this one's begins: its labels say so, and whose turn it is.
-    this.options.afterwards.finish(this.labels.session);
-    if (this.due() === 'at once') this.read(false);
+    this.options.deferredWork.runFor(this.labels.session);
+    if (this.due() === 'immediate') this.read(false);
   }
 
   over(whole: boolean): void {
@@ -157,7 +157,7 @@ export class StreamedTurnObserver extends TurnObserver {
   }
 
   protected override headPassed(): void {
-    if (this.due() !== 'at its end') this.read(false);
+    if (this.due() !== 'after-answer') this.read(false);
   }
 
   protected override readAtLast(): void {
@@ -169,14 +169,14 @@ export class StreamedTurnObserver extends TurnObserver {
   }
 
   private read(answered: boolean): void {
-    if (this.isRead || !this.isComplete || this.copy.overflowed) return;
+    if (this.isRead || !this.isComplete || this.copy.hasOverflowed) return;
     this.isRead = true;
     const copy = this.copy;
     const whole = { exchange: this.exchange, labels: this.labels, headers: this.headers, copy, body: copy.toBuffer() };
     this.reading = classifyStreamed(this.options, whole, answered) ?? this.readingSoFar();
   }
 
-  private due(): WhenToRead {
+  private due(): ParseTiming {
     return parseTiming(this.options, this.exchange, this.labels, conversationOf(this.readingSoFar()));
   }
 }

@@ -1,4 +1,4 @@
-/** One request and its answer, on the connection of a client. It knows nothing of what either means. */
+/** One request and its answer on a client's connection. */
 import type { Socket } from 'node:net';
 import { errorAnswer, type ErrorAnswer } from '../error-responses.ts';
 import type { BatchWriter } from '../http1/batch-writer.ts';
@@ -6,27 +6,27 @@ import type { Framing } from '../http1/framing.ts';
 import { formatResponseHead, type RequestHead } from '../http1/head.ts';
 import type { RawHeaders } from '../wire/headers.ts';
 
-/** Where a request's body goes. */
+/** Receives a request's body. */
 export interface BodySink {
-  /** Bytes as they came, framing included. Returns false to hold the client back until `resumeBody`. */
-  framed(bytes: Buffer): boolean;
-  /** The same without framing. */
-  payload?(bytes: Buffer): void;
+  /** Takes bytes as received, framing included. Returns false to pause the client until `resumeBody`. */
+  write(bytes: Buffer): boolean;
+  /** Takes the payload of a chunked body, before the bytes that contain it go to `write`. */
+  onPayload?(bytes: Buffer): void;
   end(): void;
 }
 
-/** Hears of the client while its request is under way. */
+/** Receives the events of the client during an exchange. */
 export interface ClientListener {
-  /** More can be written to it. */
+  /** The client can be written to again. */
   onClientDrain?(): void;
-  /** It has gone, without the whole answer. */
+  /** The client has disconnected before the end of the answer. */
   onClientGone(): void;
 }
 
-/** What an exchange asks of the connection that it is on. */
+/** The connection of an exchange. */
 export interface ExchangeConnection {
   readonly socket: Socket;
-  /** No further request is read once the present one is answered. */
+  /** True when no further request is read after the current answer. */
   lastRequest: boolean;
   readBody(sink: BodySink): void;
   resumeBody(): void;
@@ -37,13 +37,13 @@ export interface ExchangeConnection {
 export class Exchange {
   readonly head: RequestHead;
   readonly framing: Framing;
-  /** Writes to the client, as it is. */
+  /** Writes raw bytes to the client. */
   readonly out: BatchWriter;
-  /** True once any byte of a final answer has gone out. */
+  /** True once the head of a final answer has been written. */
   answered = false;
   private readonly connection: ExchangeConnection;
   private listener: ClientListener | null = null;
-  private readonly over: (() => void)[] = [];
+  private readonly settledListeners: (() => void)[] = [];
 
   constructor(connection: ExchangeConnection, head: RequestHead, framing: Framing, out: BatchWriter) {
     this.connection = connection;
@@ -56,17 +56,17 @@ export class Exchange {
     return this.connection.socket;
   }
 
-  /** Begins to read the body, or goes on reading it into another sink. */
+  /** Starts reading the body, or continues with another sink. */
   readBody(sink: BodySink): void {
     this.connection.readBody(sink);
   }
 
-  /** Goes on with a body that `framed` returned false for. */
+  /** Continues with a body whose sink returned false from `write`. */
   resumeBody(): void {
     this.connection.resumeBody();
   }
 
-  /** Sends the head of a final answer. `close`: this answer is the connection's last. */
+  /** Sends the head of a final answer. @param close true when this answer is the connection's last */
   sendHead(status: number, reason: string, headers: RawHeaders, close = false): void {
     this.answered = true;
     const last = close || this.connection.lastRequest;
@@ -76,14 +76,14 @@ export class Exchange {
     );
   }
 
-  /** The answer is complete: the connection goes on with the next request, or ends. */
+  /** Ends a complete answer: the connection reads the next request or closes. */
   finish(): void {
     this.out.flush();
     this.notifySettled();
     this.connection.finish(this);
   }
 
-  /** A whole answer made here. */
+  /** Sends a complete answer made by the proxy. */
   respond(status: number, reason: string, headers: RawHeaders, body: Buffer): void {
     if (this.answered) return;
     this.sendHead(status, reason, [...headers, 'content-length', String(body.length)]);
@@ -91,24 +91,22 @@ export class Exchange {
     this.finish();
   }
 
-  /** An error of our own, in the API's shape. */
+  /** Sends an error of the proxy in the API's format. */
   refuse(answer: ErrorAnswer, headers: RawHeaders = []): void {
     const { body, headers: own } = errorAnswer(answer);
     this.respond(answer.status, answer.reason ?? '', [...own, ...headers], body);
   }
 
-  /** `listener` hears of the client from now on, nobody with null; at once when it has gone already. */
+  /** Replaces the listener (null: none); it is called immediately when the client has already disconnected. */
   setListener(listener: ClientListener | null): void {
     this.listener = this.socket.closed ? null : listener;
     if (this.socket.closed) listener?.onClientGone();
   }
 
-  /** More can be written. */
-  drained(): void {
+  clientDrained(): void {
     this.listener?.onClientDrain?.();
   }
 
-  /** The client has gone. */
   clientClosed(): void {
     this.notifySettled();
     const listener = this.listener;
@@ -116,26 +114,26 @@ export class Exchange {
     listener?.onClientGone();
   }
 
-  /** Calls back once: when the answer is complete, or the client has gone without it. */
+  /** Calls `listener` once: when the answer is complete or the client has disconnected. */
   onSettled(listener: () => void): void {
     if (this.socket.destroyed) listener();
-    else this.over.push(listener);
+    else this.settledListeners.push(listener);
   }
 
   private notifySettled(): void {
-    for (const tell of this.over.splice(0)) tell();
+    for (const listener of this.settledListeners.splice(0)) listener();
   }
 
-  /** Leaves the connection to the caller, for a protocol that is not HTTP. Returns bytes that were read ahead. */
+  /** Hands the connection to the caller, for a protocol other than HTTP. Returns the bytes read ahead. */
   detach(): Buffer {
     this.out.flush();
-    const ahead = this.connection.detach();
+    const readAhead = this.connection.detach();
     this.notifySettled();
-    return ahead;
+    return readAhead;
   }
 
-  /** Ends the connection behind what has been sent, in mid-answer: what has begun cannot be taken back. */
-  cut(): void {
+  /** Closes the connection after the bytes sent so far: an answer that has begun cannot be replaced by an error. */
+  truncate(): void {
     this.out.flush();
     this.socket.destroySoon();
   }

@@ -1,9 +1,9 @@
 /**
  * The HTTPS forwarder: terminates TLS and routes by Host.
  *
- *   api.anthropic.com   ──▶ the API and nothing else: /v1/messages through messages.ts, all else through relay.ts
- *   localhost, …        ──▶ /v1/* to the API (for ANTHROPIC_BASE_URL), all else to our own pages
- *   anything else       ──▶ 421: nobody of that name lives here
+ *   api.anthropic.com   ──▶ the API only: /v1/messages through messages.ts, other paths through relay.ts
+ *   localhost, …        ──▶ /v1/* to the API (for ANTHROPIC_BASE_URL), other paths to the proxy's own pages
+ *   any other host      ──▶ 421
  */
 import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
@@ -27,43 +27,42 @@ import { requestHeaders } from './request-head.ts';
 export interface ForwarderOptions extends MessagesOptions {
   readonly certificates: Certificates;
   readonly apiHost: string;
-  /** True for a `Host` that names us: localhost and what the settings add (access/hosts.ts). */
+  /** True for a `Host` of the proxy itself: localhost and configured names (admin/access/hosts.ts). */
   readonly isOwnHost: (host: string | undefined) => boolean;
   readonly adminPages: AdminPages;
-  /** Counts the clients' connections. Where there are too many, a new one ends with its first answer. */
+  /** Counts client connections. Above its limit a new connection closes after its first answer. */
   readonly open: OpenConnections;
-  /** Time for requests under way to end when the forwarder closes, in milliseconds. */
+  /** Time for pending requests to end on `close`, in milliseconds. */
   readonly drainMs: number;
 }
 
 export interface Forwarder {
-  /** The server of our own pages, for protocols that need one, such as socket.io. It never listens by itself. */
+  /** The server of the proxy's own pages, for socket.io. It does not listen itself. */
   readonly pages: HttpServer;
-  /** Rejects with `ListenError`. Port 0 takes a free one. */
+  /** Rejects with `ListenError`. Port 0 picks a free port. */
   listen(host: string, port: number): Promise<AddressInfo>;
-  /** Takes a tunnel from the redirector, with what the client has sent into it already. False when not listening. */
+  /** Accepts a tunnel from the redirector and the bytes already received on it. False when not listening. */
   deliver(socket: Socket, head: Buffer): boolean;
-  /** Called when the listener fails after it began to listen. Returns how to stop being called. */
-  onFailure(told: (error: Error) => void): () => void;
-  /** Takes up renewed certificates for clients that name no server; those that do get them anyway. */
+  /** Registers a listener for failures of the listening socket. Returns a function that removes it. */
+  onFailure(listener: (error: Error) => void): () => void;
+  /** Reloads the certificate for clients without SNI; clients with SNI always get the current one. */
   reloadCertificates(): void;
-  /** Connections of clients that are open, but for those of our own pages. */
+  /** Number of open client connections, without those to our own pages. */
   readonly openConnections: number;
-  /** Accepts no more, lets requests under way end, then closes every connection. */
+  /** Stops listening, lets pending requests end, then closes every connection. */
   close(): Promise<void>;
 }
 
-/** Time for a TLS handshake … */
+/** Time limit of a TLS handshake. */
 const HANDSHAKE_MS = 30_000;
-/** … for a request's header to come in … */
+/** Time limit of a request's head. */
 const HEAD_MS = 60_000;
-/** … and between two requests of a connection. */
+/** Time limit between two requests of a connection. */
 const IDLE_MS = 300_000;
 
-/** Whether a request is for the API by name, for us, or for nobody here. */
-type Destination = 'api' | 'own' | 'foreign';
+type HostKind = 'api' | 'own' | 'foreign';
 
-/** True for the path of a message request, whatever its query. */
+/** True for a message request, with any query. */
 const isMessages = (head: RequestHead): boolean =>
   head.method === 'POST' && /^\/v1\/messages\/?(\?|$)/.test(head.target);
 
@@ -73,16 +72,16 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   const { apiHost, certificates, log, adminPages } = options;
   const sockets = new Set<Socket>();
   const connections = new Set<ClientConnection>();
-  let whenIdle: (() => void) | undefined;
+  let onIdle: (() => void) | undefined;
 
-  // Our own pages speak through Node's server. A browser keeps its connections for them; anybody else's ends with the
-  // answer, because the next request on it may be for the API.
+  // Node's server serves our own pages. Connections to the dashboard are kept alive; any other closes after the answer,
+  // because its next request may be for the API.
   const pages = createHttpServer((request, response) => {
     if (!/^\/(dashboard|socket\.io)\b/.test(request.url ?? '')) response.shouldKeepAlive = false;
     adminPages.handle(request, response);
   });
 
-  const destinationOf = (head: RequestHead): Destination => {
+  const hostKindOf = (head: RequestHead): HostKind => {
     const host = headerValue(head.headers, 'host');
     if (host === apiHost || readHost(host)?.host === apiHost) return 'api';
     return options.isOwnHost(host) ? 'own' : 'foreign';
@@ -90,20 +89,20 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
 
   const onExchange = (exchange: Exchange): void => {
     try {
-      if (destinationOf(exchange.head) === 'foreign') {
+      if (hostKindOf(exchange.head) === 'foreign') {
         const message = 'this host is not served here';
         exchange.refuse({ status: 421, reason: 'Misdirected Request', type: 'invalid_request_error', message });
       } else if (isMessages(exchange.head)) handleMessages(options, exchange);
       else relay(options, exchange, { headers: requestHeaders(exchange.head.headers) });
     } catch (error) {
       log.error('request.failed', { message: messageOf(error) });
-      if (exchange.answered) exchange.cut();
+      if (exchange.answered) exchange.truncate();
       else exchange.refuse(answerFor(error));
     }
   };
 
   const handOff = (head: RequestHead, socket: Socket, bytes: Buffer): boolean => {
-    if (destinationOf(head) !== 'own' || isForApi(head)) return false;
+    if (hostKindOf(head) !== 'own' || isForApi(head)) return false;
     socket.unshift(bytes);
     const ready = adminPages.ready(head.target);
     if (ready === null) pages.emit('connection', socket);
@@ -129,7 +128,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     socket.once('close', () => {
       connections.delete(connection);
       sockets.delete(socket);
-      if (connections.size === 0) whenIdle?.();
+      if (connections.size === 0) onIdle?.();
     });
   });
   server.on('connection', (socket: Socket) => {
@@ -152,10 +151,10 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       if (head.length > 0) socket.unshift(head);
       return server.emit('connection', socket);
     },
-    onFailure: (told) => listener.onFailure(told),
+    onFailure: (onError) => listener.onFailure(onError),
     get openConnections() {
       let open = 0;
-      for (const { takenOver } of connections) if (!takenOver) open += 1;
+      for (const { isHandedOff } of connections) if (!isHandedOff) open += 1;
       return open;
     },
     reloadCertificates: () => server.setSecureContext(certificates.serverOptions()),
@@ -164,15 +163,15 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       pages.closeIdleConnections();
       let timer: NodeJS.Timeout | undefined;
       await new Promise<void>((resolve) => {
-        whenIdle = resolve;
+        onIdle = resolve;
         timer = setTimeout(resolve, options.drainMs);
         for (const connection of connections) connection.endWhenIdle();
         if (connections.size === 0) resolve();
       });
       clearTimeout(timer);
-      // Nothing comes any more that could hold it up, and whoever stops us wants to write down what it tells.
-      options.afterwards.finishAll();
-      // Connections that came through the redirector are not the server's own: it does not wait for them.
+      // Deferred facts are published before the store closes.
+      options.deferredWork.runAll();
+      // The server does not track connections that came through the redirector.
       pages.closeAllConnections();
       for (const socket of sockets) socket.destroy();
     },

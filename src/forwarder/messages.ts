@@ -1,6 +1,6 @@
 /**
- * `POST /v1/messages`: every request goes to the API as it came and is followed on the side, but for one kind. A
- * compaction that may be answered here is read whole first, and then either answered or sent on, byte for byte.
+ * `POST /v1/messages`: requests are forwarded while they arrive, and observed. Only a compaction that may be served from a
+ * checkpoint is buffered first, and then either served or forwarded byte for byte.
  */
 import { messageOf } from '../errors.ts';
 import { formatResponseHead } from '../http1/head.ts';
@@ -16,28 +16,29 @@ import {
   classifyByHeaders,
   type MessagesOptions,
   type RequestClassification,
-  type WholeRequest,
+  type CompleteRequest,
 } from './request-classifier.ts';
 import { relay } from './relay.ts';
 import { requestHeaders } from './request-head.ts';
 
-/** How a compaction served here is marked. */
+/** The header that marks a served compaction. */
 const SERVED = ['x-double-buffer-served', 'checkpoint'];
 
 /** Handles one `POST /v1/messages`. */
 export function handleMessages(options: MessagesOptions, exchange: Exchange): void {
+  const { conversations, deferredWork } = options;
   const labels = requestLabels(exchange.head.headers);
-  const worthHolding = labels.class === 'compaction' || labels.class === 'unknown';
-  // What may be served depends on what the answer before has told.
-  if (worthHolding) options.afterwards.finish(labels.session);
-  if (worthHolding && options.conversations.canServe) hold(options, exchange, labels);
-  else stream(options, exchange, labels);
-  // Its bytes go first.
-  options.afterwards.add(null, () => options.observe?.({ type: 'request.received' }));
+  const mayBeCompaction = labels.class === 'compaction' || labels.class === 'unknown';
+  // Whether a compaction can be served depends on the previous answer.
+  if (mayBeCompaction) deferredWork.runFor(labels.session);
+  if (mayBeCompaction && conversations.canServe) bufferAndDecide(options, exchange, labels);
+  else relayStreaming(options, exchange, labels);
+  // Deferred, because the request's bytes go first.
+  deferredWork.add(null, () => options.observe?.({ type: 'request.received' }));
 }
 
-/** The request goes on while it comes in; what it means is read when it is complete. */
-function stream(options: MessagesOptions, exchange: Exchange, labels: ClientHeaders): void {
+/** Forwards the request while it arrives; it is parsed later. */
+function relayStreaming(options: MessagesOptions, exchange: Exchange, labels: ClientHeaders): void {
   const headers = requestHeaders(exchange.head.headers);
   if (labels.class === 'auxiliary') relay(options, exchange, { headers }, new TurnObserver(options, labels, null));
   else {
@@ -46,65 +47,67 @@ function stream(options: MessagesOptions, exchange: Exchange, labels: ClientHead
   }
 }
 
-/** The request is read whole before anything is decided. */
-function hold(options: MessagesOptions, exchange: Exchange, labels: ClientHeaders): void {
-  const { head, out } = exchange;
+/** Buffers the complete request before deciding whether to serve it. */
+function bufferAndDecide(options: MessagesOptions, exchange: Exchange, labels: ClientHeaders): void {
+  const { framing, head, out } = exchange;
   const expects = headerValue(head.headers, 'expect') !== undefined;
-  // Who waits for a go-ahead would wait for ever; it is given here, and so not asked for again.
+  // The client waits for `100 Continue` before it sends the body; the forwarded request then needs no `expect`.
   if (expects) out.write(formatResponseHead({ status: 100, reason: 'Continue', headers: [] }));
   const headers = withoutHeaders(requestHeaders(head.headers), (name) => isNamed(name, 'expect'));
-  const copy = new BodyCopy(options.budget, exchange.framing);
+  const copy = new BodyCopy(options.budget, framing);
   exchange.onSettled(() => copy.release());
-  /** What is sent on later: as it came where that is not the copy itself. */
-  const framed: Buffer[] | null = exchange.framing.kind === 'sized' ? null : [];
-  let decided = false;
-  const sendOn = (reading: RequestClassification, early: readonly Buffer[], complete: boolean): void => {
-    decided = true;
-    const readable = withReadableEncodings(headers);
-    relay(options, exchange, { headers: readable, early, complete }, new TurnObserver(options, labels, reading));
+  /** The body as received, with its framing; null for a sized body, whose copy is the same bytes. */
+  const rawChunks: Buffer[] | null = framing.kind === 'sized' ? null : [];
+  let isForwarded = false;
+  const forward = (classification: RequestClassification, early: readonly Buffer[], complete: boolean): void => {
+    isForwarded = true;
+    const observer = new TurnObserver(options, labels, classification);
+    relay(options, exchange, { headers: withReadableEncodings(headers), early, complete }, observer);
   };
   exchange.readBody({
-    framed(bytes) {
-      framed?.push(bytes);
-      if (!copy.overflowed) return true;
-      // Too large for the API: let it say so itself. Or there is no room to hold it: nothing is served then. The relay
-      // goes on reading where this stops.
-      if (!decided) sendOn(classifyByHeaders(options, labels), framed ?? [copy.toBuffer(), bytes], false);
+    onPayload: (bytes) => void copy.add(bytes, 2),
+    write(bytes) {
+      if (rawChunks === null) copy.add(bytes);
+      else rawChunks.push(bytes);
+      if (!copy.hasOverflowed) return true;
+      // The API itself refuses a body that is too large, and without memory nothing can be served. The relay continues
+      // to read from here.
+      if (!isForwarded) forward(classifyByHeaders(options, labels), rawChunks ?? [copy.toBuffer(), bytes], false);
       copy.release();
       return false;
     },
-    payload: (bytes) => void copy.add(bytes, framed === null ? 1 : 2),
     end() {
-      if (copy.overflowed || decided) return;
-      // The answer before may have ended while this came in.
-      options.afterwards.finish(labels.session);
+      if (copy.hasOverflowed || isForwarded) return;
+      // The previous answer may have ended while this request arrived.
+      options.deferredWork.runFor(labels.session);
       const body = copy.toBuffer();
-      const early = framed ?? [body];
+      const early = rawChunks ?? [body];
       decide(options, { exchange, labels, headers, copy, body }).then(
-        (reading) => {
-          if (reading !== null) sendOn(reading, early, true);
+        (classification) => {
+          if (classification !== null) forward(classification, early, true);
         },
         (error: unknown) => {
           options.log.error('compaction.failed', { message: messageOf(error) });
-          sendOn(classifyByHeaders(options, labels), early, true);
+          forward(classifyByHeaders(options, labels), early, true);
         },
       );
     },
   });
 }
 
-/** Decides on a request that was read whole; null when it has been answered (or nobody waits for an answer any more). */
-async function decide(options: MessagesOptions, whole: WholeRequest): Promise<RequestClassification | null> {
-  const { exchange, labels } = whole;
+/** Decides on a complete request. Null when it has been answered, or the client has disconnected. */
+async function decide(options: MessagesOptions, request: CompleteRequest): Promise<RequestClassification | null> {
+  const { exchange, labels } = request;
   const { compactions, conversations } = options;
-  const found = parseRequest(options, whole);
-  if (found === null) return classifyByHeaders(options, labels);
-  if (found.compaction === null) return { kind: 'turn', turn: conversations.beginTurn(found.seen) };
-  const gone = new AbortController();
-  exchange.setListener({ onClientGone: () => gone.abort() });
-  const outcome = await compactions.decide(found.seen, found.compaction, gone.signal);
+  const result = parseRequest(options, request);
+  if (result === null) return classifyByHeaders(options, labels);
+  const { compaction, parsed } = result;
+  if (compaction === null) return { kind: 'turn', turn: conversations.beginTurn(parsed) };
+  const abort = new AbortController();
+  exchange.setListener({ onClientGone: () => abort.abort() });
+  const outcome = await compactions.decide(parsed, compaction, abort.signal);
   exchange.setListener(null);
-  if (gone.signal.aborted) return null;
+  if (abort.signal.aborted) return null;
   const { conversation } = outcome;
   switch (outcome.kind) {
     case 'abandoned':
@@ -112,8 +115,9 @@ async function decide(options: MessagesOptions, whole: WholeRequest): Promise<Re
     case 'forward':
       return { kind: 'compaction', conversation };
     case 'serve': {
-      const marks = [...phaseHeaders(conversations.phase(conversation), conversation), ...SERVED];
-      exchange.respond(200, 'OK', [...outcome.answer.headers, ...marks], outcome.answer.body);
+      const { body, headers } = outcome.answer;
+      const added = [...phaseHeaders(conversations.phase(conversation), conversation), ...SERVED];
+      exchange.respond(200, 'OK', [...headers, ...added], body);
       return null;
     }
   }

@@ -88,8 +88,6 @@ class Relay implements BodySink, ClientListener, ConnectionListener {
   private lease: Lease | null = null;
   private requestDone = false;
   private requestEndNotified = false;
-  /** Where the observer keeps the piece of the request's body that comes next, when it can go on from there. */
-  private place: Buffer | undefined;
   private head: ResponseHead | null = null;
   /** How the answer's body is delimited, once its head is here. */
   private framing: Framing | null = null;
@@ -154,17 +152,20 @@ class Relay implements BodySink, ClientListener, ConnectionListener {
 
   // The request's body.
 
-  payload(bytes: Buffer): void {
-    if (this.observer.payload === undefined) return;
-    const place = this.observe(() => this.observer.payload?.(bytes));
-    // Chunks have their sizes between them, which stand in no copy.
-    if (this.exchange.framing.kind === 'sized') this.place = place;
+  onPayload(bytes: Buffer): void {
+    this.observeBody(bytes);
   }
 
-  framed(bytes: Buffer): boolean {
-    const { lease, place } = this;
-    this.place = undefined;
-    return this.over || lease === null || lease.out.write(place ?? bytes);
+  write(bytes: Buffer): boolean {
+    if (this.over || this.lease === null) return true;
+    const isPayload = this.exchange.framing.kind === 'sized';
+    return this.lease.out.write(isPayload ? (this.observeBody(bytes) ?? bytes) : bytes);
+  }
+
+  /** Returns the observer's view of the bytes, if it has one. */
+  private observeBody(bytes: Buffer): Buffer | undefined {
+    if (this.over || this.observer.payload === undefined) return undefined;
+    return this.observe(() => this.observer.payload?.(bytes));
   }
 
   /** The request has come in whole. */
@@ -213,7 +214,7 @@ class Relay implements BodySink, ClientListener, ConnectionListener {
       socket.uncork();
     }
     // The bytes have left. Now for all else.
-    if (this.whole === null) this.unseen?.later();
+    if (this.whole === null) this.unseen?.scheduleFlush();
     else if (!this.over) this.complete(this.whole.surplus);
   }
 
@@ -226,7 +227,7 @@ class Relay implements BodySink, ClientListener, ConnectionListener {
     } else if (this.head !== null) {
       this.stop();
       this.observe(() => this.observer.failed?.());
-      this.exchange.cut(); // as the API's own connection was
+      this.exchange.truncate(); // as the API's own connection was
     } else if (lease?.reused === true && lease.nothingSent && this.headBytes === null) {
       // Nothing was sent: the connection had been closed before it was used.
       this.connect(true);
@@ -302,7 +303,7 @@ class Relay implements BodySink, ClientListener, ConnectionListener {
     if (this.reencoding === null && mine.length > 0) this.exchange.out.write(mine);
     this.unseen?.add(mine);
     if (slice.done) this.whole = { surplus: slice.taken < chunk.length };
-    else if (this.exchange.out.full) this.lease?.socket.pause();
+    else if (this.exchange.out.isFull) this.lease?.socket.pause();
   }
 
   /** Null when the answer's framing is broken: the client gets what came, and judges for itself. */
@@ -336,7 +337,7 @@ class Relay implements BodySink, ClientListener, ConnectionListener {
     else lease?.socket.destroy();
     this.exchange.out.flush();
     const tell = (): void => {
-      this.unseen?.show();
+      this.unseen?.flush();
       this.observe(() => this.observer.end?.());
       this.observe(() => this.observer.over?.(true));
     };
@@ -370,7 +371,7 @@ class Relay implements BodySink, ClientListener, ConnectionListener {
     this.stop();
     this.observe(() => this.observer.failed?.());
     // What had begun can only be cut off.
-    if (begun) this.exchange.cut();
+    if (begun) this.exchange.truncate();
     else this.exchange.refuse(answerFor(error), this.observe(() => this.observer.head?.(502, [])) ?? []);
   }
 
@@ -382,7 +383,7 @@ class Relay implements BodySink, ClientListener, ConnectionListener {
     this.detachListeners();
     this.lease?.socket.destroy();
     // Before the end is told: nothing may be shown after it.
-    this.unseen?.show();
+    this.unseen?.flush();
     this.observe(() => this.observer.over?.(false));
   }
 

@@ -1,4 +1,4 @@
-/** What a message request turns out to be, and when that is read. Used by messages.ts and exchange-observer.ts. */
+/** Classifies message requests and decides when they are parsed. Used by messages.ts and exchange-observer.ts. */
 import type { Phase } from '../../machines/phases.ts';
 import type { ConversationId } from '../../machines/units.ts';
 import type { ByteBudget } from '../net/byte-budget.ts';
@@ -22,34 +22,33 @@ export interface MessagesOptions extends RelayOptions {
   readonly compactions: Compactions;
   readonly modelWindows: ModelWindows;
   readonly observe?: PublishFact;
-  /** Room for the bodies that are kept while they are read. */
+  /** Limits the memory of copied bodies. */
   readonly budget: ByteBudget;
-  /** What an exchange meant is read here, once its bytes have left. */
-  readonly afterwards: DeferredWork;
+  /** Runs what follows an exchange, after its bytes have been sent. */
+  readonly deferredWork: DeferredWork;
 }
 
-/** A request that has come in whole. */
-export interface WholeRequest {
+/** A completely received request. */
+export interface CompleteRequest {
   readonly exchange: Exchange;
   readonly labels: ClientHeaders;
-  /** As requestHeaders (request-head.ts) gives them. */
+  /** From requestHeaders (request-head.ts). */
   readonly headers: RawHeaders;
-  /** Where room is accounted for the body. */
+  /** Accounts for the body's memory. */
   readonly copy: BodyCopy;
   readonly body: Buffer;
 }
 
-/** What a request turned out to be. */
 export type RequestClassification =
   | { readonly kind: 'turn'; readonly turn: Turn }
   | { readonly kind: 'compaction'; readonly conversation: ConversationId }
-  /** Nobody's turn: auxiliary, unreadable, or not read yet. */
+  /** No turn: auxiliary, not parseable, or not parsed yet. */
   | { readonly kind: 'none'; readonly conversation: ConversationId | null };
 
-export const conversationOf = (reading: RequestClassification): ConversationId | null =>
-  reading.kind === 'turn' ? reading.turn.conversation : reading.conversation;
+export const conversationOf = (classification: RequestClassification): ConversationId | null =>
+  classification.kind === 'turn' ? classification.turn.conversation : classification.conversation;
 
-/** What is said of a request that was not read: whose it is, going by its headers. */
+/** Classifies a request that has not been parsed: the conversation follows from its headers. */
 export const classifyByHeaders = (
   { conversations }: MessagesOptions,
   labels: ClientHeaders,
@@ -58,7 +57,7 @@ export const classifyByHeaders = (
   conversation: conversations.latestConversationOf(labels),
 });
 
-/** The headers that tell whose an answer is, and how it stands with that conversation. */
+/** The headers that label an answer with its conversation and phase. */
 export const phaseHeaders = (phase: Phase, conversation: string): string[] => [
   'x-double-buffer-phase',
   phase,
@@ -66,61 +65,63 @@ export const phaseHeaders = (phase: Phase, conversation: string): string[] => [
   conversation,
 ];
 
-/** Requests of this many bytes take as long to read as they were under way. */
-const LARGE_BODY = 256 * 1024;
+/** Above this size parsing takes about as long as the transfer did (measured). */
+const LARGE_BODY_BYTES = 256 * 1024;
 
-export type WhenToRead = 'at once' | 'after the head' | 'at its end';
+export type ParseTiming = 'immediate' | 'after-head' | 'after-answer';
 
 /**
- * When a request is read that goes on while it comes in. What it means is worth knowing early only where somebody may act
- * on it before its answer has ended. A large one of a known conversation is not read before its answer's first byte has
- * passed: the labels on that answer then tell the phase that was before it.
+ * When a streamed request is parsed:
+ * - `immediate`, at its end: the conversation is not certain, or has a checkpoint at stake;
+ * - `after-head`, after the answer's head: the same for a large request of a known conversation, whose answer then carries
+ *   the phase from before the request;
+ * - `after-answer`: the result is not needed any earlier.
  *
- * @param conversation what the request's headers say, see {@link classifyByHeaders}
+ * @param conversation from {@link classifyByHeaders}
  */
 export function parseTiming(
   { conversations }: MessagesOptions,
   { framing }: Exchange,
   labels: ClientHeaders,
   conversation: ConversationId | null,
-): WhenToRead {
-  if (labels.class !== 'turn' || labels.compacted || conversation === null) return 'at once';
-  if (!conversations.hasCheckpointAtStake(conversation)) return 'at its end';
-  return framing.kind === 'sized' && framing.bytes >= LARGE_BODY ? 'after the head' : 'at once';
+): ParseTiming {
+  if (labels.class !== 'turn' || labels.compacted || conversation === null) return 'immediate';
+  if (!conversations.hasCheckpointAtStake(conversation)) return 'after-answer';
+  return framing.kind === 'sized' && framing.bytes >= LARGE_BODY_BYTES ? 'after-head' : 'immediate';
 }
 
 /**
- * Reads a request that is already on its way. Null when it is of no conversation.
+ * Parses and classifies a request that has already been forwarded. Null when it belongs to no conversation.
  *
- * @param answered its answer has ended already
+ * @param answered true when its answer has already ended
  */
 export function classifyStreamed(
   options: MessagesOptions,
-  request: WholeRequest,
+  request: CompleteRequest,
   answered: boolean,
 ): RequestClassification | null {
-  const found = parseRequest(options, request);
-  if (found === null) return null;
-  const { compaction, seen } = found;
-  if (compaction === null) return { kind: 'turn', turn: options.conversations.beginTurn(seen, answered) };
-  return { kind: 'compaction', conversation: options.compactions.recordStreamedThrough(seen, compaction) };
+  const result = parseRequest(options, request);
+  if (result === null) return null;
+  const { compaction, parsed } = result;
+  if (compaction === null) return { kind: 'turn', turn: options.conversations.beginTurn(parsed, answered) };
+  return { kind: 'compaction', conversation: options.compactions.recordStreamedThrough(parsed, compaction) };
 }
 
-/** What a request says, and the compaction that it asks for; null when it is of no conversation. */
+/** Parses a request, and the compaction that it asks for; null when it belongs to no conversation. */
 export function parseRequest(
   options: MessagesOptions,
-  { body, copy, exchange, headers, labels }: WholeRequest,
-): { readonly seen: ParsedRequest; readonly compaction: Compaction | null } | null {
+  { body, copy, exchange, headers, labels }: CompleteRequest,
+): { readonly parsed: ParsedRequest; readonly compaction: Compaction | null } | null {
   const plain = decodeBody(headers, body);
-  if (plain !== null && !copy.growTo(plain.length)) return null;
+  if (plain !== null && !copy.reserve(plain.length)) return null;
   const request = plain === null ? null : readMessageRequest(plain);
   if (plain === null || request === null) return null;
-  // Of a continued thread the history is not in the request: nothing can be said about it, nothing computed from it.
+  // A continued thread's request does not contain its history.
   if (request.continuesThread || (labels.class === 'unknown' && isSideRequest(request))) return null;
   options.modelWindows.learn(request.model, headers);
   const compaction = readCompaction(request, labels.class);
   const history = compaction?.history ?? request;
-  // They are taken off the headers that go on.
+  // The forwarded headers no longer contain the launcher's.
   const launch = readLaunchSettings(exchange.head.headers);
-  return { seen: { labels, launch, request, history, path: exchange.head.target, headers, body: plain }, compaction };
+  return { parsed: { labels, launch, request, history, path: exchange.head.target, headers, body: plain }, compaction };
 }

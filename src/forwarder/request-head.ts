@@ -1,26 +1,23 @@
-/** The head of a request as it goes to the upstream: what came, but for hop-by-hop headers, `Host` and the path's prefix. */
+/** The head of a request to the upstream: as received except for hop-by-hop headers, `Host` and the path's prefix. */
 import { hasConnectionOption, type Framing } from '../http1/framing.ts';
 import { formatRequestHead, type RequestHead } from '../http1/head.ts';
 import { endToEnd, headerValue, withHeaderValue, type RawHeaders } from '../wire/headers.ts';
 import { isLaunchHeader } from '../wire/launch-settings.ts';
 
 export interface UpstreamName {
-  /** Value of `Host` on the way out. */
+  /** Value of `Host` towards the upstream. */
   readonly upstreamHost: string;
-  /** Path prefix of the upstream, '' for none. */
+  /** Path prefix of the upstream, '' without one. */
   readonly upstreamPrefix: string;
 }
 
-/**
- * The request's headers as they go to the upstream, on every road: end-to-end, `Host` in its place with the upstream's
- * name, without what the launcher told us by the way.
- */
+/** The end-to-end headers of a request, without those that the launcher adds for the proxy. */
 export const requestHeaders = (raw: RawHeaders): string[] => endToEnd(raw, isLaunchHeader);
 
 const isUpgrade = (headers: RawHeaders): boolean =>
   headerValue(headers, 'upgrade') !== undefined && hasConnectionOption(headers, 'upgrade');
 
-/** The head of a request on its way out. `headers`: as {@link requestHeaders} gives them, changed or not. */
+/** Formats the head of a request to the upstream. @param headers from {@link requestHeaders}, possibly changed */
 export function requestHead(
   upstream: UpstreamName,
   { framing, head }: { readonly framing: Framing; readonly head: RequestHead },
@@ -29,7 +26,7 @@ export function requestHead(
   const host = upstream.upstreamHost;
   let all = withHeaderValue(headers, 'host', () => host);
   if (headerValue(headers, 'host') === undefined) all = ['Host', host, ...all];
-  // Framing stands in hop-by-hop `transfer-encoding`; a chunked body passes chunk by chunk, so its header does too.
+  // Chunked bodies are forwarded chunk by chunk, so they need the hop-by-hop `Transfer-Encoding` again.
   if (framing.kind === 'chunked') all = [...all, 'Transfer-Encoding', 'chunked'];
   if (isUpgrade(head.headers)) {
     all = [...all, 'Connection', 'Upgrade', 'Upgrade', headerValue(head.headers, 'upgrade') ?? ''];

@@ -1,65 +1,64 @@
 /**
- * Writes to a socket in pieces worth their system call. TLS hands over at most 16 KB at a time, and one record of a stream
- * of events after the other: sending each on alone costs many times as much. So what arrives in a round of the event loop
- * is gathered until it ends or there is enough. The first piece in it that is less than a full record leaves at once, with
- * what was gathered before it: an event, or the end of what the other side sent together.
+ * Batches writes to a socket. TLS delivers at most 16 KB at a time, and a system call for each costs many times as much.
+ * Chunks are gathered until the round of the event loop ends or the batch is large enough. The first chunk of a round
+ * that is smaller than one TLS record flushes immediately: it is an SSE event or the end of a burst.
  *
- * A socket that is given several buffers at once puts them together first. So pieces that lie side by side in memory are
- * given to it as one, and what comes while it writes waits here rather than in it.
+ * Node concatenates several buffers before one write. So chunks that are adjacent in memory are merged into one view, and
+ * chunks that arrive while the socket writes are gathered here.
  */
 import type { Socket } from 'node:net';
 
-/** A full TLS record, which hardly ever comes alone. */
-const RECORD = 16 * 1024;
-/** So much is worth a write. */
-const BATCH = 64 * 1024;
-/** Bytes under way from which on the source should wait. */
-const FULL = 256 * 1024;
+/** Size of a full TLS record; more data usually follows one. */
+const RECORD_BYTES = 16 * 1024;
+/** A batch of this size is written without waiting for the end of the round. */
+const BATCH_BYTES = 64 * 1024;
+/** The source should pause while this many bytes are waiting. */
+const FULL_BYTES = 256 * 1024;
 
 export class BatchWriter {
   private readonly socket: Socket;
   private batch: Buffer[] = [];
-  /** The last piece, and how much of its memory belongs to it: what lies behind it in there is added to it. */
+  /** The chunk that an adjacent one extends; `lastBytes` is its length with all that has extended it. */
   private last: Buffer | null = null;
   private lastBytes = 0;
   private bytes = 0;
-  /** The end of this round, when it is waited for. */
+  /** Scheduled flush at the end of this round. */
   private roundEnd: NodeJS.Immediate | null = null;
   private readonly onRoundEnd = (): void => {
     this.roundEnd = null;
-    this.smallSent = false;
+    this.hasSentSmall = false;
     this.flush();
   };
-  /** A piece that is no full record has left in this round. */
-  private smallSent = false;
+  /** True once a chunk smaller than a record has been flushed in this round. */
+  private hasSentSmall = false;
 
   constructor(socket: Socket) {
     this.socket = socket;
   }
 
-  /** Returns false when the source should wait for the socket's `drain`. */
+  /** Returns false when the source should pause until the socket emits `drain`. */
   write(bytes: Buffer): boolean {
     this.gather(bytes);
-    const ends = bytes.length < RECORD && !this.smallSent;
+    const isFirstSmall = bytes.length < RECORD_BYTES && !this.hasSentSmall;
     if (this.socket.writableLength > 0) {
-      if (this.bytes >= FULL) this.flush();
-    } else if (ends || this.bytes >= BATCH) {
-      this.smallSent ||= ends;
+      if (this.bytes >= FULL_BYTES) this.flush();
+    } else if (isFirstSmall || this.bytes >= BATCH_BYTES) {
+      this.hasSentSmall ||= isFirstSmall;
       this.flush();
     }
     this.roundEnd ??= setImmediate(this.onRoundEnd);
-    return !this.full;
+    return !this.isFull;
   }
 
-  /** True while the socket has more to send than is worth waiting for in memory. */
-  get full(): boolean {
-    return this.socket.writableNeedDrain && this.socket.writableLength + this.bytes >= FULL;
+  /** True while the socket is behind and the waiting bytes reach the limit. */
+  get isFull(): boolean {
+    return this.socket.writableNeedDrain && this.socket.writableLength + this.bytes >= FULL_BYTES;
   }
 
-  /** Sends what was gathered. */
+  /** Writes the batch to the socket. */
   flush(): void {
     if (this.last === null) return;
-    this.endPiece();
+    this.closeLast();
     const batch = this.batch;
     this.batch = [];
     this.bytes = 0;
@@ -76,12 +75,12 @@ export class BatchWriter {
       this.lastBytes += bytes.length;
       return;
     }
-    this.endPiece();
+    this.closeLast();
     this.last = bytes;
     this.lastBytes = bytes.length;
   }
 
-  private endPiece(): void {
+  private closeLast(): void {
     const { last, lastBytes } = this;
     if (last === null) return;
     this.batch.push(last.length === lastBytes ? last : Buffer.from(last.buffer, last.byteOffset, lastBytes));

@@ -1,6 +1,6 @@
 /**
- * Where a message's body ends (RFC 9112, 6.3). The bytes pass as they came, chunk sizes, extensions and trailers
- * included; a reader only follows them to know the end, and shows what is payload to whoever wants to read along.
+ * Finds the end of a message's body (RFC 9112, 6.3). The bytes are relayed unchanged, with chunk sizes, extensions and
+ * trailers; a reader only determines where the body ends, and can pass the payload to a callback.
  */
 import { isNamed, type RawHeaders } from '../wire/headers.ts';
 import { MalformedHead, type RequestHead, type ResponseHead } from './head.ts';
@@ -15,7 +15,7 @@ export type Framing =
 
 const NONE: Framing = { kind: 'none' };
 
-/** Only what HTTP calls white space: `trim` also takes a no-break space off, which others leave. */
+/** Removes only what HTTP calls white space: `trim` would also remove a no-break space, which other parsers keep. */
 function trimBlanks(text: string): string {
   let [start, end] = [0, text.length];
   while (start < end && isBlank(text.charCodeAt(start))) start += 1;
@@ -25,33 +25,33 @@ function trimBlanks(text: string): string {
 
 const isBlank = (code: number): boolean => code === 0x20 || code === 0x09;
 
-/** The values of a header, however many lines and commas they stand in. */
+/** All values of a header, from repeated lines and comma-separated lists. */
 function allValues(headers: RawHeaders, name: string): string[] {
   const values: string[] = [];
   for (let at = 0; at + 1 < headers.length; at += 2) {
     if (!isNamed(headers[at], name)) continue;
     const line = headers[at + 1] ?? '';
-    // Most lines have one value, and need not be taken apart.
+    // Most lines have one value and need no split.
     if (line.includes(',')) for (const value of line.split(',')) values.push(trimBlanks(value));
     else values.push(trimBlanks(line));
   }
   return values;
 }
 
-/** The one length that a message announces, or undefined. */
+/** The message's content length; undefined without the header. */
 function contentLength(headers: RawHeaders): number | undefined {
   const values = allValues(headers, 'content-length');
   if (values.length === 0) return undefined;
   const [value = ''] = values;
   const length = Number(value);
-  // Equal ones too: who relays them may not pass them on as they are.
+  // Repeated equal values are refused too: a relay may not forward them as they are.
   if (values.length > 1 || !/^\d+$/.test(value) || !Number.isSafeInteger(length)) {
     throw new MalformedHead('content-length cannot be read');
   }
   return length;
 }
 
-/** True for chunked, false for no transfer coding. Anything else hides where the message ends. */
+/** True for chunked, false without transfer coding. Any other coding hides where the message ends. */
 function isChunked(headers: RawHeaders): boolean {
   const codings = allValues(headers, 'transfer-encoding');
   if (codings.length === 0) return false;
@@ -63,7 +63,7 @@ function isChunked(headers: RawHeaders): boolean {
 /**
  * How a request's body is delimited.
  *
- * @throws MalformedHead where readers could disagree
+ * @throws MalformedHead when two parsers could disagree on where the body ends
  */
 export function requestFraming(head: RequestHead): Framing {
   const chunked = isChunked(head.headers);
@@ -87,53 +87,53 @@ export function responseFraming(head: ResponseHead, method: string): Framing {
   return bytes === 0 ? NONE : { kind: 'sized', bytes };
 }
 
-/** True when the connection can carry another message after this one (RFC 9112, 9.3). */
+/** True when the connection stays open after this message (RFC 9112, 9.3). */
 export function keepsAlive(head: Pick<RequestHead, 'version' | 'headers'>): boolean {
   const has = (option: string): boolean => hasConnectionOption(head.headers, option);
   return head.version === 'HTTP/1.0' ? has('keep-alive') && !has('close') : !has('close');
 }
 
-/** True when a `connection` header, however many there are, has this option (lower case). */
+/** True when any `connection` header has this option (lower case). */
 export const hasConnectionOption = (headers: RawHeaders, option: string): boolean =>
   allValues(headers, 'connection').some((given) => given.toLowerCase() === option);
 
-/** What a reader makes of some bytes. */
+/** Result of reading some bytes. */
 export interface BodySlice {
-  /** How many of them belong to the body. */
+  /** How many of the bytes belong to the body. */
   readonly taken: number;
-  /** True when the body is complete with them. */
+  /** True when the body is complete. */
   readonly done: boolean;
 }
 
-/** Follows one body to its end. */
+/** Reads one body to its end. */
 export interface BodyReader {
   /** True from the start for a message without a body. */
   readonly done: boolean;
   /**
-   * Takes the next bytes.
+   * Reads the next bytes.
    *
-   * @throws MalformedHead for a chunked body that cannot be followed
+   * @throws MalformedHead for invalid chunked framing
    */
   read(bytes: Buffer): BodySlice;
 }
 
-/** Hears what a body holds, without its framing; slices of the bytes given to `read`. */
-type Payload = (bytes: Buffer) => void;
+/** Receives the body without framing, as slices of the bytes given to `read`. */
+type OnPayload = (bytes: Buffer) => void;
 
-/** Follows a body; `payload` where somebody reads along. */
-export function bodyReader(framing: Framing, payload?: Payload): BodyReader {
+/** @param onPayload called with the payload, when given */
+export function bodyReader(framing: Framing, onPayload?: OnPayload): BodyReader {
   switch (framing.kind) {
     case 'none':
       return { done: true, read: () => ({ taken: 0, done: true }) };
     case 'sized':
-      return new SizedReader(framing.bytes, payload);
+      return new SizedReader(framing.bytes, onPayload);
     case 'chunked':
-      return new ChunkedReader(payload);
+      return new ChunkedReader(onPayload);
     case 'close':
       return {
         done: false,
         read(bytes) {
-          payload?.(bytes);
+          onPayload?.(bytes);
           return { taken: bytes.length, done: false };
         },
       };
@@ -142,11 +142,11 @@ export function bodyReader(framing: Framing, payload?: Payload): BodyReader {
 
 class SizedReader implements BodyReader {
   private left: number;
-  private readonly payload: Payload | undefined;
+  private readonly onPayload: OnPayload | undefined;
 
-  constructor(bytes: number, payload: Payload | undefined) {
+  constructor(bytes: number, onPayload: OnPayload | undefined) {
     this.left = bytes;
-    this.payload = payload;
+    this.onPayload = onPayload;
   }
 
   get done(): boolean {
@@ -154,20 +154,20 @@ class SizedReader implements BodyReader {
   }
 
   read(bytes: Buffer): BodySlice {
-    const mine = bytes.length <= this.left ? bytes : bytes.subarray(0, this.left);
-    this.left -= mine.length;
-    if (mine.length > 0) this.payload?.(mine);
-    return { taken: mine.length, done: this.left === 0 };
+    const payload = bytes.length <= this.left ? bytes : bytes.subarray(0, this.left);
+    this.left -= payload.length;
+    if (payload.length > 0) this.onPayload?.(payload);
+    return { taken: payload.length, done: this.left === 0 };
   }
 }
 
 const LF = 0x0a;
 const CR = 0x0d;
-/** Longest chunk-size or trailer line. */
-const MAX_LINE = 8 * 1024;
+/** Limit of a chunk-size or trailer line. */
+const MAX_LINE_LENGTH = 8 * 1024;
 
-/** Digits of a chunk size that is read without making a string of it. */
-const MAX_SHORT_SIZE = 8;
+/** Longest chunk size that is parsed without creating a string. */
+const MAX_FAST_DIGITS = 8;
 
 /** Value of a hexadecimal digit, -1 for any other byte. */
 function hexDigit(byte: number | undefined): number {
@@ -184,10 +184,10 @@ class ChunkedReader implements BodyReader {
   private state: ChunkState = 'size';
   private left = 0;
   private line = '';
-  private readonly payload: Payload | undefined;
+  private readonly onPayload: OnPayload | undefined;
 
-  constructor(payload: Payload | undefined) {
-    this.payload = payload;
+  constructor(onPayload: OnPayload | undefined) {
+    this.onPayload = onPayload;
   }
 
   get done(): boolean {
@@ -199,13 +199,13 @@ class ChunkedReader implements BodyReader {
     while (at < bytes.length && this.state !== 'done') {
       if (this.state === 'data') {
         const end = Math.min(bytes.length, at + this.left);
-        this.payload?.(at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end));
+        this.onPayload?.(at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end));
         this.left -= end - at;
         at = end;
         if (this.left === 0) this.state = 'dataEnd';
         continue;
       }
-      const next = this.takeShortLine(bytes, at);
+      const next = this.readFastLine(bytes, at);
       if (next > 0) {
         at = next;
         continue;
@@ -213,19 +213,19 @@ class ChunkedReader implements BodyReader {
       const lf = bytes.indexOf(LF, at);
       const end = lf < 0 ? bytes.length : lf;
       this.line += bytes.toString('latin1', at, end);
-      if (this.line.length > MAX_LINE) throw new MalformedHead('a line in a chunked body is too long');
+      if (this.line.length > MAX_LINE_LENGTH) throw new MalformedHead('a line in a chunked body is too long');
       at = end + 1;
       if (lf < 0) break;
-      this.takeLine();
+      this.readLine();
     }
     return { taken: Math.min(at, bytes.length), done: this.state === 'done' };
   }
 
   /**
-   * The lines that streams of events consist of, without making strings of them: a size and nothing else, or the end of
-   * a chunk. Returns the position behind the line, 0 for any other.
+   * Parses a plain chunk size or a chunk's end, as event streams consist of, without creating a string. Returns the
+   * position after the line, or 0 for any other line.
    */
-  private takeShortLine(bytes: Buffer, from: number): number {
+  private readFastLine(bytes: Buffer, from: number): number {
     if (this.line !== '') return 0;
     let at = from;
     let size = 0;
@@ -233,7 +233,7 @@ class ChunkedReader implements BodyReader {
       for (let digit = hexDigit(bytes[at]); digit >= 0; digit = hexDigit(bytes[at])) {
         size = size * 16 + digit;
         at += 1;
-        if (at - from > MAX_SHORT_SIZE) return 0;
+        if (at - from > MAX_FAST_DIGITS) return 0;
       }
       if (at === from) return 0;
     } else if (this.state !== 'dataEnd') return 0;
@@ -246,7 +246,7 @@ class ChunkedReader implements BodyReader {
     return at + 2;
   }
 
-  private takeLine(): void {
+  private readLine(): void {
     if (this.line.charCodeAt(this.line.length - 1) !== CR)
       throw new MalformedHead('a line in a chunked body has no CR');
     const line = this.line.slice(0, -1);

@@ -1,12 +1,12 @@
 /**
- * The heads of HTTP/1.1 messages (RFC 9112): found in bytes, taken apart, put together. Names, values, order and
- * repetition stay as they came; nothing is interpreted that relaying does not need.
+ * Finds, parses and formats the heads of HTTP/1.1 messages (RFC 9112). Names, values, order and repetition are preserved;
+ * only what relaying needs is interpreted.
  *
- * Strict where two readers could disagree on where a message ends (request smuggling): such a head is refused.
+ * A head is refused when two parsers could disagree on where the message ends (request smuggling).
  */
 import type { RawHeaders } from '../wire/headers.ts';
 
-/** Longest head that is read: start line and headers together. The API's own limit is far below. */
+/** Limit of start line and headers together. The API's own limit is far lower. */
 export const MAX_HEAD_BYTES = 128 * 1024;
 
 export interface RequestHead {
@@ -26,7 +26,7 @@ export interface ResponseHead {
   readonly headers: RawHeaders;
 }
 
-/** Bytes that are no HTTP/1.1 head. `status` is what a request of that kind is answered. */
+/** The bytes are not a valid HTTP/1.1 head. `status` is the response to such a request. */
 export class MalformedHead extends Error {
   readonly status: number;
 
@@ -39,48 +39,48 @@ export class MalformedHead extends Error {
 
 const TOKEN = /[!#$%&'*+\-.^_`|~0-9A-Za-z]+/.source;
 const VISIBLE = /[\x21-\x7e\x80-\xff]/.source;
-/** What may stand in a field value (RFC 9110, 5.5): no control characters but the tab. */
+/** Characters of a field value (RFC 9110, 5.5): the tab is the only control character. */
 const TEXT = /[\t\x20-\x7e\x80-\xff]*/.source;
 const REQUEST_LINE = new RegExp(`(${TOKEN}) (${VISIBLE}+) (HTTP/1\\.[01])\\r\\n`, 'y');
 const STATUS_LINE = new RegExp(`(HTTP/1\\.[01]) ([1-9]\\d\\d)(?: (${TEXT}))?\\r\\n`, 'y');
 /**
- * White space around a value is not part of it. It stands in two places, of which the second needs a value before it: else
- * a line of blanks could be divided in as many ways as it has blanks, and each would be tried.
+ * White space around a value is not part of it. Trailing white space is matched only after a value: otherwise a line of
+ * blanks could be split in many ways, and matching would backtrack through all of them.
  */
 const FIELD = new RegExp(`(${TOKEN}):[\\t ]*(?:(${VISIBLE}(?:${TEXT}${VISIBLE})?)[\\t ]*)?\\r\\n`, 'y');
-const NAMED = new RegExp(`^${TOKEN}:`);
+const NAME = new RegExp(`^${TOKEN}:`);
 
 const EMPTY_LINE = Buffer.from('\r\n\r\n');
 
-/** Position behind the empty line that ends a head, or -1 while it is not there. */
+/** Position after the empty line that ends a head, or -1 when there is none. */
 export function endOfHead(bytes: Buffer, from = 0): number {
   const end = bytes.indexOf(EMPTY_LINE, Math.max(0, from - 3));
   return end < 0 ? -1 : end + 4;
 }
 
-/** The fields of a head's text, from `at` on. */
-function fieldsOf(text: string, at: number): string[] {
+/** Parses the header fields of a head's text from `at` on. */
+function parseFields(text: string, at: number): string[] {
   const fields: string[] = [];
   FIELD.lastIndex = at;
   while (FIELD.lastIndex < text.length) {
     const from = FIELD.lastIndex;
     const field = FIELD.exec(text);
-    if (field === null) throw notAField(text.slice(from, text.indexOf('\r\n', from)));
+    if (field === null) throw malformedField(text.slice(from, text.indexOf('\r\n', from)));
     fields.push(field[1] ?? '', field[2] ?? '');
   }
   return fields;
 }
 
-const notAField = (line: string): MalformedHead =>
-  new MalformedHead(NAMED.test(line) ? 'a header value has control characters in it' : 'a header line has no name');
+const malformedField = (line: string): MalformedHead =>
+  new MalformedHead(NAME.test(line) ? 'a header value has control characters in it' : 'a header line has no name');
 
-/** All lines with their ends, but for the empty one. */
+/** The text of a head without its empty line. */
 const textOf = (bytes: Buffer): string => bytes.toString('latin1', 0, bytes.length - 2);
 
 /**
- * Reads a request's head.
+ * Parses a request's head.
  *
- * @param bytes up to and with the empty line
+ * @param bytes up to and including the empty line
  * @throws MalformedHead
  */
 export function parseRequestHead(bytes: Buffer): RequestHead {
@@ -90,11 +90,11 @@ export function parseRequestHead(bytes: Buffer): RequestHead {
   if (method === undefined || target === undefined || version === undefined) {
     throw new MalformedHead('the request line cannot be read');
   }
-  return { method, target, version, headers: fieldsOf(text, REQUEST_LINE.lastIndex) };
+  return { method, target, version, headers: parseFields(text, REQUEST_LINE.lastIndex) };
 }
 
 /**
- * Reads a response's head.
+ * Parses a response's head.
  *
  * @throws MalformedHead
  */
@@ -103,7 +103,7 @@ export function parseResponseHead(bytes: Buffer): ResponseHead {
   STATUS_LINE.lastIndex = 0;
   const [, version, status, reason = ''] = STATUS_LINE.exec(text) ?? [];
   if (version === undefined || status === undefined) throw new MalformedHead('the status line cannot be read', 502);
-  return { version, status: Number(status), reason, headers: fieldsOf(text, STATUS_LINE.lastIndex) };
+  return { version, status: Number(status), reason, headers: parseFields(text, STATUS_LINE.lastIndex) };
 }
 
 function formatHead(start: string, headers: RawHeaders): Buffer {

@@ -1,43 +1,41 @@
-/**
- * Connections to the upstream for forwarded requests: TLS or plain, kept alive, one request at a time on each.
- */
+/** Kept-alive connections to the upstream for forwarded requests: TLS or plain, one request at a time on each. */
 import type { Socket } from 'node:net';
 import { Deadline } from '../net/deadline.ts';
 import { BatchWriter } from '../http1/batch-writer.ts';
 import { UpstreamConnector, type ConnectorOptions } from './connector.ts';
 
-/** Hears of a connection for as long as it carries a request. */
+/** Receives the events of a connection while it carries a request. */
 export interface ConnectionListener {
   onData(chunk: Buffer): void;
-  /** More can be written. */
+  /** The socket can be written to again. */
   onDrain(): void;
-  /** @param broken true when it did not end in good order, by a reset say */
+  /** @param broken true when the connection ended with an error, such as a reset */
   onClose(broken: boolean): void;
 }
 
-/** A connection that carries one request. */
+/** Exclusive use of a connection for one request. */
 export interface Lease {
   readonly socket: Socket;
-  /** Writes to it. */
+  /** Writes to the socket. */
   readonly out: BatchWriter;
-  /** True when it has waited for its next request: it may turn out to be closed. */
+  /** True when the connection was idle before: the upstream may have closed it meanwhile. */
   readonly reused: boolean;
-  /** True as long as nothing has been sent on it since it was released last. */
+  /** True as long as nothing has been sent since the last release. */
   readonly nothingSent: boolean;
-  /** The connection is read from now on, and `listener` told; nobody with null. */
+  /** Starts reading; events go to `listener` (null: data closes the connection). */
   setListener(listener: ConnectionListener | null): void;
-  /** Gives it back, to carry the next request. */
+  /** Returns the connection to the pool. */
   release(): void;
-  /** Leaves the socket to the caller, with none of our listeners to what it says, for a protocol that is not HTTP. */
+  /** Hands the socket to the caller, without our data listeners, for a protocol other than HTTP. */
   detach(): Socket;
 }
 
-/** An unused connection is closed after this long: before the other side is likely to. */
+/** An idle connection is closed after this time, before the other side is likely to close it. */
 const IDLE_MS = 90_000;
 
 export class UpstreamConnections {
   private readonly connector: UpstreamConnector;
-  /** The most recently used last. */
+  /** The most recently used is last. */
   private idle: UpstreamConnection[] = [];
   private readonly all = new Set<UpstreamConnection>();
 
@@ -45,22 +43,21 @@ export class UpstreamConnections {
     this.connector = new UpstreamConnector(options);
   }
 
-  /** Open connections, for tests of leaks. */
+  /** Number of open connections, for leak tests. */
   get size(): number {
     return this.all.size;
   }
 
   /**
-   * A connection of one's own until it is released: an idle one at once, or a new one, which rejects with
-   * `UpstreamUnreachableError`.
+   * Leases an idle connection, or a new one; that rejects with `UpstreamUnreachableError`.
    *
-   * @param fresh true for a new one, after an idle one turned out to be closed
+   * @param forceNew true after an idle connection turned out to be closed
    */
-  lease(fresh = false): Lease | Promise<Lease> {
+  lease(forceNew = false): Lease | Promise<Lease> {
     for (;;) {
-      const idle = fresh ? undefined : this.idle.pop();
+      const idle = forceNew ? undefined : this.idle.pop();
       if (idle === undefined) return this.connect();
-      if (idle.take()) return idle;
+      if (idle.acquire()) return idle;
     }
   }
 
@@ -73,8 +70,8 @@ export class UpstreamConnections {
   private async connect(): Promise<Lease> {
     const socket = await this.connector.connect();
     const connection: UpstreamConnection = new UpstreamConnection(socket, {
-      released: () => this.idle.push(connection),
-      closed: () => {
+      onReleased: () => this.idle.push(connection),
+      onClosed: () => {
         this.all.delete(connection);
         this.idle = this.idle.filter((idle) => idle !== connection);
       },
@@ -84,30 +81,30 @@ export class UpstreamConnections {
   }
 }
 
-/** Its listeners stay; whom they tell changes. */
+/** Socket listeners are attached once; the {@link ConnectionListener} is swapped per lease. */
 class UpstreamConnection implements Lease {
   readonly socket: Socket;
   readonly out: BatchWriter;
   reused = false;
-  /** Asked for here and not with each request: that is on the way of the bytes. */
-  private sentAtRelease = 0;
-  private readonly released: () => void;
-  private readonly closed: () => void;
-  private readonly rest = new Deadline(() => this.socket.destroy());
+  /** The socket's `bytesWritten` at the last release; reading it there keeps it off the path of a request. */
+  private bytesAtRelease = 0;
+  private readonly onReleased: () => void;
+  private readonly onClosed: () => void;
+  private readonly idleDeadline = new Deadline(() => this.socket.destroy());
   private listener: ConnectionListener | null = null;
-  private reads = false;
+  private isReading = false;
 
-  constructor(socket: Socket, pool: { readonly released: () => void; readonly closed: () => void }) {
+  constructor(socket: Socket, pool: { readonly onReleased: () => void; readonly onClosed: () => void }) {
     this.socket = socket;
     this.out = new BatchWriter(socket);
-    this.released = pool.released;
-    this.closed = pool.closed;
+    this.onReleased = pool.onReleased;
+    this.onClosed = pool.onClosed;
     socket.on('close', this.onClose).on('drain', this.onDrain);
   }
 
-  /** Takes it out of its rest. False when it cannot be used: it is closed then. */
-  take(): boolean {
-    this.rest.lift();
+  /** Marks the connection as used. Returns false, and closes it, when it is no longer usable. */
+  acquire(): boolean {
+    this.idleDeadline.lift();
     const { destroyed, readableEnded, writable } = this.socket;
     this.reused = true;
     if (!destroyed && writable && !readableEnded) return true;
@@ -116,13 +113,13 @@ class UpstreamConnection implements Lease {
   }
 
   get nothingSent(): boolean {
-    return this.socket.bytesWritten === this.sentAtRelease;
+    return this.socket.bytesWritten === this.bytesAtRelease;
   }
 
   setListener(listener: ConnectionListener | null): void {
     this.listener = listener;
-    if (!this.reads) this.socket.on('data', this.onData);
-    this.reads = true;
+    if (!this.isReading) this.socket.on('data', this.onData);
+    this.isReading = true;
     if (this.socket.isPaused()) this.socket.resume();
   }
 
@@ -132,9 +129,9 @@ class UpstreamConnection implements Lease {
       return;
     }
     this.setListener(null);
-    this.sentAtRelease = this.socket.bytesWritten;
-    this.rest.set(IDLE_MS);
-    this.released();
+    this.bytesAtRelease = this.socket.bytesWritten;
+    this.idleDeadline.set(IDLE_MS);
+    this.onReleased();
   }
 
   detach(): Socket {
@@ -144,7 +141,7 @@ class UpstreamConnection implements Lease {
   }
 
   private readonly onData = (chunk: Buffer): void => {
-    // Nobody has asked: whatever comes now makes the connection useless.
+    // Data without a request makes the connection unusable.
     if (this.listener === null) this.socket.destroy();
     else this.listener.onData(chunk);
   };
@@ -152,8 +149,8 @@ class UpstreamConnection implements Lease {
   private readonly onDrain = (): void => this.listener?.onDrain();
 
   private readonly onClose = (broken: boolean): void => {
-    this.rest.end();
-    this.closed();
+    this.idleDeadline.end();
+    this.onClosed();
     this.listener?.onClose(broken);
   };
 }

@@ -25,7 +25,7 @@ describe('a connection of a client', () => {
       connection = new ClientConnection(socket, {
         onExchange(exchange) {
           exchanges.push(exchange);
-          exchange.readBody({ framed: () => true, end: () => undefined });
+          exchange.readBody({ write: () => true, end: () => undefined });
           if (answerAtOnce) exchange.respond(200, 'OK', [], Buffer.from('ok'));
         },
         handOff: () => false,
@@ -106,7 +106,7 @@ describe('a connection of a client', () => {
 
   it('waits with the next request until the answer before has been read, also one that was given at once', async () => {
     const body = Buffer.alloc(8 * 1024 * 1024, 'x');
-    const sink = { framed: () => true, end: () => exchanges.at(-1)?.respond(200, 'OK', [], body) };
+    const sink = { write: () => true, end: () => exchanges.at(-1)?.respond(200, 'OK', [], body) };
     client.pause();
     client.write(REQUEST);
     const first = await begun();

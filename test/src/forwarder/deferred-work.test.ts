@@ -58,7 +58,7 @@ describe('work that nobody waits for', () => {
   it('is done at once for a session whose next request builds on it', async () => {
     add('a', 'a1', 'a2');
     add('b', 'b1');
-    afterwards.finish('a');
+    afterwards.runFor('a');
     expect(done).to.deep.equal(['a1', 'a2']);
     await until(() => done.length === 3);
     await delay(10);
@@ -68,7 +68,7 @@ describe('work that nobody waits for', () => {
   it('is all done at once when the end comes', async () => {
     add('a', 'a1');
     add('b', 'b1');
-    afterwards.finishAll();
+    afterwards.runAll();
     expect(done).to.deep.equal(['a1', 'b1']);
     add('c', 'c1');
     await until(() => done.length === 3);

@@ -82,7 +82,7 @@ class Rig {
   }
 
   request(): void {
-    this.#body?.framed(BODY);
+    this.#body?.write(BODY);
     this.#body?.end();
   }
 

@@ -126,13 +126,13 @@ describe('the batch writer', () => {
       expect(written).to.be.below(64 * 1024 * 1024);
       await nextRound();
     }
-    expect(writer.full).to.equal(true);
+    expect(writer.isFull).to.equal(true);
     await nextRound();
     expect(near.writableLength).to.be.within(256 * 1024, 512 * 1024);
     const drained = once(near, 'drain');
     far.resume();
     await drained;
-    expect(writer.full).to.equal(false);
+    expect(writer.isFull).to.equal(false);
   });
 
   it('writes nothing to a socket that is gone, and throws nothing', async () => {
