@@ -3,19 +3,19 @@ import type { JSX } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { Banners } from './banners.tsx';
 import { ConversationsPage } from './conversations/page.tsx';
-import { FiguresPage } from './statistics/page.tsx';
+import { StatisticsPage } from './statistics/page.tsx';
 import { InspectorPage } from './inspector/page.tsx';
 import { LogPage } from './log/page.tsx';
 import { Icon, Logo } from './components/icons.tsx';
-import { link } from './state/connection.ts';
-import { address, type Route } from './state/route-url.ts';
+import { connection } from './state/connection.ts';
+import { routeUrl, type Route } from './state/route-url.ts';
 import { route } from './state/current-route.ts';
 import { hello, nameOf } from './state/store.ts';
 import { theme, toggleTheme } from './state/theme.ts';
 
 const PAGES: readonly { readonly name: string; readonly to: Route }[] = [
   { name: 'Conversations', to: { page: 'conversations', id: null } },
-  { name: 'Figures', to: { page: 'figures' } },
+  { name: 'Statistics', to: { page: 'statistics' } },
   { name: 'Log', to: { page: 'log', conversation: null } },
   { name: 'Inspector', to: { page: 'inspector', actor: null } },
 ];
@@ -23,14 +23,14 @@ const PAGES: readonly { readonly name: string; readonly to: Route }[] = [
 export function App(): JSX.Element {
   const { value: here } = route;
   const main = useRef<HTMLElement>(null);
-  useTitle();
-  useNewPage(here.page, main);
+  useDocumentTitle();
+  useFocusOnPageChange(here.page, main);
   return (
-    <div class="frame" data-stale={link.value.state === 'gone' && here.page !== 'inspector' ? '' : undefined}>
-      <header class="top">
+    <div class="frame" data-stale={connection.value.state === 'gone' && here.page !== 'inspector' ? '' : undefined}>
+      <header class="top-bar">
         <a
           class="skip"
-          href={address(here)}
+          href={routeUrl(here)}
           onClick={(event) => {
             event.preventDefault();
             main.current?.focus();
@@ -44,13 +44,13 @@ export function App(): JSX.Element {
         </a>
         <nav aria-label="Pages">
           {PAGES.map(({ name, to }) => (
-            <a key={name} href={address(to)} aria-current={to.page === here.page ? 'page' : undefined}>
+            <a key={name} href={routeUrl(to)} aria-current={to.page === here.page ? 'page' : undefined}>
               {name}
             </a>
           ))}
         </nav>
         <div class="status">
-          <LinkStatus />
+          <ConnectionIndicator />
           <ThemeButton />
         </div>
       </header>
@@ -67,8 +67,8 @@ function Page(): JSX.Element {
   switch (here.page) {
     case 'conversations':
       return <ConversationsPage id={here.id} />;
-    case 'figures':
-      return <FiguresPage />;
+    case 'statistics':
+      return <StatisticsPage />;
     case 'log':
       return <LogPage conversation={here.conversation} />;
     case 'inspector':
@@ -76,12 +76,12 @@ function Page(): JSX.Element {
   }
 }
 
-function LinkStatus(): JSX.Element {
-  const { state } = link.value;
+function ConnectionIndicator(): JSX.Element {
+  const { state } = connection.value;
   const [tone, text] = state === 'live' ? ['good', 'Live'] : ['warn', state === 'gone' ? 'Reconnecting' : 'Connecting'];
   const version = hello.value?.version;
   return (
-    <span class={`link ${tone}`} title={version === undefined ? undefined : `claude-db-proxy ${version}`}>
+    <span class={`connection-status ${tone}`} title={version === undefined ? undefined : `claude-db-proxy ${version}`}>
       <i />
       {text}
     </span>
@@ -103,7 +103,7 @@ function ThemeButton(): JSX.Element {
 }
 
 /** The window's title says where one is. */
-function useTitle(): void {
+function useDocumentTitle(): void {
   const { value: here } = route;
   const place =
     here.page === 'conversations'
@@ -117,7 +117,7 @@ function useTitle(): void {
 }
 
 /** A new page begins at its top, for the eye and for the keyboard; not on the very first one. */
-function useNewPage(page: Route['page'], main: { readonly current: HTMLElement | null }): void {
+function useFocusOnPageChange(page: Route['page'], main: { readonly current: HTMLElement | null }): void {
   const before = useRef(page);
   useEffect(() => {
     if (before.current === page) return;

@@ -1,32 +1,32 @@
 /** What everyone has to know, on whatever page: the proxy is gone, passthrough is on, checkpoints fail. */
 import type { JSX } from 'preact';
 import { clockTime, plural } from './format.ts';
-import { Until } from './components/ago.tsx';
-import { link, restarted } from './state/connection.ts';
-import { address } from './state/route-url.ts';
+import { Countdown } from './components/relative-time.tsx';
+import { connection, restartedAt } from './state/connection.ts';
+import { routeUrl } from './state/route-url.ts';
 import { route } from './state/current-route.ts';
 import { failing, hello, totals } from './state/store.ts';
 
 /** How long a restart is mentioned. */
-const RESTART_SHOWN_MS = 60_000;
+const RESTART_NOTICE_MS = 60_000;
 
 export function Banners(): JSX.Element {
   return (
     <section class="banners" aria-label="Notices">
-      <GoneBanner />
+      <DisconnectedBanner />
       <PassthroughBanner />
       <PausedBanner />
       <FailingBanner />
       {/* What ticks is not read out every second; that the connection was lost, or is back, is. */}
       <p class="visually-hidden" role="status">
-        {link.value.state === 'gone' ? 'The connection to the proxy is lost.' : ''}
+        {connection.value.state === 'gone' ? 'The connection to the proxy is lost.' : ''}
       </p>
     </section>
   );
 }
 
-function GoneBanner(): JSX.Element | null {
-  const { value } = link;
+function DisconnectedBanner(): JSX.Element | null {
+  const { value } = connection;
   const offline = route.value.page === 'inspector' ? ' A recording can be opened without it.' : '';
   if (value.state === 'gone') {
     return (
@@ -48,8 +48,8 @@ function GoneBanner(): JSX.Element | null {
       </p>
     );
   }
-  const { value: at } = restarted;
-  if (at === null || Date.now() - at > RESTART_SHOWN_MS) return null;
+  const { value: at } = restartedAt;
+  if (at === null || Date.now() - at > RESTART_NOTICE_MS) return null;
   return (
     <p class="banner info">
       <strong>The proxy was restarted</strong>
@@ -84,7 +84,7 @@ function PausedBanner(): JSX.Element | null {
           'one is tried now.'
         ) : (
           <>
-            the next one is tried <Until at={paused.until} />.
+            the next one is tried <Countdown at={paused.until} />.
           </>
         )}{' '}
         Until then a conversation without a checkpoint compacts by the API, as without the proxy.
@@ -99,7 +99,7 @@ function FailingBanner(): JSX.Element | null {
   if (first?.call.failure == null || totals.value?.checkpoints.paused !== undefined) return null;
   const where =
     views.length === 1 ? (
-      <a href={address({ page: 'conversations', id: first.id })}>{first.name.text}</a>
+      <a href={routeUrl({ page: 'conversations', id: first.id })}>{first.name.text}</a>
     ) : (
       plural(views.length, 'conversation')
     );
@@ -112,7 +112,7 @@ function FailingBanner(): JSX.Element | null {
         {/[.!?]$/.test(failure.message) ? ' ' : '. '}
         {retryAt !== null ? (
           <>
-            Tried again <Until at={retryAt} />.
+            Tried again <Countdown at={retryAt} />.
           </>
         ) : state === 'given_up' ? (
           'Given up until the history changes; compactions go to the API.'

@@ -5,15 +5,15 @@ import './styles/base.css';
 import './styles/frame.css';
 import './styles/conversations.css';
 import './styles/conversation.css';
-import './styles/figures.css';
+import './styles/statistics.css';
 import './styles/log.css';
 import './styles/inspector.css';
 import { App } from './app.tsx';
 import { connect } from './state/connection.ts';
-import { followAddress } from './state/current-route.ts';
+import { trackLocation } from './state/current-route.ts';
 
 const place = document.getElementById('app');
 if (place === null) throw new Error('the page has no #app');
-followAddress();
+trackLocation();
 connect();
 render(<App />, place);

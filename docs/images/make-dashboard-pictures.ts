@@ -85,7 +85,7 @@ try {
     await page.locator('.tokens-card canvas').waitFor();
   }
   await playDemo(stage, OPENING.slice(-1), 300);
-  for (const { page } of pages) await page.locator('.head .phase', { hasText: 'WAL active' }).waitFor();
+  for (const { page } of pages) await page.locator('.conversation-header .phase', { hasText: 'WAL active' }).waitFor();
   await playDemo(stage, MEANWHILE.slice(0, 2), 400);
   for (const { theme, page } of pages) {
     await picture(page, `conversation-${theme}`, '.write-ahead .message');

@@ -17,7 +17,7 @@ interface ChartProps {
 }
 
 /** What a legend tells while nobody points at anything: the newest value of a series. */
-export const newest = (plot: uPlot, series: number): number => plot.data[series]?.at(-1) ?? 0;
+export const latestValue = (plot: uPlot, series: number): number => plot.data[series]?.at(-1) ?? 0;
 
 export function Chart({ label, height, data, options, shape }: ChartProps): JSX.Element {
   const place = useRef<HTMLDivElement>(null);

@@ -2,19 +2,22 @@
 import type { JSX } from 'preact';
 import type { ConversationView } from '../contract.ts';
 import { count, percent } from '../format.ts';
-import { PHASE_CLASS } from './phase.tsx';
+import { PHASE_CLASS } from './phase-badge.tsx';
 
 export type ContextOf = Pick<ConversationView, 'used' | 'effectiveWindow' | 'marks' | 'phase'>;
 
 /** Share of the effective window in use; 0 while nothing is known. */
-export const share = ({ used, effectiveWindow }: Pick<ConversationView, 'used' | 'effectiveWindow'>): number =>
+export const contextShare = ({ used, effectiveWindow }: Pick<ConversationView, 'used' | 'effectiveWindow'>): number =>
   effectiveWindow > 0 ? used / effectiveWindow : 0;
 
-const place = (at: number, window: number): { left: string } => ({ left: `${Math.min(100, (100 * at) / window)}%` });
+const markPosition = (at: number, window: number): { left: string } => ({
+  left: `${Math.min(100, (100 * at) / window)}%`,
+});
 
 export function ContextBar({ of }: { readonly of: ContextOf }): JSX.Element {
   const { used, effectiveWindow: window, marks, phase } = of;
-  const text = window === 0 ? 'not known yet' : `${count(used)} of ${count(window)} tokens, ${percent(share(of))}`;
+  const text =
+    window === 0 ? 'not known yet' : `${count(used)} of ${count(window)} tokens, ${percent(contextShare(of))}`;
   return (
     <div
       class={`context ${PHASE_CLASS[phase]}`}
@@ -27,13 +30,13 @@ export function ContextBar({ of }: { readonly of: ContextOf }): JSX.Element {
       title={text}
     >
       <div class="context-track">
-        <div class="context-fill" style={{ transform: `scaleX(${Math.min(1, share(of))})` }} />
+        <div class="context-fill" style={{ transform: `scaleX(${Math.min(1, contextShare(of))})` }} />
       </div>
       {marks !== null && window > 0 && (
         <>
-          <i class="mark checkpoint-mark" style={place(marks.checkpoint, window)} />
-          <i class="mark swap-mark" style={place(marks.swap, window)} />
-          <i class="mark client-mark" style={place(marks.client, window)} />
+          <i class="mark checkpoint-mark" style={markPosition(marks.checkpoint, window)} />
+          <i class="mark swap-mark" style={markPosition(marks.swap, window)} />
+          <i class="mark client-mark" style={markPosition(marks.client, window)} />
         </>
       )}
     </div>

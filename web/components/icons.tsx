@@ -27,7 +27,7 @@ export type IconName = keyof typeof PATHS;
 
 export function Icon({ name }: { readonly name: IconName }): JSX.Element {
   return (
-    <svg class="sign" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
+    <svg class="glyph" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
       <path
         d={PATHS[name]}
         fill="none"
@@ -41,7 +41,7 @@ export function Icon({ name }: { readonly name: IconName }): JSX.Element {
 }
 
 /** Two buffers: the one behind fills, comes forward, and takes over. */
-const BUFFER: Readonly<Record<Phase, JSX.Element>> = {
+const PHASE_SHAPE: Readonly<Record<Phase, JSX.Element>> = {
   IDLE: <circle cx="8" cy="8" r="5.25" fill="none" stroke="currentColor" stroke-width="1.5" />,
   CHECKPOINTING: (
     <>
@@ -60,8 +60,8 @@ const BUFFER: Readonly<Record<Phase, JSX.Element>> = {
 
 export function PhaseIcon({ phase }: { readonly phase: Phase }): JSX.Element {
   return (
-    <svg class="sign" viewBox="0 0 16 16" width="14" height="14" aria-hidden="true">
-      {BUFFER[phase]}
+    <svg class="glyph" viewBox="0 0 16 16" width="14" height="14" aria-hidden="true">
+      {PHASE_SHAPE[phase]}
     </svg>
   );
 }

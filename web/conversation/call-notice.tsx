@@ -1,9 +1,9 @@
 /** The checkpoint call when it deserves a word: it failed, waits, was given up. */
 import type { JSX } from 'preact';
 import type { CheckpointCallView } from '../contract.ts';
-import { Until } from '../components/ago.tsx';
+import { Countdown } from '../components/relative-time.tsx';
 
-const KIND: Readonly<Record<NonNullable<CheckpointCallView['failure']>['kind'], string>> = {
+const FAILURE_TEXT: Readonly<Record<NonNullable<CheckpointCallView['failure']>['kind'], string>> = {
   transient: 'The last checkpoint call failed.',
   rejected: 'The API refused the last checkpoint call.',
   too_long: 'The history is too long for a checkpoint.',
@@ -16,12 +16,12 @@ export function CallNotice({ call }: { readonly call: CheckpointCallView }): JSX
   if (failure === null) return null;
   return (
     <div class={state === 'given_up' ? 'notice bad' : 'notice warn'}>
-      <strong>{KIND[failure.kind]}</strong>
+      <strong>{FAILURE_TEXT[failure.kind]}</strong>
       <p>{failure.message}</p>
       <p>
         {retryAt !== null ? (
           <>
-            Tried again <Until at={retryAt} />
+            Tried again <Countdown at={retryAt} />
           </>
         ) : state === 'given_up' ? (
           'Not tried again until this history is left'

@@ -2,14 +2,14 @@
 import type { JSX } from 'preact';
 import type { ConversationView } from '../contract.ts';
 import { count, percent } from '../format.ts';
-import { ContextBar, share } from '../components/context-bar.tsx';
+import { ContextBar, contextShare } from '../components/context-bar.tsx';
 
 export function ContextCard({ view }: { readonly view: ConversationView }): JSX.Element {
   const { marks, effectiveWindow: window, used } = view;
   return (
     <div class="context-card">
-      <p class="context-figure">
-        <strong class="number">{window === 0 ? '—' : percent(share(view))}</strong>
+      <p class="context-value">
+        <strong class="number">{window === 0 ? '—' : percent(contextShare(view))}</strong>
         <span class="muted number">
           {window === 0
             ? 'how full the context is shows the first answer'

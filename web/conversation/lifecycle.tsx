@@ -2,9 +2,9 @@
 import type { JSX } from 'preact';
 import type { ConversationView, Phase } from '../contract.ts';
 import { percent } from '../format.ts';
-import { Ago } from '../components/ago.tsx';
+import { TimeAgo } from '../components/relative-time.tsx';
 import { PhaseIcon } from '../components/icons.tsx';
-import { PHASE_CLASS } from '../components/phase.tsx';
+import { PHASE_CLASS } from '../components/phase-badge.tsx';
 import { hello } from '../state/store.ts';
 import { PHASE_EXIT, PHASE_MEANING, PHASE_NAME, PHASES } from '../labels.ts';
 
@@ -16,27 +16,27 @@ export function Lifecycle({ view }: { readonly view: ConversationView }): JSX.El
         {PHASES.map((phase, index) => (
           <li
             key={phase}
-            class={`${PHASE_CLASS[phase]} ${index === at ? 'lit' : index < at ? 'past' : 'ahead'}`}
+            class={`${PHASE_CLASS[phase]} ${index === at ? 'current' : index < at ? 'past' : 'ahead'}`}
             aria-current={index === at ? 'step' : undefined}
           >
             <span class="step">
               <PhaseIcon phase={phase} />
               <span class="step-name">{PHASE_NAME[phase]}</span>
             </span>
-            <span class="exit muted">
-              <span>{exitOf(phase)}</span>
+            <span class="next-phase muted">
+              <span>{exitText(phase)}</span>
             </span>
           </li>
         ))}
       </ol>
-      <p class="meaning muted">
-        {meaningOf(view)} It began <Ago at={view.phaseSince} past />.
+      <p class="phase-description muted">
+        {meaningText(view)} It began <TimeAgo at={view.phaseSince} past />.
       </p>
     </div>
   );
 }
 
-function exitOf(phase: Phase): string {
+function exitText(phase: Phase): string {
   const { value } = hello;
   if (value === null) return PHASE_EXIT[phase];
   if (phase === 'IDLE') return `at ${percent(value.thresholds.checkpoint)}`;
@@ -44,7 +44,7 @@ function exitOf(phase: Phase): string {
   return PHASE_EXIT[phase];
 }
 
-function meaningOf(view: ConversationView): string {
+function meaningText(view: ConversationView): string {
   if (view.phase === 'IDLE' && view.call.state === 'given_up') return 'No checkpoint: it was tried and given up.';
   if (view.phase === 'IDLE' && view.call.state === 'waiting')
     return 'A checkpoint is wanted; the next try is waited for.';

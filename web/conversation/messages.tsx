@@ -10,9 +10,9 @@ import type { BlockView, ConversationView, MessagesView, MessageView } from '../
 import { clockTime, count, plural } from '../format.ts';
 
 /** How many are drawn at first, and more with each wish for earlier ones. */
-const DRAWN = 40;
+const PAGE_SIZE = 40;
 /** What is shown of a long text. */
-const EXCERPT = 480;
+const EXCERPT_CHARS = 480;
 const EXCERPT_LINES = 8;
 
 interface MessagesProps {
@@ -27,7 +27,7 @@ export function Messages({ view, messages }: MessagesProps): JSX.Element {
       <header>
         <h2>Messages</h2>
         {messages?.state === 'shown' && (
-          <p class="muted end">
+          <p class="muted align-end">
             {plural(messages.total, 'message')}
             {covered !== null && `, ${count(Math.max(0, messages.total - covered))} since the checkpoint`}
           </p>
@@ -36,7 +36,7 @@ export function Messages({ view, messages }: MessagesProps): JSX.Element {
       {messages === null ? (
         <p class="body muted">Fetching …</p>
       ) : messages.state === 'waiting' ? (
-        <div class="body nothing">
+        <div class="body placeholder">
           <h3>They appear with the next request</h3>
           <p class="muted">
             The proxy keeps no message of a conversation that nobody looks at. From now on it shows them here, as long
@@ -44,21 +44,21 @@ export function Messages({ view, messages }: MessagesProps): JSX.Element {
           </p>
         </div>
       ) : (
-        <Shown total={messages.total} messages={messages.messages} covered={covered} at={messages.at} />
+        <MessageList total={messages.total} messages={messages.messages} covered={covered} at={messages.at} />
       )}
     </section>
   );
 }
 
-interface ShownProps {
+interface MessageListProps {
   readonly total: number;
   readonly messages: readonly MessageView[];
   readonly covered: number | null;
   readonly at: number;
 }
 
-function Shown({ messages, covered, at }: ShownProps): JSX.Element {
-  const drawn = useSignal(DRAWN);
+function MessageList({ messages, covered, at }: MessageListProps): JSX.Element {
+  const drawn = useSignal(PAGE_SIZE);
   const scroller = useRef<HTMLDivElement>(null);
   const atEnd = useRef(true);
   const from = Math.max(0, messages.length - drawn.value);
@@ -80,12 +80,12 @@ function Shown({ messages, covered, at }: ShownProps): JSX.Element {
       onScroll={({ currentTarget: it }) => (atEnd.current = it.scrollHeight - it.scrollTop - it.clientHeight < 24)}
     >
       {from > 0 && (
-        <button type="button" class="button earlier" onClick={() => (drawn.value += 2 * DRAWN)}>
-          Show {count(Math.min(from, 2 * DRAWN))} earlier of {count(from)}
+        <button type="button" class="button load-earlier" onClick={() => (drawn.value += 2 * PAGE_SIZE)}>
+          Show {count(Math.min(from, 2 * PAGE_SIZE))} earlier of {count(from)}
         </button>
       )}
       {from === 0 && missing > 0 && (
-        <p class="muted earlier">{plural(missing, 'earlier message')} left out because of their size</p>
+        <p class="muted load-earlier">{plural(missing, 'earlier message')} left out because of their size</p>
       )}
       {covered !== null && (
         <ol class="in-summary" aria-label="In the checkpoint’s summary">
@@ -151,7 +151,7 @@ const BLOCK_NAME: Readonly<Record<BlockView['type'], string>> = {
 
 function Block({ block }: { readonly block: BlockView }): JSX.Element {
   const open = useSignal(false);
-  const long = block.text.length > EXCERPT || lines(block.text) > EXCERPT_LINES;
+  const long = block.text.length > EXCERPT_CHARS || countLines(block.text) > EXCERPT_LINES;
   const text = long && !open.value ? excerpt(block.text) : block.text;
   const cut = open.value && block.chars > block.text.length;
   return (
@@ -164,7 +164,7 @@ function Block({ block }: { readonly block: BlockView }): JSX.Element {
       {text !== '' && <div class="block-text">{text}</div>}
       {cut && <p class="muted">… and {count(block.chars - block.text.length)} characters more, not shown here</p>}
       {long && (
-        <button type="button" class="more" aria-expanded={open.value} onClick={() => (open.value = !open.value)}>
+        <button type="button" class="toggle" aria-expanded={open.value} onClick={() => (open.value = !open.value)}>
           {open.value ? 'Show less' : `Show all ${count(block.chars)} characters`}
         </button>
       )}
@@ -172,11 +172,11 @@ function Block({ block }: { readonly block: BlockView }): JSX.Element {
   );
 }
 
-function lines(text: string): number {
+function countLines(text: string): number {
   let found = 1;
   for (let at = text.indexOf('\n'); at !== -1 && found <= EXCERPT_LINES; at = text.indexOf('\n', at + 1)) found += 1;
   return found;
 }
 
 const excerpt = (text: string): string =>
-  `${text.slice(0, EXCERPT).split('\n').slice(0, EXCERPT_LINES).join('\n').trimEnd()} …`;
+  `${text.slice(0, EXCERPT_CHARS).split('\n').slice(0, EXCERPT_LINES).join('\n').trimEnd()} …`;

@@ -3,31 +3,31 @@ import { useSignal, type Signal } from '@preact/signals';
 import type { JSX } from 'preact';
 import type { ConversationView } from '../contract.ts';
 import { count, dateTime, plural } from '../format.ts';
-import { Ago } from '../components/ago.tsx';
-import { Confirm } from '../components/confirm.tsx';
-import { CopyButton } from '../components/copy.tsx';
+import { TimeAgo } from '../components/relative-time.tsx';
+import { ConfirmDialog } from '../components/confirm-dialog.tsx';
+import { CopyButton } from '../components/copy-button.tsx';
 import { Icon } from '../components/icons.tsx';
-import { PhaseBadge } from '../components/phase.tsx';
-import { link, resetConversation } from '../state/connection.ts';
-import { address } from '../state/route-url.ts';
-import { conversation, detail, listed, nameOf } from '../state/store.ts';
+import { PhaseBadge } from '../components/phase-badge.tsx';
+import { connection, resetConversation } from '../state/connection.ts';
+import { routeUrl } from '../state/route-url.ts';
+import { conversation, detail, isListLoaded, nameOf } from '../state/store.ts';
 import { CallNotice } from './call-notice.tsx';
-import { CheckpointCard } from './checkpoint.tsx';
+import { CheckpointCard } from './checkpoint-card.tsx';
 import { ContextCard } from './context-card.tsx';
 import { Lifecycle } from './lifecycle.tsx';
 import { Messages } from './messages.tsx';
-import { SwapCard } from './swap.tsx';
-import { TokensCard } from './tokens.tsx';
+import { SwapCard } from './swap-card.tsx';
+import { TokensCard } from './tokens-card.tsx';
 
 export function ConversationPage({ id }: { readonly id: string }): JSX.Element {
   const view = conversation(id);
-  if (view !== undefined) return <Known view={view} />;
+  if (view !== undefined) return <Conversation view={view} />;
   return (
     <div class="conversation">
       <BackLink />
       <div class="empty">
-        <h1>{listed.value ? 'This conversation is not here' : 'Fetching …'}</h1>
-        {listed.value && (
+        <h1>{isListLoaded.value ? 'This conversation is not here' : 'Fetching …'}</h1>
+        {isListLoaded.value && (
           <p>
             The proxy does not know <code>{id}</code>. It may have been forgotten after a time without requests, or the
             proxy was restarted; with its next request it is here again.
@@ -39,12 +39,12 @@ export function ConversationPage({ id }: { readonly id: string }): JSX.Element {
 }
 
 const BackLink = (): JSX.Element => (
-  <a class="back" href="#/">
+  <a class="back-link" href="#/">
     <Icon name="back" /> All conversations
   </a>
 );
 
-function Known({ view }: { readonly view: Signal<ConversationView> }): JSX.Element {
+function Conversation({ view }: { readonly view: Signal<ConversationView> }): JSX.Element {
   const { value: it } = view;
   const known = detail.value?.id === it.id ? detail.value : null;
   return (
@@ -53,13 +53,13 @@ function Known({ view }: { readonly view: Signal<ConversationView> }): JSX.Eleme
       <Head view={it} />
       <CallNotice call={it.call} />
       <div class="cards">
-        <section class="card life-card" aria-label="Lifecycle">
+        <section class="card lifecycle-card" aria-label="Lifecycle">
           <Lifecycle view={it} />
           <ContextCard view={it} />
         </section>
         <TokensCard view={it} detail={known} />
         <Messages view={it} messages={known?.messages ?? null} />
-        <div class="side">
+        <div class="side-column">
           <CheckpointCard view={it} checkpoint={known?.checkpoint ?? null} loading={known === null} />
           <SwapCard swap={known?.lastSwap ?? null} counters={it.counters} />
         </div>
@@ -71,35 +71,35 @@ function Known({ view }: { readonly view: Signal<ConversationView> }): JSX.Eleme
 function Head({ view }: { readonly view: ConversationView }): JSX.Element {
   const { name } = view;
   return (
-    <header class="head">
-      <div class="head-title">
+    <header class="conversation-header">
+      <div class="conversation-title">
         <h1>{name.text}</h1>
         <PhaseBadge phase={view.phase} />
-        <span class="end">
-          <a class="button" href={address({ page: 'log', conversation: view.id })}>
+        <span class="align-end">
+          <a class="button" href={routeUrl({ page: 'log', conversation: view.id })}>
             Events
           </a>
-          <a class="button" href={address({ page: 'inspector', actor: `conversation:${view.id}` })}>
+          <a class="button" href={routeUrl({ page: 'inspector', actor: `conversation:${view.id}` })}>
             Inspect
           </a>
           <Reset view={view} />
         </span>
       </div>
-      {name.words !== null && name.from !== 'words' && <p class="head-words muted">“{name.words}”</p>}
-      <p class="facts muted">
+      {name.words !== null && name.from !== 'words' && <p class="conversation-first-words muted">“{name.words}”</p>}
+      <p class="metadata muted">
         <span class="tag">{view.kind === 'subagent' ? 'subagent' : 'agent'}</span>
         {view.parent !== null && (
           <span>
-            of <a href={address({ page: 'conversations', id: view.parent })}>{nameOf(view.parent)}</a>
+            of <a href={routeUrl({ page: 'conversations', id: view.parent })}>{nameOf(view.parent)}</a>
           </span>
         )}
         <span>{view.model ?? 'model not known yet'}</span>
         <span>{plural(view.messages, 'message')}</span>
         <span title={dateTime(view.created)}>
-          begun <Ago at={view.created} past />
+          begun <TimeAgo at={view.created} past />
         </span>
         <span>
-          active <Ago at={view.lastActivity} past />
+          active <TimeAgo at={view.lastActivity} past />
         </span>
         {name.folder !== null && <span class="mono folder">{name.folder}</span>}
         <span class="id">
@@ -125,7 +125,7 @@ function Reset({ view }: { readonly view: ConversationView }): JSX.Element {
       <button
         type="button"
         class="button danger"
-        disabled={link.value.state !== 'live'}
+        disabled={connection.value.state !== 'live'}
         onClick={() => {
           failure.value = null;
           state.value = 'asking';
@@ -134,7 +134,7 @@ function Reset({ view }: { readonly view: ConversationView }): JSX.Element {
         <Icon name="reset" /> Reset
       </button>
       {state.value !== 'closed' && (
-        <Confirm
+        <ConfirmDialog
           title={`Reset “${view.name.text}”?`}
           action={state.value === 'busy' ? 'Resetting …' : 'Reset'}
           busy={state.value === 'busy'}
@@ -156,7 +156,7 @@ function Reset({ view }: { readonly view: ConversationView }): JSX.Element {
               Not reset: {failure.value}
             </p>
           )}
-        </Confirm>
+        </ConfirmDialog>
       )}
     </>
   );

@@ -1,7 +1,7 @@
 /** The proxy runs and nobody talks through it yet: what to do next. */
 import type { JSX } from 'preact';
 import { percent } from '../format.ts';
-import { Command } from '../components/copy.tsx';
+import { Command } from '../components/copy-button.tsx';
 import { Logo } from '../components/icons.tsx';
 import { hello } from '../state/store.ts';
 
@@ -10,8 +10,8 @@ export function EmptyState(): JSX.Element {
   if (value === null) return <p class="empty muted">Fetching …</p>;
   const { proxyUrl, caPath } = value.setup;
   const command = [
-    `HTTPS_PROXY=${quoted(proxyUrl)} \\`,
-    `NODE_EXTRA_CA_CERTS=${quoted(caPath)} \\`,
+    `HTTPS_PROXY=${shellQuote(proxyUrl)} \\`,
+    `NODE_EXTRA_CA_CERTS=${shellQuote(caPath)} \\`,
     `CLAUDE_AUTOCOMPACT_PCT_OVERRIDE=${Math.round(value.thresholds.swap * 100)} \\`,
     'claude',
   ].join('\n');
@@ -30,4 +30,5 @@ export function EmptyState(): JSX.Element {
 }
 
 /** As a shell takes it. */
-const quoted = (text: string): string => (/^[\w@%+=:,./~-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
+const shellQuote = (text: string): string =>
+  /^[\w@%+=:,./~-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;

@@ -2,10 +2,10 @@
 import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { useLayoutEffect, useRef } from 'preact/hooks';
-import { Rows } from '../components/rows.tsx';
-import { members } from '../state/store.ts';
-import { held, shown } from './order.ts';
-import { Row } from './row.tsx';
+import { VirtualList } from '../components/virtual-list.tsx';
+import { conversationSignals } from '../state/store.ts';
+import { isOrderPaused, visibleIds } from './order.ts';
+import { ConversationRow } from './row.tsx';
 
 /** Heights of a row, as in the style sheet. */
 const HEIGHT = { wide: 46, narrow: 92 } as const;
@@ -32,22 +32,22 @@ export function ConversationList({ selected }: { readonly selected: string | nul
   useLayoutEffect(() => {
     if (hadFocus.current) place.current?.querySelector<HTMLElement>('[aria-current]')?.focus({ preventScroll: true });
   }, [form.value]);
-  const { value: ids } = shown;
-  const { value: known } = members;
+  const { value: ids } = visibleIds;
+  const { value: known } = conversationSignals;
   return (
     <div ref={place} class={`list ${form.value}`}>
-      {form.value === 'wide' && <Heading />}
-      <Rows
+      {form.value === 'wide' && <ListHeader />}
+      <VirtualList
         key={form.value}
         label="Conversations, the most recently active first"
         count={ids.length}
         height={HEIGHT[form.value]}
-        onHold={(hold) => (held.value = hold)}
+        onInteraction={(hold) => (isOrderPaused.value = hold)}
         row={(index) => {
           const id = ids[index] ?? '';
           const view = known.get(id);
           if (view === undefined) return null;
-          return <Row key={id} view={view} selected={id === selected} place={index + 1} of={ids.length} />;
+          return <ConversationRow key={id} view={view} selected={id === selected} place={index + 1} of={ids.length} />;
         }}
       />
     </div>
@@ -55,7 +55,7 @@ export function ConversationList({ selected }: { readonly selected: string | nul
 }
 
 /** Over the columns, for the eye: what is read out names its figures itself. */
-const Heading = (): JSX.Element => (
+const ListHeader = (): JSX.Element => (
   <div class="list-head" aria-hidden="true">
     <span>Conversation</span>
     <span>Phase</span>

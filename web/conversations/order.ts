@@ -5,24 +5,24 @@
 import { computed, effect, signal, untracked } from '@preact/signals';
 import type { Phase } from '../contract.ts';
 import { track } from '../state/track.ts';
-import { activity, members, searchVersion } from '../state/store.ts';
+import { activityVersion, conversationSignals, searchVersion } from '../state/store.ts';
 import { matches, wordsOf } from './search.ts';
 
-const CALM_MS = 1_000;
+const SORT_INTERVAL_MS = 1_000;
 
-export const search = signal('');
+export const searchInput = signal('');
 /** Phases that are shown; empty: all. */
-export const phases = signal<ReadonlySet<Phase>>(new Set());
+export const phaseFilter = signal<ReadonlySet<Phase>>(new Set());
 /** Somebody is pointing at a row, or walks through them. */
-export const held = signal(false);
+export const isOrderPaused = signal(false);
 
-export const filtered = computed(() => search.value.trim() !== '' || phases.value.size > 0);
+export const isFiltered = computed(() => searchInput.value.trim() !== '' || phaseFilter.value.size > 0);
 
 /** All ids, the most recently active first, as of the last time it was looked. */
 const order = signal<readonly string[]>([]);
 
-function sort(): void {
-  const ids = [...members.peek()]
+function updateOrder(): void {
+  const ids = [...conversationSignals.peek()]
     .map(([id, view]) => ({ id, at: view.peek().lastActivity }))
     .sort((a, b) => b.at - a.at || (a.id < b.id ? -1 : 1))
     .map(({ id }) => id);
@@ -33,29 +33,29 @@ function sort(): void {
 let timer: ReturnType<typeof setTimeout> | null = null;
 
 effect(() => {
-  track(activity);
-  if (held.value || timer !== null) return;
+  track(activityVersion);
+  if (isOrderPaused.value || timer !== null) return;
   timer = setTimeout(() => {
     timer = null;
-    if (!held.peek()) untracked(sort);
-  }, CALM_MS);
+    if (!isOrderPaused.peek()) untracked(updateOrder);
+  }, SORT_INTERVAL_MS);
 });
 
 // Who comes or goes is shown at once.
 effect(() => {
-  track(members);
-  untracked(sort);
+  track(conversationSignals);
+  untracked(updateOrder);
 });
 
 /** The ids to show, in order. */
-export const shown = computed<readonly string[]>(() => {
-  const words = wordsOf(search.value);
-  const { value: wanted } = phases;
+export const visibleIds = computed<readonly string[]>(() => {
+  const words = wordsOf(searchInput.value);
+  const { value: wanted } = phaseFilter;
   const { value: ids } = order;
   if (words.length === 0 && wanted.size === 0) return ids;
   track(searchVersion);
   return ids.filter((id) => {
-    const view = members.value.get(id)?.peek();
+    const view = conversationSignals.value.get(id)?.peek();
     return view !== undefined && matches(view, words, wanted);
   });
 });

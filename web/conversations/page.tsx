@@ -6,13 +6,13 @@ import type { Phase } from '../contract.ts';
 import { Headline } from '../statistics/headline.tsx';
 import { count, plural } from '../format.ts';
 import { Icon } from '../components/icons.tsx';
-import { PHASE_CLASS } from '../components/phase.tsx';
-import { link } from '../state/connection.ts';
-import { listed, phaseCounts, totalConversations } from '../state/store.ts';
+import { PHASE_CLASS } from '../components/phase-badge.tsx';
+import { connection } from '../state/connection.ts';
+import { isListLoaded, phaseCounts, totalConversations } from '../state/store.ts';
 import { PHASE_NAME, PHASES } from '../labels.ts';
 import { ConversationList } from './list.tsx';
 import { EmptyState } from './empty-state.tsx';
-import { filtered, held, phases, search, shown } from './order.ts';
+import { isFiltered, isOrderPaused, phaseFilter, searchInput, visibleIds } from './order.ts';
 
 export function ConversationsPage({ id }: { readonly id: string | null }): JSX.Element {
   return (
@@ -31,18 +31,19 @@ export function ConversationsPage({ id }: { readonly id: string | null }): JSX.E
 }
 
 function ListPane({ selected }: { readonly selected: string | null }): JSX.Element {
-  if (!listed.value) return link.value.state === 'live' ? <p class="empty muted">Fetching …</p> : <Unconnected />;
+  if (!isListLoaded.value)
+    return connection.value.state === 'live' ? <p class="empty muted">Fetching …</p> : <NotConnected />;
   if (totalConversations.value === 0) return <EmptyState />;
   return (
     <>
       <Headline />
-      <Tools />
-      {shown.value.length === 0 ? <NothingFound /> : <ConversationList selected={selected} />}
+      <ListTools />
+      {visibleIds.value.length === 0 ? <NoMatches /> : <ConversationList selected={selected} />}
     </>
   );
 }
 
-function Tools(): JSX.Element {
+function ListTools(): JSX.Element {
   const field = useRef<HTMLInputElement>(null);
   useEffect(() => {
     const jump = (event: KeyboardEvent): void => {
@@ -64,8 +65,8 @@ function Tools(): JSX.Element {
           class="field"
           type="search"
           placeholder="Search"
-          value={search.value}
-          onInput={(event) => (search.value = event.currentTarget.value)}
+          value={searchInput.value}
+          onInput={(event) => (searchInput.value = event.currentTarget.value)}
         />
         <kbd aria-hidden="true">/</kbd>
       </label>
@@ -75,7 +76,7 @@ function Tools(): JSX.Element {
             key={phase}
             type="button"
             class={`chip ${PHASE_CLASS[phase]}`}
-            aria-pressed={phases.value.has(phase)}
+            aria-pressed={phaseFilter.value.has(phase)}
             onClick={() => toggle(phase)}
           >
             {PHASE_NAME[phase]} <span class="number">{count(phaseCounts.value[phase])}</span>
@@ -83,22 +84,22 @@ function Tools(): JSX.Element {
         ))}
       </div>
       <p class="muted list-count" role="status">
-        {filtered.value
-          ? `${count(shown.value.length)} of ${plural(totalConversations.value, 'conversation')}`
+        {isFiltered.value
+          ? `${count(visibleIds.value.length)} of ${plural(totalConversations.value, 'conversation')}`
           : plural(totalConversations.value, 'conversation')}
-        <span aria-hidden="true">{held.value ? ' · order held' : ''}</span>
+        <span aria-hidden="true">{isOrderPaused.value ? ' · order held' : ''}</span>
       </p>
     </div>
   );
 }
 
 function toggle(phase: Phase): void {
-  const next = new Set(phases.value);
+  const next = new Set(phaseFilter.value);
   if (!next.delete(phase)) next.add(phase);
-  phases.value = next;
+  phaseFilter.value = next;
 }
 
-function NothingFound(): JSX.Element {
+function NoMatches(): JSX.Element {
   return (
     <div class="empty">
       <h2>No conversation matches</h2>
@@ -108,8 +109,8 @@ function NothingFound(): JSX.Element {
           type="button"
           class="button"
           onClick={() => {
-            search.value = '';
-            phases.value = new Set();
+            searchInput.value = '';
+            phaseFilter.value = new Set();
           }}
         >
           Show all
@@ -119,10 +120,12 @@ function NothingFound(): JSX.Element {
   );
 }
 
-function Unconnected(): JSX.Element {
+function NotConnected(): JSX.Element {
   return (
     <div class="empty">
-      <h2>{link.value.state === 'connecting' && link.value.failed ? 'No proxy here yet' : 'Connecting …'}</h2>
+      <h2>
+        {connection.value.state === 'connecting' && connection.value.failed ? 'No proxy here yet' : 'Connecting …'}
+      </h2>
       <p>As soon as the proxy answers, its conversations appear here. There is nothing to reload.</p>
     </div>
   );

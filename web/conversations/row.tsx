@@ -4,10 +4,10 @@ import type { JSX } from 'preact';
 import { memo } from 'preact/compat';
 import type { ConversationView } from '../contract.ts';
 import { count, percent, short } from '../format.ts';
-import { Ago } from '../components/ago.tsx';
-import { ContextBar, share } from '../components/context-bar.tsx';
-import { PhaseBadge } from '../components/phase.tsx';
-import { address } from '../state/route-url.ts';
+import { TimeAgo } from '../components/relative-time.tsx';
+import { ContextBar, contextShare } from '../components/context-bar.tsx';
+import { PhaseBadge } from '../components/phase-badge.tsx';
+import { routeUrl } from '../state/route-url.ts';
 
 interface RowProps {
   readonly view: Signal<ConversationView>;
@@ -17,29 +17,29 @@ interface RowProps {
   readonly of: number;
 }
 
-export const Row = memo(function Row({ view, selected, place, of }: RowProps): JSX.Element {
+export const ConversationRow = memo(function Row({ view, selected, place, of }: RowProps): JSX.Element {
   const { value: it } = view;
   return (
     <li class="row" aria-setsize={of} aria-posinset={place}>
       <a
-        href={address({ page: 'conversations', id: it.id })}
+        href={routeUrl({ page: 'conversations', id: it.id })}
         aria-current={selected ? 'true' : undefined}
         data-row={place - 1}
       >
         <span class="row-name">
           <strong>{it.name.text}</strong>
           {it.kind === 'subagent' && <span class="tag">subagent</span>}
-          {it.name.words !== null && it.name.from !== 'words' && <span class="muted words">{it.name.words}</span>}
+          {it.name.words !== null && it.name.from !== 'words' && <span class="muted first-words">{it.name.words}</span>}
         </span>
         <span class="row-phase">
           <PhaseBadge phase={it.phase} />
-          {it.call.failure !== null && <span class="failing">failing</span>}
+          {it.call.failure !== null && <span class="failing-badge">failing</span>}
         </span>
         <span class="row-model muted">{it.model?.replace(/^claude-/, '') ?? '—'}</span>
         <span class="row-context">
           <ContextBar of={it} />
           <span class="number row-share" aria-hidden="true">
-            {it.effectiveWindow === 0 ? '—' : percent(share(it))}
+            {it.effectiveWindow === 0 ? '—' : percent(contextShare(it))}
           </span>
           <span class="number muted row-used" aria-hidden="true">
             {it.effectiveWindow === 0 ? '' : short(it.used)}
@@ -51,11 +51,11 @@ export const Row = memo(function Row({ view, selected, place, of }: RowProps): J
         </span>
         <span class="row-age number muted">
           <span class="visually-hidden">begun </span>
-          <Ago at={it.created} />
+          <TimeAgo at={it.created} />
         </span>
         <span class="row-activity number">
           <span class="visually-hidden">last active </span>
-          <Ago at={it.lastActivity} />
+          <TimeAgo at={it.lastActivity} />
         </span>
       </a>
     </li>

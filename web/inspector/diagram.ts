@@ -44,7 +44,7 @@ export interface Arrow {
 }
 
 /** The dot from which a compound state is entered, and its arrow. */
-export interface Entrance {
+export interface InitialMarker {
   readonly id: string;
   readonly x: number;
   readonly y: number;
@@ -56,7 +56,7 @@ export interface Diagram {
   readonly height: number;
   readonly boxes: readonly Box[];
   readonly arrows: readonly Arrow[];
-  readonly entrances: readonly Entrance[];
+  readonly initialMarkers: readonly InitialMarker[];
 }
 
 /**
@@ -68,49 +68,50 @@ export function linesOf({ id, label, guard }: GraphEdge, mark = ''): Line[] {
   return [line(`${mark}${label}`), ...(guard === null ? [] : [line(`${mark === '' ? '' : '  '}[${guard}]`)])];
 }
 
-const ownOf = (node: GraphNode, edges: readonly GraphEdge[]): GraphEdge[] =>
+const selfTransitions = (node: GraphNode, edges: readonly GraphEdge[]): GraphEdge[] =>
   edges.filter(({ source, target }) => source === node.id && target === node.id);
 
 /** What stands inside a state's box. */
-function insideOf(node: GraphNode, edges: readonly GraphEdge[]): Line[] {
+function boxLinesOf(node: GraphNode, edges: readonly GraphEdge[]): Line[] {
   const about = (text: string): Line => ({ text, tone: 'quiet', edge: null });
   return [
     ...node.invokes.map(({ src }) => ({ text: `⚙ ${src}`, tone: 'plain', edge: null }) as const),
     ...(node.entry.length > 0 ? [about(`entry / ${node.entry.join(', ')}`)] : []),
     ...(node.exit.length > 0 ? [about(`exit / ${node.exit.join(', ')}`)] : []),
-    ...ownOf(node, edges).flatMap((edge) => linesOf(edge, edge.moves ? '↻ ' : '· ')),
+    ...selfTransitions(node, edges).flatMap((edge) => linesOf(edge, edge.moves ? '↻ ' : '· ')),
   ];
 }
 
 const widthOf = (lines: readonly Line[]): number => Math.max(0, ...lines.map(({ text }) => text.length)) * CHAR;
 
-interface Plan {
+interface LayoutGraph {
   readonly root: ElkNode;
-  readonly inside: ReadonlyMap<string, readonly Line[]>;
+  readonly boxLines: ReadonlyMap<string, readonly Line[]>;
   readonly arrows: ReadonlyMap<string, readonly GraphEdge[]>;
 }
 
-const entranceOf = (id: string): string => `${id}#entrance`;
+const initialMarkerId = (id: string): string => `${id}#entrance`;
 
 /** The graph as ELK takes it. */
-export function planOf({ nodes, edges }: MachineGraph): Plan {
-  const inside = new Map(nodes.map((node) => [node.id, insideOf(node, edges)]));
-  const kin = new Kin(nodes);
+export function layoutGraphOf({ nodes, edges }: MachineGraph): LayoutGraph {
+  const boxLines = new Map(nodes.map((node) => [node.id, boxLinesOf(node, edges)]));
+  const kin = new NodeHierarchy(nodes);
   const made = new Map<string, ElkNode>();
   const root: ElkNode = { id: '#root', layoutOptions: { ...LAYERED, ...ROOT }, children: [], edges: [] };
   /** An arrow belongs to the innermost box that holds both its ends. */
-  const holderOf = (source: string, target: string): ElkNode => made.get(kin.common(source, target) ?? '') ?? root;
+  const holderOf = (source: string, target: string): ElkNode =>
+    made.get(kin.commonAncestor(source, target) ?? '') ?? root;
   // Regions that lie below each other are best flat; a chart of one region fits its place best as a column.
   const direction = nodes.some(({ type }) => type === 'parallel') ? 'RIGHT' : 'DOWN';
   Object.assign(root.layoutOptions ?? {}, { 'elk.direction': direction });
   for (const node of nodes) {
-    const elk = elkNode(node, inside.get(node.id) ?? [], direction);
+    const elk = elkNode(node, boxLines.get(node.id) ?? [], direction);
     const parent = (node.parent === null ? null : made.get(node.parent)) ?? root;
     made.set(node.id, elk);
     parent.children?.push(elk);
     if (node.initial === null) continue;
-    elk.children?.push({ id: entranceOf(node.id), width: DOT, height: DOT });
-    elk.edges?.push({ id: entranceOf(node.id), sources: [entranceOf(node.id)], targets: [node.initial] });
+    elk.children?.push({ id: initialMarkerId(node.id), width: DOT, height: DOT });
+    elk.edges?.push({ id: initialMarkerId(node.id), sources: [initialMarkerId(node.id)], targets: [node.initial] });
   }
   // Regions that no arrow leaves are laid out each for itself and packed: beside each other they would fit no screen.
   for (const node of nodes) {
@@ -139,11 +140,11 @@ export function planOf({ nodes, edges }: MachineGraph): Plan {
     const label = { id: `${id}#label`, text: id, width: widthOf(lines) + 8, height: lines.length * LINE + 4 };
     holderOf(source, target).edges?.push({ id, sources: [source], targets: [target], labels: [label] });
   }
-  return { root, inside, arrows };
+  return { root, boxLines, arrows };
 }
 
 /** Who is inside whom. */
-class Kin {
+class NodeHierarchy {
   readonly #parents: ReadonlyMap<string, string | null>;
 
   constructor(nodes: readonly GraphNode[]) {
@@ -158,7 +159,7 @@ class Kin {
   }
 
   /** The innermost box with both in it; an arrow between a box and something inside of it belongs to that box. */
-  common(a: string, b: string): string | null {
+  commonAncestor(a: string, b: string): string | null {
     const [from, to] = [this.path(a), this.path(b)];
     let shared: string | null = null;
     for (let at = 0; at < from.length && from[at] === to[at]; at += 1) {
@@ -245,7 +246,7 @@ export function focusOf({ boxes, arrows }: Diagram, active: readonly string[], t
 }
 
 /** What is drawn, from the layout. */
-export function diagramOf(graph: MachineGraph, plan: Plan, laidOut: ElkNode): Diagram {
+export function diagramOf(graph: MachineGraph, plan: LayoutGraph, laidOut: ElkNode): Diagram {
   const placed = new Map<string, ElkNode>();
   const laid: ElkExtendedEdge[] = [];
   const collect = (node: ElkNode): void => {
@@ -264,25 +265,25 @@ export function diagramOf(graph: MachineGraph, plan: Plan, laidOut: ElkNode): Di
       y,
       width,
       height,
-      lines: plan.inside.get(node.id) ?? [],
-      edges: ownOf(node, graph.edges),
+      lines: plan.boxLines.get(node.id) ?? [],
+      edges: selfTransitions(node, graph.edges),
       region,
     };
   });
   const arrows: Arrow[] = [];
-  const entrances: Entrance[] = [];
+  const initialMarkers: InitialMarker[] = [];
   for (const edge of laid) {
     const path = pathOf(edge.sections ?? []);
     const group = plan.arrows.get(edge.id);
     if (group === undefined) {
       const { x = 0, y = 0 } = placed.get(edge.id) ?? {};
-      entrances.push({ id: edge.id, x: x + DOT / 2, y: y + DOT / 2, path });
+      initialMarkers.push({ id: edge.id, x: x + DOT / 2, y: y + DOT / 2, path });
       continue;
     }
     const { x = 0, y = 0, width = 0 } = edge.labels?.[0] ?? {};
     arrows.push({ id: edge.id, edges: group, path, label: { x, y, width, lines: group.flatMap((it) => linesOf(it)) } });
   }
-  return { width: laidOut.width ?? 0, height: laidOut.height ?? 0, boxes, arrows, entrances };
+  return { width: laidOut.width ?? 0, height: laidOut.height ?? 0, boxes, arrows, initialMarkers };
 }
 
 interface Point {

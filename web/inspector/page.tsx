@@ -12,17 +12,17 @@ import { proxyNow } from '../state/clock.ts';
 import {
   actors,
   closeFile,
-  current,
-  everLive,
-  lastOf,
+  currentRecord,
+  hasLiveData,
+  lastEventOf,
   machines,
   openedFile,
   openFile,
   recordingParts,
   selected,
 } from '../state/inspection.ts';
-import { link } from '../state/connection.ts';
-import { StateChart } from './chart.tsx';
+import { connection } from '../state/connection.ts';
+import { StateChart } from './statechart.tsx';
 import { actorName, leaves } from './names.ts';
 import { makeRecording, parseRecording, RecordingError } from './recording.ts';
 import { Sequence } from './sequence.tsx';
@@ -30,17 +30,17 @@ import { ActorTree } from './tree.tsx';
 
 export function InspectorPage(): JSX.Element {
   const problem = useSignal<string | null>(null);
-  const dropping = useDrop((file) => void read(file, problem));
+  const dropping = useFileDrop((file) => void openRecording(file, problem));
   const { value: actor } = selected;
-  const empty = !everLive.value && openedFile.value === null;
+  const empty = !hasLiveData.value && openedFile.value === null;
   return (
     <div class="inspector">
       <div class="page-head">
         <h1>Inspector</h1>
         <Source />
-        <span class="end toolbar">
-          <OpenButton onFile={(file) => void read(file, problem)} />
-          <button type="button" class="button" disabled={empty} onClick={download}>
+        <span class="align-end toolbar">
+          <OpenButton onFile={(file) => void openRecording(file, problem)} />
+          <button type="button" class="button" disabled={empty} onClick={downloadRecording}>
             <Icon name="download" /> Export
           </button>
         </span>
@@ -51,7 +51,7 @@ export function InspectorPage(): JSX.Element {
         </p>
       )}
       {empty ? (
-        <Nothing />
+        <InspectorEmptyState />
       ) : (
         <div class="inspector-grid">
           <ActorTree selected={actor?.session ?? null} />
@@ -60,7 +60,7 @@ export function InspectorPage(): JSX.Element {
         </div>
       )}
       {dropping.value && (
-        <div class="drop" aria-hidden="true">
+        <div class="drop-overlay" aria-hidden="true">
           <p>Drop a recording to open it</p>
         </div>
       )}
@@ -72,7 +72,9 @@ function Source(): JSX.Element {
   const { value: file } = openedFile;
   if (file === null) {
     return (
-      <p class="muted">{link.value.state === 'live' ? 'what runs now' : 'as it was when the proxy was last seen'}</p>
+      <p class="muted">
+        {connection.value.state === 'live' ? 'what runs now' : 'as it was when the proxy was last seen'}
+      </p>
     );
   }
   return (
@@ -89,11 +91,11 @@ function Source(): JSX.Element {
   );
 }
 
-function Nothing(): JSX.Element {
+function InspectorEmptyState(): JSX.Element {
   return (
     <div class="empty">
-      <h2>{link.value.state === 'live' ? 'Looking inside …' : 'No proxy, and no recording yet'}</h2>
-      {link.value.state !== 'live' && (
+      <h2>{connection.value.state === 'live' ? 'Looking inside …' : 'No proxy, and no recording yet'}</h2>
+      {connection.value.state !== 'live' && (
         <p>
           Open a recording, or drop one anywhere on this page: it shows the statecharts, the actors and everything that
           happened, as they were when it was exported. As soon as a proxy answers, it is looked at instead.
@@ -107,12 +109,12 @@ function ActorPanel({ actor }: { readonly actor: ActorView | null }): JSX.Elemen
   if (actor === null) {
     return (
       <section class="card actor-panel">
-        <p class="nothing muted">No actor is there at this moment.</p>
+        <p class="placeholder muted">No actor is there at this moment.</p>
       </section>
     );
   }
   const graph = actor.machine === null ? undefined : machines.value[actor.machine];
-  const last = lastOf(actor.session);
+  const last = lastEventOf(actor.session);
   return (
     <section class="card actor-panel" aria-label="Actor">
       <header>
@@ -120,10 +122,10 @@ function ActorPanel({ actor }: { readonly actor: ActorView | null }): JSX.Elemen
         <span class="tag">{actor.machine ?? actor.kind}</span>
         {actor.status !== 'active' && <span class={`tag ${actor.status}`}>{actor.status}</span>}
         <code class="muted">{actor.session}</code>
-        <span class="end muted mono">{leaves(actor.states).join(' · ')}</span>
+        <span class="align-end muted mono">{leaves(actor.states).join(' · ')}</span>
       </header>
       {graph === undefined ? (
-        <div class="canvas nothing muted">
+        <div class="canvas placeholder muted">
           A {actor.kind} has no statechart. What it was sent, and what it sent, is in the sequence.
         </div>
       ) : (
@@ -136,7 +138,7 @@ function ActorPanel({ actor }: { readonly actor: ActorView | null }): JSX.Elemen
 
 /** The record that one stands on when it is about this actor; else the last one that moved it. */
 function detailOf(actor: ActorView, last: InspectionRecord | null): InspectionRecord | null {
-  const { value: here } = current;
+  const { value: here } = currentRecord;
   return here?.kind === 'event' && here.receiver === actor.session ? here : last;
 }
 
@@ -185,7 +187,7 @@ function Fields({ of, none }: FieldsProps): ComponentChildren {
       {fields.map(([name, value]) => (
         <div key={name}>
           <dt>{name}</dt>
-          <dd>{shownValue(name, value)}</dd>
+          <dd>{formatValue(name, value)}</dd>
         </div>
       ))}
     </dl>
@@ -193,7 +195,7 @@ function Fields({ of, none }: FieldsProps): ComponentChildren {
 }
 
 /** Times are read as such, all else as it is. */
-function shownValue(name: string, value: LogValue): string {
+function formatValue(name: string, value: LogValue): string {
   if (typeof value === 'number' && /^(at|resumesAt)$/.test(name)) return preciseTime(value);
   return Array.isArray(value) ? value.join(', ') : String(value);
 }
@@ -223,7 +225,7 @@ function OpenButton({ onFile }: { readonly onFile: (file: File) => void }): JSX.
   );
 }
 
-async function read(file: File, problem: { value: string | null }): Promise<void> {
+async function openRecording(file: File, problem: { value: string | null }): Promise<void> {
   try {
     openFile(file.name, parseRecording(await file.text()));
     problem.value = null;
@@ -232,7 +234,7 @@ async function read(file: File, problem: { value: string | null }): Promise<void
   }
 }
 
-function download(): void {
+function downloadRecording(): void {
   const recording = makeRecording(recordingParts(), proxyNow());
   const url = URL.createObjectURL(new Blob([JSON.stringify(recording)], { type: 'application/json' }));
   const anchor = document.createElement('a');
@@ -243,7 +245,7 @@ function download(): void {
 }
 
 /** Files may be dropped anywhere on the page. True while one hovers over it. */
-function useDrop(take: (file: File) => void): { readonly value: boolean } {
+function useFileDrop(take: (file: File) => void): { readonly value: boolean } {
   const over = useSignal(false);
   useEffect(() => {
     const hasFile = (event: DragEvent): boolean => event.dataTransfer?.types.includes('Files') === true;

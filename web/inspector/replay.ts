@@ -24,14 +24,14 @@ function apply(actors: Map<string, ActorView>, record: InspectionRecord): void {
       return;
     }
     case 'event':
-      place(actors, record.receiver, record.after);
+      setStates(actors, record.receiver, record.after);
       return;
     case 'left_out':
-      for (const { session, after } of record.moved) place(actors, session, after);
+      for (const { session, after } of record.moved) setStates(actors, session, after);
   }
 }
 
-function place(actors: Map<string, ActorView>, session: string, states: readonly string[]): void {
+function setStates(actors: Map<string, ActorView>, session: string, states: readonly string[]): void {
   const actor = actors.get(session);
   if (actor?.machine != null) actors.set(session, { ...actor, states });
 }
@@ -50,10 +50,10 @@ export function rewind(now: readonly ActorView[], records: readonly InspectionRe
         break;
       }
       case 'event':
-        place(actors, record.receiver, record.before);
+        setStates(actors, record.receiver, record.before);
         break;
       case 'left_out':
-        for (const { session, before } of record.moved) place(actors, session, before);
+        for (const { session, before } of record.moved) setStates(actors, session, before);
     }
   }
   return actors;

@@ -4,9 +4,9 @@ import type { JSX } from 'preact';
 import type { InspectionRecord } from '../contract.ts';
 import { count, plural, preciseTime } from '../format.ts';
 import { Icon } from '../components/icons.tsx';
-import { Rows } from '../components/rows.tsx';
-import { actors, follow, following, lookAt, openedFile, pause, position, records } from '../state/inspection.ts';
-import { go } from '../state/current-route.ts';
+import { VirtualList } from '../components/virtual-list.tsx';
+import { actors, follow, isFollowing, seek, openedFile, pause, position, records } from '../state/inspection.ts';
+import { navigate } from '../state/current-route.ts';
 import { actorName, difference } from './names.ts';
 import { sessionOf } from './replay.ts';
 
@@ -16,7 +16,7 @@ const text = signal('');
 const kind = signal<'all' | 'transitions'>('all');
 const scope = signal(false);
 
-interface Found {
+interface SequenceEntry {
   readonly record: InspectionRecord;
   /** Place among all records. */
   readonly at: number;
@@ -30,14 +30,14 @@ function nameOfSession(session: string): string {
   return began?.kind === 'started' ? actorName(began.actor) : session;
 }
 
-function found(selected: string | null): Found[] {
+function filteredEntries(selected: string | null): SequenceEntry[] {
   const words = text.value.toLowerCase().split(/\s+/).filter(Boolean);
-  const result: Found[] = [];
+  const result: SequenceEntry[] = [];
   records.value.forEach((record, at) => {
     if (kind.value === 'transitions' && (record.kind !== 'event' || record.edges.length === 0)) return;
-    if (scope.value && selected !== null && !concerns(record, selected)) return;
+    if (scope.value && selected !== null && !isAbout(record, selected)) return;
     if (words.length > 0) {
-      const about = searchable(record);
+      const about = searchText(record);
       if (!words.every((word) => about.includes(word))) return;
     }
     result.push({ record, at });
@@ -45,10 +45,10 @@ function found(selected: string | null): Found[] {
   return result;
 }
 
-const concerns = (record: InspectionRecord, session: string): boolean =>
+const isAbout = (record: InspectionRecord, session: string): boolean =>
   sessionOf(record) === session || (record.kind === 'event' && record.sender === session);
 
-function searchable(record: InspectionRecord): string {
+function searchText(record: InspectionRecord): string {
   const session = sessionOf(record) ?? '';
   const name = nameOfSession(session);
   const more =
@@ -57,27 +57,27 @@ function searchable(record: InspectionRecord): string {
 }
 
 export function Sequence({ selected }: { readonly selected: string | null }): JSX.Element {
-  const shown = found(selected);
+  const shown = filteredEntries(selected);
   const { value: here } = position;
   const standing = shown.findLastIndex(({ at }) => at < here);
   const step = (by: number): void => {
     const to = shown[standing + by];
-    lookAt(to === undefined ? 0 : to.at + 1);
+    seek(to === undefined ? 0 : to.at + 1);
   };
   return (
     <section class="card sequence" aria-label="Sequence of events">
       <header>
         <h2>Sequence</h2>
         <span class="muted number">{count(shown.length)}</span>
-        <span class="end">
+        <span class="align-end">
           <button
             type="button"
             class="button"
-            aria-pressed={!following.value}
-            onClick={() => (following.value ? pause() : follow())}
+            aria-pressed={!isFollowing.value}
+            onClick={() => (isFollowing.value ? pause() : follow())}
           >
-            <Icon name={following.value ? 'pause' : 'play'} />
-            {following.value ? 'Pause' : openedFile.value === null ? 'Follow' : 'To the end'}
+            <Icon name={isFollowing.value ? 'pause' : 'play'} />
+            {isFollowing.value ? 'Pause' : openedFile.value === null ? 'Follow' : 'To the end'}
           </button>
         </span>
         <div class="filter toolbar">
@@ -111,16 +111,16 @@ export function Sequence({ selected }: { readonly selected: string | null }): JS
         <Stepper standing={standing} last={shown.length - 1} step={step} />
       </header>
       {shown.length === 0 ? (
-        <p class="nothing muted">
+        <p class="placeholder muted">
           {records.value.length === 0 ? 'Nothing has happened since you began to look.' : 'No event matches.'}
         </p>
       ) : (
-        <Rows
+        <VirtualList
           label="Events, oldest first"
           count={shown.length}
           height={HEIGHT}
-          followEnd={following.value}
-          reveal={following.value ? null : Math.max(0, standing)}
+          stickToEnd={isFollowing.value}
+          reveal={isFollowing.value ? null : Math.max(0, standing)}
           row={(index) => {
             const it = shown[index];
             return it === undefined ? null : (
@@ -155,7 +155,7 @@ function Stepper({ standing, last, step }: StepperProps): JSX.Element {
         class="button icon"
         aria-label="To the beginning"
         disabled={here === 0}
-        onClick={() => lookAt(0)}
+        onClick={() => seek(0)}
       >
         <Icon name="first" />
       </button>
@@ -185,7 +185,7 @@ function Stepper({ standing, last, step }: StepperProps): JSX.Element {
         max={all}
         value={here}
         disabled={all === 0}
-        onInput={(event) => lookAt(event.currentTarget.valueAsNumber)}
+        onInput={(event) => seek(event.currentTarget.valueAsNumber)}
       />
       <span class="number muted">
         {count(here)} / {count(all)}
@@ -195,7 +195,7 @@ function Stepper({ standing, last, step }: StepperProps): JSX.Element {
 }
 
 interface RecordRowProps {
-  readonly found: Found;
+  readonly found: SequenceEntry;
   readonly index: number;
   readonly current: boolean;
   readonly ahead: boolean;
@@ -204,15 +204,15 @@ interface RecordRowProps {
 function RecordRow({ found: { record, at }, index, current, ahead }: RecordRowProps): JSX.Element {
   const session = sessionOf(record);
   const show = (): void => {
-    lookAt(at + 1);
-    if (session !== null) go({ page: 'inspector', actor: session });
+    seek(at + 1);
+    if (session !== null) navigate({ page: 'inspector', actor: session });
   };
   return (
     <li class={`record-row ${ahead ? 'ahead' : ''} ${record.kind}`}>
       <button type="button" data-row={index} aria-current={current ? 'true' : undefined} onClick={show}>
-        <span class="mono record-type">{typeOf(record)}</span>
+        <span class="mono record-type">{recordLabel(record)}</span>
         <span class="mono muted record-time">{preciseTime(record.at)}</span>
-        <span class="record-way">
+        <span class="record-route">
           {record.kind === 'event' && (
             <>
               {record.sender === null ? 'outside' : nameOfSession(record.sender)} <span aria-label="to">→</span>{' '}
@@ -226,7 +226,7 @@ function RecordRow({ found: { record, at }, index, current, ahead }: RecordRowPr
   );
 }
 
-function typeOf(record: InspectionRecord): string {
+function recordLabel(record: InspectionRecord): string {
   switch (record.kind) {
     case 'event':
       return record.type;

@@ -4,9 +4,9 @@ import type { JSX } from 'preact';
 import { useMemo } from 'preact/hooks';
 import type { ActorView } from '../contract.ts';
 import { plural } from '../format.ts';
-import { Rows } from '../components/rows.tsx';
+import { VirtualList } from '../components/virtual-list.tsx';
 import { actors } from '../state/inspection.ts';
-import { address } from '../state/route-url.ts';
+import { routeUrl } from '../state/route-url.ts';
 import { actorName, leaves } from './names.ts';
 import type { Actors } from './replay.ts';
 
@@ -48,12 +48,12 @@ export function ActorTree({ selected }: { readonly selected: string | null }): J
     return words.every((word) => about.includes(word));
   });
   // Only when another one is selected: who scrolls through the list is not to be called back.
-  const shown = useMemo(() => (selected === null ? null : revealed(rows, selected)), [selected, rows.length > 0]);
+  const shown = useMemo(() => (selected === null ? null : indexOf(rows, selected)), [selected, rows.length > 0]);
   return (
     <section class="card actors" aria-label="Actors">
       <header>
         <h2>Actors</h2>
-        <label class="end check">
+        <label class="align-end check">
           <input
             type="checkbox"
             checked={ended.value}
@@ -72,7 +72,7 @@ export function ActorTree({ selected }: { readonly selected: string | null }): J
           />
         </label>
       </header>
-      <Rows
+      <VirtualList
         label="Actors, each below its parent"
         count={rows.length}
         height={HEIGHT}
@@ -88,7 +88,7 @@ export function ActorTree({ selected }: { readonly selected: string | null }): J
   );
 }
 
-function revealed(rows: readonly TreeRow[], selected: string): number | null {
+function indexOf(rows: readonly TreeRow[], selected: string): number | null {
   const at = rows.findIndex(({ actor }) => actor.session === selected);
   return at === -1 ? null : at;
 }
@@ -104,7 +104,7 @@ function ActorRow({ row: { actor, depth }, index, selected }: ActorRowProps): JS
   return (
     <li class="actor-row">
       <a
-        href={address({ page: 'inspector', actor: actor.session })}
+        href={routeUrl({ page: 'inspector', actor: actor.session })}
         aria-current={selected ? 'true' : undefined}
         data-row={index}
         style={{ paddingLeft: `${12 + Math.min(depth, 4) * 16}px` }}

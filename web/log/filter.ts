@@ -13,7 +13,7 @@ export interface LogFilter {
   readonly conversation: string | null;
 }
 
-const WEIGHT: Readonly<Record<Level, number>> = { info: 0, warn: 1, error: 2 };
+const SEVERITY: Readonly<Record<Level, number>> = { info: 0, warn: 1, error: 2 };
 
 /** `checkpoint` of `checkpoint.completed`. */
 export const kindOf = ({ event }: Pick<LogEntry, 'event'>): string => event.split('.')[0] ?? event;
@@ -22,7 +22,7 @@ export function filterLog(entries: readonly LogEntry[], filter: LogFilter): read
   const words = filter.text.toLowerCase().split(/\s+/).filter(Boolean);
   return entries.filter(
     (entry) =>
-      WEIGHT[entry.level] >= WEIGHT[filter.level] &&
+      SEVERITY[entry.level] >= SEVERITY[filter.level] &&
       (filter.kind === '' || kindOf(entry) === filter.kind) &&
       (filter.conversation === null || entry.conversation === filter.conversation) &&
       (words.length === 0 || hasAll(entry, words)),

@@ -6,13 +6,13 @@ import type { LogEntry } from '../contract.ts';
 import { count, dateTime, plural, preciseTime } from '../format.ts';
 import { Icon } from '../components/icons.tsx';
 import { track } from '../state/track.ts';
-import { address } from '../state/route-url.ts';
-import { go } from '../state/current-route.ts';
-import { conversation, log, members, nameOf } from '../state/store.ts';
+import { routeUrl } from '../state/route-url.ts';
+import { navigate } from '../state/current-route.ts';
+import { conversation, log, conversationSignals, nameOf } from '../state/store.ts';
 import { filterLog, kindOf, type Level } from './filter.ts';
 
 /** How many lines are drawn at first, and more with each wish for earlier ones. */
-const DRAWN = 60;
+const PAGE_SIZE = 60;
 const LEVELS: readonly { readonly level: Level; readonly name: string }[] = [
   { level: 'info', name: 'All' },
   { level: 'warn', name: 'Warnings' },
@@ -27,7 +27,7 @@ const text = signal('');
 const paused = signal<readonly LogEntry[] | null>(null);
 
 export function LogPage({ conversation: only }: { readonly conversation: string | null }): JSX.Element {
-  const drawn = useSignal(DRAWN);
+  const drawn = useSignal(PAGE_SIZE);
   const entries = paused.value ?? log.value;
   const found = filterLog(entries, { level: level.value, kind: kind.value, text: text.value, conversation: only });
   const newest = found.slice(-drawn.value).reverse();
@@ -41,18 +41,18 @@ export function LogPage({ conversation: only }: { readonly conversation: string 
       <Filters entries={entries} only={only} behind={behind} />
       <section class="card log-card" aria-label="Events, newest first">
         {newest.length === 0 ? (
-          <p class="nothing muted">
+          <p class="placeholder muted">
             {entries.length === 0 ? 'Nothing has happened yet.' : 'No event matches these filters.'}
           </p>
         ) : (
           <ol class="log">
             {newest.map((entry) => (
-              <Line key={entry.seq} entry={entry} />
+              <LogLine key={entry.seq} entry={entry} />
             ))}
           </ol>
         )}
         {found.length > drawn.value && (
-          <button type="button" class="button earlier" onClick={() => (drawn.value += 4 * DRAWN)}>
+          <button type="button" class="button load-earlier" onClick={() => (drawn.value += 4 * PAGE_SIZE)}>
             Show earlier ones
           </button>
         )}
@@ -100,7 +100,7 @@ function Filters({ entries, only, behind }: FiltersProps): JSX.Element {
         <select
           class="field"
           value={only ?? ''}
-          onChange={(event) => go({ page: 'log', conversation: event.currentTarget.value || null })}
+          onChange={(event) => navigate({ page: 'log', conversation: event.currentTarget.value || null })}
         >
           <option value="">Every conversation</option>
           {options.map(({ id, name }) => (
@@ -136,9 +136,9 @@ function Filters({ entries, only, behind }: FiltersProps): JSX.Element {
 
 const LEVEL_NAME: Readonly<Record<Level, string>> = { info: 'info', warn: 'warning', error: 'error' };
 
-const Line = memo(function Line({ entry }: { readonly entry: LogEntry }): JSX.Element {
+const LogLine = memo(function Line({ entry }: { readonly entry: LogEntry }): JSX.Element {
   const { at, level: weight, event, conversation: id, fields } = entry;
-  track(members);
+  track(conversationSignals);
   return (
     <li class={`log-line ${weight}`}>
       <time class="mono muted" dateTime={new Date(at).toISOString()} title={dateTime(at)}>
@@ -146,11 +146,11 @@ const Line = memo(function Line({ entry }: { readonly entry: LogEntry }): JSX.El
       </time>
       <span class="log-level">{LEVEL_NAME[weight]}</span>
       <span class="mono log-event">{event}</span>
-      <span class="log-about">
+      <span class="log-conversation">
         {id === null ? null : conversation(id) === undefined ? (
           <span class="muted">{nameOf(id)}</span>
         ) : (
-          <a href={address({ page: 'conversations', id })}>{nameOf(id)}</a>
+          <a href={routeUrl({ page: 'conversations', id })}>{nameOf(id)}</a>
         )}
       </span>
       <span class="log-fields mono">

@@ -7,16 +7,16 @@ let offset = 0;
 export const proxyNow = (): number => Date.now() + offset;
 
 /** Rises once a second while the page can be seen. */
-export const seconds = signal(Date.now());
+export const currentSecond = signal(Date.now());
 
 /** Takes over the proxy's clock. */
 export function setClock(now: number): void {
   offset = now - Date.now();
-  seconds.value = proxyNow();
+  currentSecond.value = proxyNow();
 }
 
 const tick = (): void => {
-  if (!document.hidden) seconds.value = proxyNow();
+  if (!document.hidden) currentSecond.value = proxyNow();
 };
 setInterval(tick, 1_000);
 document.addEventListener('visibilitychange', tick);

@@ -6,26 +6,35 @@ import { computed, effect, signal, untracked } from '@preact/signals';
 import { io, type Socket } from 'socket.io-client';
 import type { ClientToServerEvents, ContractVersion, Hello, Outcome, ServerToClientEvents } from '../contract.ts';
 import { setClock } from './clock.ts';
-import { openedFile, selected, takeInspector, takeInspectorView } from './inspection.ts';
+import { openedFile, selected, applyInspectorRecords, applyInspectorView } from './inspection.ts';
 import { route } from './current-route.ts';
-import { conversation, detail, hello, takeConversations, takeDetail, takeHistory, takeLog, totals } from './store.ts';
+import {
+  conversation,
+  detail,
+  hello,
+  applyConversations,
+  applyDetail,
+  applyHistory,
+  applyLog,
+  totals,
+} from './store.ts';
 
 /** What this page was built for. A proxy of another version may say another. */
 const CONTRACT: number = 2 satisfies ContractVersion;
 /** How long a request over the socket may take before it is given up. */
-const ANSWER_MS = 8_000;
-const RELOADED = 'dbproxy.reloaded';
+const ACK_TIMEOUT_MS = 8_000;
+const RELOADED_KEY = 'dbproxy.reloaded';
 
-export type Link =
+export type ConnectionStatus =
   /** Never connected so far. */
   | { readonly state: 'connecting'; readonly since: number; readonly failed: boolean }
   | { readonly state: 'live' }
   /** Lost; `since` when, by the browser's clock. */
   | { readonly state: 'gone'; readonly since: number };
 
-export const link = signal<Link>({ state: 'connecting', since: Date.now(), failed: false });
+export const connection = signal<ConnectionStatus>({ state: 'connecting', since: Date.now(), failed: false });
 /** When the proxy was last found to have been restarted; for a note. */
-export const restarted = signal<number | null>(null);
+export const restartedAt = signal<number | null>(null);
 
 const socket: Socket<ServerToClientEvents, ClientToServerEvents> = io({
   transports: ['websocket'],
@@ -37,24 +46,24 @@ const socket: Socket<ServerToClientEvents, ClientToServerEvents> = io({
 
 /** Connects, and follows the route: what is looked at is what is asked for. Called once, by `main.tsx`. */
 export function connect(): void {
-  socket.on('hello', greet);
-  socket.on('conversations', takeConversations);
+  socket.on('hello', onHello);
+  socket.on('conversations', applyConversations);
   socket.on('totals', (value) => (totals.value = value));
-  socket.on('history', takeHistory);
-  socket.on('log', takeLog);
-  socket.on('detail', takeDetail);
-  socket.on('inspector', ({ records }) => takeInspector(records));
+  socket.on('history', applyHistory);
+  socket.on('log', applyLog);
+  socket.on('detail', applyDetail);
+  socket.on('inspector', ({ records }) => applyInspectorRecords(records));
   socket.on('connect_error', () => {
-    const now = link.peek();
-    if (now.state === 'connecting') link.value = { ...now, failed: true };
+    const now = connection.peek();
+    if (now.state === 'connecting') connection.value = { ...now, failed: true };
   });
-  socket.on('disconnect', () => (link.value = { state: 'gone', since: Date.now() }));
+  socket.on('disconnect', () => (connection.value = { state: 'gone', since: Date.now() }));
 
   let open: string | null = null;
   let before = '';
   effect(() => {
     const wanted = route.value.page === 'conversations' ? route.value.id : null;
-    const live = link.value.state === 'live';
+    const live = connection.value.state === 'live';
     // One that is not known yet, or no longer, is asked for when it appears.
     const known = wanted !== null && conversation(wanted) !== undefined;
     const now = `${wanted ?? ''} ${live} ${known}`;
@@ -70,7 +79,7 @@ export function connect(): void {
   let inspecting = false;
   effect(() => {
     const wanted = route.value.page === 'inspector';
-    const live = link.value.state === 'live';
+    const live = connection.value.state === 'live';
     untracked(() => {
       if (wanted && live) openInspector();
       else if (inspecting && live) socket.emit('inspector.close');
@@ -80,27 +89,27 @@ export function connect(): void {
   // However much happens elsewhere: of the actor that is looked at everything is told.
   const watched = computed(() => (openedFile.value === null ? (selected.value?.session ?? null) : null));
   effect(() => {
-    if (route.value.page !== 'inspector' || link.value.state !== 'live') return;
+    if (route.value.page !== 'inspector' || connection.value.state !== 'live') return;
     const { value: session } = watched;
     socket.emit('inspector.watch', session === null ? [] : [session]);
   });
   socket.connect();
 }
 
-function greet(greeting: Hello): void {
+function onHello(greeting: Hello): void {
   if (greeting.contract !== CONTRACT && reloadOnce(greeting.contract)) return;
   setClock(greeting.now);
   const before = hello.peek();
-  if (before !== null && before.started !== greeting.started) restarted.value = Date.now();
+  if (before !== null && before.started !== greeting.started) restartedAt.value = Date.now();
   hello.value = greeting;
-  link.value = { state: 'live' };
+  connection.value = { state: 'live' };
 }
 
 /** The proxy is another version than the page: fetch the page that belongs to it. Once, lest it goes on for ever. */
 function reloadOnce(contract: number): boolean {
   try {
-    if (sessionStorage.getItem(RELOADED) === String(contract)) return false;
-    sessionStorage.setItem(RELOADED, String(contract));
+    if (sessionStorage.getItem(RELOADED_KEY) === String(contract)) return false;
+    sessionStorage.setItem(RELOADED_KEY, String(contract));
   } catch {
     return false;
   }
@@ -118,14 +127,14 @@ function openDetail(id: string): void {
 
 function openInspector(): void {
   socket.emit('inspector.open', (outcome) => {
-    if (outcome.ok) takeInspectorView(outcome.value, hello.peek()?.version ?? '');
+    if (outcome.ok) applyInspectorView(outcome.value, hello.peek()?.version ?? '');
   });
 }
 
 /** Drops a conversation's checkpoint. Resolves with what came of it, a lost connection included. */
 export async function resetConversation(id: string): Promise<Outcome> {
   try {
-    return (await socket.timeout(ANSWER_MS).emitWithAck('conversation.reset', id)) as Outcome;
+    return (await socket.timeout(ACK_TIMEOUT_MS).emitWithAck('conversation.reset', id)) as Outcome;
   } catch {
     return { ok: false, error: { type: 'invalid_request', message: 'The proxy did not answer.' } };
   }

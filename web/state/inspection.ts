@@ -10,9 +10,9 @@ import { route } from './current-route.ts';
 import type { RecordingParts } from '../inspector/recording.ts';
 
 /** Records kept of what runs; older ones are dissolved into the actors they led to. */
-const KEPT = 5_000;
+const MAX_RECORDS = 5_000;
 /** … and while one looks back, lest the ground is pulled away. */
-const KEPT_LOOKING_BACK = 20_000;
+const MAX_RECORDS_WHILE_PAUSED = 20_000;
 
 interface Source {
   readonly version: string;
@@ -26,7 +26,7 @@ const NOTHING: Source = { version: '', machines: {}, base: new Map(), records: [
 
 const live = signal<Source>(NOTHING);
 /** Whether the proxy has been seen from the inside at all. */
-export const everLive = signal(false);
+export const hasLiveData = signal(false);
 /** A recording that was opened, in place of what runs. */
 const file = signal<{ readonly name: string; readonly exported: number; readonly source: Source } | null>(null);
 
@@ -41,13 +41,13 @@ export const records = computed(() => source.value.records);
 export const machines = computed(() => source.value.machines);
 
 /** The `seq` of the record after which one looks; null: after the last one, whatever comes. */
-const stop = signal<number | null>(null);
+const pausedAtSeq = signal<number | null>(null);
 
-export const following = computed(() => stop.value === null);
+export const isFollowing = computed(() => pausedAtSeq.value === null);
 
 /** How many records have happened where one looks. */
 export const position = computed(() => {
-  const { value } = stop;
+  const { value } = pausedAtSeq;
   if (value === null) return records.value.length;
   const after = records.value.findIndex(({ seq }) => seq > value);
   return after === -1 ? records.value.length : after;
@@ -57,57 +57,60 @@ export const position = computed(() => {
 export const actors = computed<Actors>(() => replay(source.value.base, records.value.slice(0, position.value)));
 
 /** The record that one stands on: the last that has happened. */
-export const current = computed<InspectionRecord | null>(() => records.value[position.value - 1] ?? null);
+export const currentRecord = computed<InspectionRecord | null>(() => records.value[position.value - 1] ?? null);
 
 /** What `session` did last, where one looks. */
-export const lastOf = (session: string) => lastEvent(records.value, position.value, session);
+export const lastEventOf = (session: string) => lastEvent(records.value, position.value, session);
 
 /** Stands after the `count`-th record, or follows again when that is beyond the last. */
-export function lookAt(count: number): void {
+export function seek(count: number): void {
   const at = Math.max(0, count);
   if (at > records.peek().length) {
     follow();
     return;
   }
   const first = records.peek()[0];
-  stop.value = records.peek()[at - 1]?.seq ?? (first === undefined ? null : first.seq - 1);
+  pausedAtSeq.value = records.peek()[at - 1]?.seq ?? (first === undefined ? null : first.seq - 1);
 }
 
 export function pause(): void {
-  lookAt(position.peek());
+  seek(position.peek());
 }
 
 export function follow(): void {
-  stop.value = null;
+  pausedAtSeq.value = null;
 }
 
-export function takeInspectorView(view: InspectorView, version: string): void {
+export function applyInspectorView(view: InspectorView, version: string): void {
   batch(() => {
     // A fresh view of the same system must not move what one is looking at.
     live.value = { version, machines: view.machines, base: rewind(view.actors, view.records), records: view.records };
-    everLive.value = true;
+    hasLiveData.value = true;
   });
 }
 
-export const takeInspector = throttleMerging<readonly InspectionRecord[]>((before, more) => [...before, ...more], take);
+export const applyInspectorRecords = throttleMerging<readonly InspectionRecord[]>(
+  (before, more) => [...before, ...more],
+  appendRecords,
+);
 
-function take(more: readonly InspectionRecord[]): void {
+function appendRecords(more: readonly InspectionRecord[]): void {
   const { version, machines: charts, base, records: known } = live.peek();
   // A view that was fetched meanwhile holds some of them already.
   const last = known.at(-1)?.seq ?? -1;
   const all = [...known, ...more.filter(({ seq }) => seq > last)];
-  const lookingBack = stop.peek() !== null && file.peek() === null;
-  const surplus = all.length - (lookingBack ? KEPT_LOOKING_BACK : KEPT);
+  const lookingBack = pausedAtSeq.peek() !== null && file.peek() === null;
+  const surplus = all.length - (lookingBack ? MAX_RECORDS_WHILE_PAUSED : MAX_RECORDS);
   live.value = {
     version,
     machines: charts,
-    base: surplus > 0 ? stillThere(replay(base, all.slice(0, surplus))) : base,
+    base: surplus > 0 ? activeActors(replay(base, all.slice(0, surplus))) : base,
     records: surplus > 0 ? all.slice(surplus) : all,
   };
 }
 
 /** Without those that have ended: no record to come is about them. */
-const stillThere = (all: Actors): Actors => new Map([...all].filter(([, actor]) => actor.status === 'active'));
+const activeActors = (all: Actors): Actors => new Map([...all].filter(([, actor]) => actor.status === 'active'));
 
 export function openFile(name: string, recording: Recording): void {
   batch(() => {
@@ -118,14 +121,14 @@ export function openFile(name: string, recording: Recording): void {
       exported: recording.exported,
       source: { version: proxy.version, machines: charts, base, records: known },
     };
-    stop.value = null;
+    pausedAtSeq.value = null;
   });
 }
 
 export function closeFile(): void {
   batch(() => {
     file.value = null;
-    stop.value = null;
+    pausedAtSeq.value = null;
   });
 }
 

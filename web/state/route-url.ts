@@ -2,18 +2,19 @@
 
 export type Route =
   | { readonly page: 'conversations'; readonly id: string | null }
-  | { readonly page: 'figures' }
+  | { readonly page: 'statistics' }
   | { readonly page: 'log'; readonly conversation: string | null }
   | { readonly page: 'inspector'; readonly actor: string | null };
 
 /** Reads `#/c/<id>` and the like; anything unknown is the list. */
 export function parseRoute(hash: string): Route {
   const [path = '', query = ''] = hash.replace(/^#\/?/, '').split('?');
-  const [page, ...rest] = path.split('/').map(decoded);
+  const [page, ...rest] = path.split('/').map(decodePart);
   const id = rest.join('/') || null;
   switch (page) {
-    case 'figures':
-      return { page: 'figures' };
+    case 'statistics':
+    case 'figures': // its name in earlier versions
+      return { page: 'statistics' };
     case 'log':
       return { page: 'log', conversation: new URLSearchParams(query).get('conversation') };
     case 'inspector':
@@ -25,7 +26,7 @@ export function parseRoute(hash: string): Route {
   }
 }
 
-function decoded(part: string): string {
+function decodePart(part: string): string {
   try {
     return decodeURIComponent(part);
   } catch {
@@ -34,10 +35,10 @@ function decoded(part: string): string {
 }
 
 /** The address of a route. */
-export function address(route: Route): string {
+export function routeUrl(route: Route): string {
   switch (route.page) {
-    case 'figures':
-      return '#/figures';
+    case 'statistics':
+      return '#/statistics';
     case 'log':
       return route.conversation === null ? '#/log' : `#/log?conversation=${encodeURIComponent(route.conversation)}`;
     case 'inspector':

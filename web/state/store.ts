@@ -20,7 +20,7 @@ import { throttleMerging } from './throttle.ts';
 import { track } from './track.ts';
 
 /** What is kept of the log. */
-const LOG_LENGTH = 2_000;
+const MAX_LOG_ENTRIES = 2_000;
 
 export const hello = signal<Hello | null>(null);
 export const totals = signal<Totals | null>(null);
@@ -30,26 +30,26 @@ export const totals = signal<Totals | null>(null);
 const views = new Map<string, Signal<ConversationView>>();
 
 /** Rises when a conversation comes or goes. */
-const membership = signal(0);
+const membershipVersion = signal(0);
 /** Rises when something changes that a search or a filter looks at. */
-const searchable = signal(0);
+const searchedFieldsVersion = signal(0);
 /** Rises when any conversation was active. */
-export const activity = signal(0);
+export const activityVersion = signal(0);
 /** False until the first full list has come. */
-export const listed = signal(false);
+export const isListLoaded = signal(false);
 
 /** All conversations, in no order. Follow it for who is there, not for what they do. */
-export const members = computed<ReadonlyMap<string, Signal<ConversationView>>>(() => {
-  track(membership);
+export const conversationSignals = computed<ReadonlyMap<string, Signal<ConversationView>>>(() => {
+  track(membershipVersion);
   return new Map(views);
 });
 
 /** Follow it for what search and filters look at. */
-export const searchVersion = computed(() => membership.value + searchable.value);
+export const searchVersion = computed(() => membershipVersion.value + searchedFieldsVersion.value);
 
 /** The signal of a conversation, or undefined when it is not known (any more). */
 export function conversation(id: string): Signal<ConversationView> | undefined {
-  track(membership);
+  track(membershipVersion);
   return views.get(id);
 }
 
@@ -70,9 +70,9 @@ export const phaseCounts = computed(() => {
   return counts;
 });
 
-const SEARCHED = ['name', 'model', 'phase', 'kind', 'call'] as const;
+const SEARCHED_FIELDS = ['name', 'model', 'phase', 'kind', 'call'] as const;
 
-export function takeConversations(patch: ConversationsPatch): void {
+export function applyConversations(patch: ConversationsPatch): void {
   batch(() => {
     let came = false;
     let search = false;
@@ -87,27 +87,27 @@ export function takeConversations(patch: ConversationsPatch): void {
         } else known.value = view;
       }
       search = true;
-      listed.value = true;
+      isListLoaded.value = true;
     } else {
       for (const change of patch.changed) {
         const known = views.get(change.id);
         if (known !== undefined) known.value = { ...known.peek(), ...change };
-        else if (isWhole(change)) {
+        else if (isComplete(change)) {
           views.set(change.id, signal(change));
           came = true;
         }
-        search ||= SEARCHED.some((field) => field in change);
+        search ||= SEARCHED_FIELDS.some((field) => field in change);
       }
       for (const id of patch.removed) came = views.delete(id) || came;
     }
-    if (came) membership.value += 1;
-    if (search) searchable.value += 1;
-    activity.value += 1;
+    if (came) membershipVersion.value += 1;
+    if (search) searchedFieldsVersion.value += 1;
+    activityVersion.value += 1;
   });
 }
 
 /** A change of a conversation that is not known here must be all of it; half of one cannot be shown. */
-function isWhole(change: Partial<ConversationView>): change is ConversationView {
+function isComplete(change: Partial<ConversationView>): change is ConversationView {
   return change.name !== undefined && change.phase !== undefined && change.call !== undefined;
 }
 
@@ -122,7 +122,7 @@ export interface History {
 
 export const history = signal<History | null>(null);
 
-export function takeHistory(patch: HistoryPatch): void {
+export function applyHistory(patch: HistoryPatch): void {
   const kept = patch.full ? [] : (history.peek()?.buckets ?? []);
   const byTime = new Map(kept.map((bucket) => [bucket.at, bucket]));
   for (const bucket of patch.buckets) byTime.set(bucket.at, bucket);
@@ -135,9 +135,9 @@ export function takeHistory(patch: HistoryPatch): void {
 /** Oldest first. */
 export const log = signal<readonly LogEntry[]>([]);
 
-export const takeLog = throttleMerging<LogPatch>(
+export const applyLog = throttleMerging<LogPatch>(
   (before, more) => (more.full ? more : { full: before.full, entries: [...before.entries, ...more.entries] }),
-  (patch) => (log.value = [...(patch.full ? [] : log.peek()), ...patch.entries].slice(-LOG_LENGTH)),
+  (patch) => (log.value = [...(patch.full ? [] : log.peek()), ...patch.entries].slice(-MAX_LOG_ENTRIES)),
 );
 
 // ── the conversation that is open ──
@@ -145,7 +145,7 @@ export const takeLog = throttleMerging<LogPatch>(
 /** Null while it is being fetched. */
 export const detail = signal<ConversationDetail | null>(null);
 
-export const takeDetail = throttleMerging<DetailPatch>(
+export const applyDetail = throttleMerging<DetailPatch>(
   (before, more) => (before.id === more.id ? { ...before, ...more } : more),
   (patch) => {
     const open = detail.peek();

@@ -9,14 +9,14 @@ const systemDark = signal(system.matches);
 system.addEventListener('change', (event) => (systemDark.value = event.matches));
 
 /** What was picked; null: as the system has it. `public/theme.js` has put it on the root element already. */
-const picked = signal<Theme | null>((document.documentElement.dataset['theme'] as Theme | undefined) ?? null);
+const chosenTheme = signal<Theme | null>((document.documentElement.dataset['theme'] as Theme | undefined) ?? null);
 
-export const theme = computed<Theme>(() => picked.value ?? (systemDark.value ? 'dark' : 'light'));
+export const theme = computed<Theme>(() => chosenTheme.value ?? (systemDark.value ? 'dark' : 'light'));
 
 export function toggleTheme(): void {
   const next = theme.value === 'dark' ? 'light' : 'dark';
   document.documentElement.dataset['theme'] = next;
-  picked.value = next;
+  chosenTheme.value = next;
   try {
     localStorage.setItem(KEY, next);
   } catch {
@@ -28,7 +28,7 @@ export function toggleTheme(): void {
 const resolved = new Map<string, string>();
 
 /** A colour token as the browser resolves it in this theme, for canvases. */
-export function colour(token: string): string {
+export function colorOf(token: string): string {
   const key = `${theme.peek()} ${token}`;
   const known = resolved.get(key);
   if (known !== undefined) return known;

@@ -1,7 +1,7 @@
 /** Patches come ten times a second; what is read, and what costs much to draw, is told less often. */
 
 /** Often enough to look alive, seldom enough to be read. */
-const CALM_MS = 250;
+const INTERVAL_MS = 250;
 
 /**
  * Returns a function that takes patches: the first goes to `take` at once, those that follow within a moment are merged
@@ -15,7 +15,7 @@ export function throttleMerging<T>(merge: (before: T, more: T) => T, take: (patc
     if (waiting === null) return;
     const { patch } = waiting;
     waiting = null;
-    timer = setTimeout(flush, CALM_MS);
+    timer = setTimeout(flush, INTERVAL_MS);
     take(patch);
   };
   return (patch) => {

@@ -3,10 +3,10 @@ import type { HistoryBucket } from '../contract.ts';
 import type { History } from '../state/store.ts';
 
 /** More bars than this become unreadable: neighbours are added up. */
-const BARS = 96;
+const MAX_BARS = 96;
 
 /** A bar, and what each series has in it. */
-export interface Shown {
+export interface Bar {
   readonly at: number;
   readonly values: readonly number[];
 }
@@ -15,12 +15,12 @@ export interface Shown {
 export function barsOf(
   { buckets, bucketMs }: History,
   series: readonly { readonly of: (bucket: HistoryBucket) => number }[],
-): readonly Shown[] {
+): readonly Bar[] {
   const first = buckets[0]?.at;
   const last = buckets.at(-1)?.at;
   if (first === undefined || last === undefined) return [];
   const stretches = Math.round((last - first) / bucketMs) + 1;
-  const width = Math.ceil(stretches / BARS) * bucketMs;
+  const width = Math.ceil(stretches / MAX_BARS) * bucketMs;
   const bars = Array.from({ length: Math.ceil((stretches * bucketMs) / width) }, (_, at) => ({
     at: first + at * width,
     values: series.map(() => 0),
@@ -35,7 +35,7 @@ export function barsOf(
 }
 
 /** uPlot draws series over each other: the first holds the sum of all, the last itself alone. */
-export function stacked(bars: readonly Shown[], series: number): number[][] {
+export function stacked(bars: readonly Bar[], series: number): number[][] {
   const sums = Array.from({ length: series }, (_, at) =>
     bars.map(({ values }) => values.slice(at).reduce((before, value) => before + value, 0)),
   );

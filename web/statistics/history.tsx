@@ -5,18 +5,18 @@ import { useMemo } from 'preact/hooks';
 import uPlot from 'uplot';
 import type { HistoryBucket } from '../contract.ts';
 import { clockTime, count, duration, short } from '../format.ts';
-import { Chart, newest } from '../components/chart.tsx';
+import { Chart, latestValue } from '../components/chart.tsx';
 import { history, type History } from '../state/store.ts';
 import { barsOf, stacked } from './bars.ts';
-import { colour } from '../state/theme.ts';
+import { colorOf } from '../state/theme.ts';
 
 const HEIGHT = 230;
 /** Rows of the table. */
-const ROWS = 24;
+const MAX_ROWS = 24;
 
 interface Series {
   readonly name: string;
-  readonly ink: string;
+  readonly color: string;
   readonly of: (bucket: HistoryBucket) => number;
 }
 
@@ -30,11 +30,11 @@ interface View {
 }
 
 /** 100 ms to two days, as clocks have them. */
-const TIMES = [
+const DURATION_STEPS = [
   0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 21_600, 43_200, 172_800,
 ].map((seconds) => seconds * 1_000);
 /** Things that are counted have no halves. */
-const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 100_000];
+const INTEGER_STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 100_000];
 
 const sum = (values: Readonly<Record<string, number>>): number => Object.values(values).reduce((a, b) => a + b, 0);
 
@@ -42,56 +42,56 @@ const VIEWS: readonly View[] = [
   {
     key: 'saved',
     name: 'Time not waited',
-    series: [{ name: 'not waited', ink: 'good', of: (it) => it.savedMs }],
+    series: [{ name: 'not waited', color: 'good', of: (it) => it.savedMs }],
     format: duration,
-    steps: TIMES,
+    steps: DURATION_STEPS,
   },
   {
     key: 'checkpoints',
     name: 'Checkpoints',
     series: [
-      { name: 'made', ink: 'wal', of: (it) => it.made },
-      { name: 'used', ink: 'good', of: (it) => it.used },
-      { name: 'wasted', ink: 'checkpointing', of: (it) => it.wasted },
-      { name: 'failed', ink: 'bad', of: (it) => it.failed },
+      { name: 'made', color: 'wal', of: (it) => it.made },
+      { name: 'used', color: 'good', of: (it) => it.used },
+      { name: 'wasted', color: 'checkpointing', of: (it) => it.wasted },
+      { name: 'failed', color: 'bad', of: (it) => it.failed },
     ],
     format: count,
-    steps: WHOLE,
+    steps: INTEGER_STEPS,
   },
   {
     key: 'compactions',
     name: 'Compactions',
     series: [
-      { name: 'served here', ink: 'good', of: (it) => it.served },
-      { name: 'to the API', ink: 'checkpointing', of: (it) => it.forwarded },
+      { name: 'served here', color: 'good', of: (it) => it.served },
+      { name: 'to the API', color: 'checkpointing', of: (it) => it.forwarded },
     ],
     format: count,
-    steps: WHOLE,
+    steps: INTEGER_STEPS,
   },
   {
     key: 'tokens',
     name: 'Tokens',
     series: [
-      { name: 'cache read', ink: 'wal', of: (it) => it.tokens.cacheRead },
-      { name: 'cache write', ink: 'swap', of: (it) => it.tokens.cacheCreation },
-      { name: 'input', ink: 'checkpointing', of: (it) => it.tokens.input },
-      { name: 'output', ink: 'good', of: (it) => it.tokens.output },
+      { name: 'cache read', color: 'wal', of: (it) => it.tokens.cacheRead },
+      { name: 'cache write', color: 'swap', of: (it) => it.tokens.cacheCreation },
+      { name: 'input', color: 'checkpointing', of: (it) => it.tokens.input },
+      { name: 'output', color: 'good', of: (it) => it.tokens.output },
     ],
     format: short,
   },
   {
     key: 'requests',
     name: 'Requests',
-    series: [{ name: 'requests', ink: 'wal', of: (it) => it.requests }],
+    series: [{ name: 'requests', color: 'wal', of: (it) => it.requests }],
     format: count,
-    steps: WHOLE,
+    steps: INTEGER_STEPS,
   },
   {
     key: 'errors',
     name: 'API errors',
-    series: [{ name: 'errors', ink: 'bad', of: (it) => sum(it.apiErrors) }],
+    series: [{ name: 'errors', color: 'bad', of: (it) => sum(it.apiErrors) }],
     format: count,
-    steps: WHOLE,
+    steps: INTEGER_STEPS,
   },
 ];
 
@@ -111,7 +111,7 @@ export function HistoryCard(): JSX.Element {
             </button>
           ))}
         </div>
-        <span class="end">
+        <span class="align-end">
           <button
             type="button"
             class="button quiet"
@@ -124,7 +124,7 @@ export function HistoryCard(): JSX.Element {
       </header>
       <div class="body">
         {view === undefined || value === null || value.buckets.length === 0 ? (
-          <p class="nothing muted">Nothing has happened yet. The history begins with the first request.</p>
+          <p class="placeholder muted">Nothing has happened yet. The history begins with the first request.</p>
         ) : table.value ? (
           <HistoryTable view={view} history={value} />
         ) : (
@@ -156,8 +156,8 @@ function Bars({ view, history: it }: { readonly view: View; readonly history: Hi
 function barOptions(view: View): Omit<uPlot.Options, 'width' | 'height'> {
   const bars = uPlot.paths.bars?.({ size: [0.7, 28], radius: 0.15 });
   const axis = {
-    stroke: colour('muted'),
-    grid: { stroke: colour('line'), width: 1 },
+    stroke: colorOf('muted'),
+    grid: { stroke: colorOf('line'), width: 1 },
     ticks: { show: false },
     font: '11px system-ui',
   };
@@ -165,7 +165,7 @@ function barOptions(view: View): Omit<uPlot.Options, 'width' | 'height'> {
     cursor: { y: false, points: { show: false } },
     legend: { live: true },
     scales: {
-      x: { time: true, range: (plot, min, max) => roomFor(plot, min, max) },
+      x: { time: true, range: (plot, min, max) => paddedRange(plot, min, max) },
       y: { range: (_, _min, max) => [0, Math.max(1, max * 1.1)] },
     },
     axes: [
@@ -179,23 +179,23 @@ function barOptions(view: View): Omit<uPlot.Options, 'width' | 'height'> {
       },
     ],
     series: [
-      { label: 'From', value: (plot, at: number | null) => clockTime((at ?? newest(plot, 0)) * 1_000) },
-      ...view.series.map(({ name, ink }, at) => ({
+      { label: 'From', value: (plot, at: number | null) => clockTime((at ?? latestValue(plot, 0)) * 1_000) },
+      ...view.series.map(({ name, color }, at) => ({
         label: name,
-        stroke: colour(ink),
-        fill: colour(ink),
+        stroke: colorOf(color),
+        fill: colorOf(color),
         width: 0,
         points: { show: false },
         ...(bars === undefined ? {} : { paths: bars }),
         value: (plot: uPlot, _value: number | null, _series: number, index: number | null) =>
-          view.format(own(plot, at + 1, index ?? plot.data[0].length - 1)),
+          view.format(unstackedValue(plot, at + 1, index ?? plot.data[0].length - 1)),
       })),
     ],
   };
 }
 
 /** Half a bar on either side, or the outer ones are cut; and a single bar is no wall. */
-function roomFor(plot: uPlot, min: number, max: number): [number, number] {
+function paddedRange(plot: uPlot, min: number, max: number): [number, number] {
   const [times = []] = plot.data;
   const step = (times[1] ?? 0) - (times[0] ?? 0) || 60;
   const pad = Math.max(step, (20 * step - (max - min)) / 2);
@@ -203,14 +203,14 @@ function roomFor(plot: uPlot, min: number, max: number): [number, number] {
 }
 
 /** What a series adds to the pile at `index`. */
-function own(plot: uPlot, series: number, index: number): number {
+function unstackedValue(plot: uPlot, series: number, index: number): number {
   return (plot.data[series]?.[index] ?? 0) - (plot.data[series + 1]?.[index] ?? 0);
 }
 
 function HistoryTable({ view, history: it }: { readonly view: View; readonly history: History }): JSX.Element {
   const rows = barsOf(it, view.series)
     .filter(({ values }) => values.some((value) => value > 0))
-    .slice(-ROWS)
+    .slice(-MAX_ROWS)
     .reverse();
   return (
     <div class="table-scroll" tabIndex={0} role="region" aria-label={`${view.name} as a table`}>
@@ -219,7 +219,7 @@ function HistoryTable({ view, history: it }: { readonly view: View; readonly his
           <tr>
             <th scope="col">From</th>
             {view.series.map(({ name }) => (
-              <th key={name} scope="col" class="right">
+              <th key={name} scope="col" class="align-right">
                 {name}
               </th>
             ))}
@@ -232,7 +232,7 @@ function HistoryTable({ view, history: it }: { readonly view: View; readonly his
                 {clockTime(at)}
               </th>
               {values.map((value, column) => (
-                <td key={column} class="right number">
+                <td key={column} class="align-right number">
                   {view.format(value)}
                 </td>
               ))}

@@ -3,37 +3,37 @@ import type { ComponentChildren, JSX } from 'preact';
 import type { Totals } from '../contract.ts';
 import { TokenBar } from '../conversation/token-bar.tsx';
 import { count, dateTime, duration, percent } from '../format.ts';
-import { Ago } from '../components/ago.tsx';
+import { TimeAgo } from '../components/relative-time.tsx';
 import { totals } from '../state/store.ts';
 import { forwardReasonText } from '../forward-reasons.ts';
 import { statusText } from '../labels.ts';
 import { HistoryCard } from './history.tsx';
 
-export function FiguresPage(): JSX.Element {
+export function StatisticsPage(): JSX.Element {
   const { value } = totals;
   return (
     <>
       <div class="page-head">
-        <h1>Figures</h1>
+        <h1>Statistics</h1>
         {value !== null && (
           <p class="muted" title={dateTime(value.since)}>
-            counted for <Ago at={value.since} />
+            counted for <TimeAgo at={value.since} />
           </p>
         )}
       </div>
-      {value === null ? <p class="empty muted">No figures have come yet.</p> : <Figures totals={value} />}
+      {value === null ? <p class="empty muted">Loading …</p> : <Statistics totals={value} />}
     </>
   );
 }
 
-function Figures({ totals: it }: { readonly totals: Totals }): JSX.Element {
+function Statistics({ totals: it }: { readonly totals: Totals }): JSX.Element {
   const { checkpoints, compactions } = it;
   const decided = checkpoints.used + checkpoints.wasted;
   return (
-    <div class="figures-grid">
+    <div class="statistics-grid">
       <section class="card tile hero">
         <h2>Not waited</h2>
-        <p class="big">{duration(it.savedMs)}</p>
+        <p class="value">{duration(it.savedMs)}</p>
         <p class="muted">
           {compactions.served === 0
             ? 'Counted with the first compaction that is served here.'
@@ -42,10 +42,10 @@ function Figures({ totals: it }: { readonly totals: Totals }): JSX.Element {
       </section>
       <section class="card tile">
         <h2>Checkpoints</h2>
-        <p class="big">
+        <p class="value">
           {count(checkpoints.made)} <span class="muted">made</span>
         </p>
-        <Facts
+        <Counts
           facts={[
             ['used', checkpoints.used],
             ['wasted', checkpoints.wasted],
@@ -66,10 +66,10 @@ function Figures({ totals: it }: { readonly totals: Totals }): JSX.Element {
       </section>
       <section class="card tile">
         <h2>Compactions</h2>
-        <p class="big">
+        <p class="value">
           {count(compactions.served)} <span class="muted">served here</span>
         </p>
-        <Facts facts={[['taken by the client', compactions.confirmed]]} />
+        <Counts facts={[['taken by the client', compactions.confirmed]]} />
         <ul class="reasons">
           {Object.entries(compactions.forwarded).map(([reason, times]) => (
             <li key={reason}>
@@ -98,9 +98,9 @@ function Figures({ totals: it }: { readonly totals: Totals }): JSX.Element {
   );
 }
 
-function Facts({ facts }: { readonly facts: readonly (readonly [string, number])[] }): JSX.Element {
+function Counts({ facts }: { readonly facts: readonly (readonly [string, number])[] }): JSX.Element {
   return (
-    <dl class="tile-facts">
+    <dl class="tile-counts">
       {facts.map(([name, value]) => (
         <div key={name}>
           <dt>{name}</dt>
@@ -121,10 +121,10 @@ function ApiErrors({ totals: { apiErrors, requests } }: { readonly totals: Total
         <tr>
           <th scope="col">Status</th>
           <th scope="col">Meaning</th>
-          <th scope="col" class="right">
+          <th scope="col" class="align-right">
             Times
           </th>
-          <th scope="col" class="right">
+          <th scope="col" class="align-right">
             Last
           </th>
         </tr>
@@ -134,9 +134,9 @@ function ApiErrors({ totals: { apiErrors, requests } }: { readonly totals: Total
           <tr key={status}>
             <td class="mono">{status === 0 ? '—' : status}</td>
             <td>{statusText(status)}</td>
-            <td class="right number">{count(times)}</td>
-            <td class="right number">
-              <Ago at={last} />
+            <td class="align-right number">{count(times)}</td>
+            <td class="align-right number">
+              <TimeAgo at={last} />
             </td>
           </tr>
         ))}

@@ -4,21 +4,21 @@ import { once } from 'node:events';
 import type { Browser } from 'playwright-core';
 import { Agent, request } from 'undici';
 import WebSocket from 'ws';
-import { openBrowser, visit } from './browser.ts';
-import { openTheatre, type Theatre } from './theatre.ts';
+import { openBrowser, openPage } from './browser.ts';
+import { openBrowserHarness, type BrowserHarness } from './browser-harness.ts';
 
 describe('the dashboard, for those who may not see it', function () {
-  let theatre: Theatre;
+  let harness: BrowserHarness;
   let browser: Browser;
   let agent: Agent;
   let cookie: string;
 
   before(async function () {
     this.timeout(120_000);
-    [theatre, browser] = await Promise.all([openTheatre(), openBrowser()]);
-    agent = new Agent({ connect: { ca: theatre.ca, checkServerIdentity: () => undefined } });
-    await theatre.stage.client.say('Nobody else is to read this.');
-    const { headers, body } = await request(theatre.entrance, { dispatcher: agent });
+    [harness, browser] = await Promise.all([openBrowserHarness(), openBrowser()]);
+    agent = new Agent({ connect: { ca: harness.ca, checkServerIdentity: () => undefined } });
+    await harness.environment.client.say('Nobody else is to read this.');
+    const { headers, body } = await request(harness.tokenUrl, { dispatcher: agent });
     await body.dump();
     cookie = String(headers['set-cookie']).split(';')[0] ?? '';
   });
@@ -26,15 +26,15 @@ describe('the dashboard, for those who may not see it', function () {
   after(async () => {
     await browser.close();
     await agent.close();
-    await theatre.close();
+    await harness.close();
   });
 
   it('shows a page with a wrong token in its address nothing but why', async () => {
-    const { page, context, asked } = await visit(browser);
-    const answer = await page.goto(`${theatre.origin}/dashboard?token=wrong`);
+    const { page, context, requestedUrls } = await openPage(browser);
+    const answer = await page.goto(`${harness.origin}/dashboard?token=wrong`);
     expect(answer?.status()).to.equal(401);
     expect(await page.textContent('body')).to.include('The token is missing or wrong');
-    expect(asked.filter((url) => url.includes('/assets/'))).to.deep.equal([]);
+    expect(requestedUrls.filter((url) => url.includes('/assets/'))).to.deep.equal([]);
     await context.close();
   });
 
@@ -48,7 +48,7 @@ describe('the dashboard, for those who may not see it', function () {
   for (const [what, status, headers] of refused) {
     it(`answers ${what} with ${status}, and shows nothing`, async () => {
       for (const path of paths) {
-        const answer = await request(`${theatre.origin}${path}`, { dispatcher: agent, headers: headers() });
+        const answer = await request(`${harness.origin}${path}`, { dispatcher: agent, headers: headers() });
         const text = await answer.body.text();
         expect(answer.statusCode, path).to.equal(status);
         expect(text).to.not.include('Nobody else').and.not.include('assets/');
@@ -56,8 +56,8 @@ describe('the dashboard, for those who may not see it', function () {
     });
 
     it(`opens no socket for ${what}`, async () => {
-      const url = `${theatre.origin.replace('https', 'wss')}/socket.io/?EIO=4&transport=websocket`;
-      const socket = new WebSocket(url, { ca: theatre.ca, headers: headers() });
+      const url = `${harness.origin.replace('https', 'wss')}/socket.io/?EIO=4&transport=websocket`;
+      const socket = new WebSocket(url, { ca: harness.ca, headers: headers() });
       const [error] = (await once(socket, 'error')) as [Error];
       // Some are told why, most are hung up on.
       expect(error.message).to.match(/^(socket hang up|Unexpected server response: 4\d\d)$/);
@@ -65,8 +65,8 @@ describe('the dashboard, for those who may not see it', function () {
   }
 
   it('opens a socket with the cookie, from its own page', async () => {
-    const url = `${theatre.origin.replace('https', 'wss')}/socket.io/?EIO=4&transport=websocket`;
-    const socket = new WebSocket(url, { ca: theatre.ca, headers: { cookie, origin: theatre.origin } });
+    const url = `${harness.origin.replace('https', 'wss')}/socket.io/?EIO=4&transport=websocket`;
+    const socket = new WebSocket(url, { ca: harness.ca, headers: { cookie, origin: harness.origin } });
     await once(socket, 'open');
     socket.terminate();
   });

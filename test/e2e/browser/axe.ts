@@ -7,7 +7,7 @@ import type axe from 'axe-core';
 const SOURCE = readFileSync(fileURLToPath(import.meta.resolve('axe-core/axe.min.js')), 'utf8');
 
 /** What axe finds wrong, one line each; [] for a page without violations. All of its rules, best practices included. */
-export async function violations(page: Page): Promise<string[]> {
+export async function axeViolations(page: Page): Promise<string[]> {
   // Evaluated, not added as a script: the page's policy allows no foreign ones.
   await page.evaluate(SOURCE);
   const found = await page.evaluate(async () => {

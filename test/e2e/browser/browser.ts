@@ -14,23 +14,23 @@ export async function openBrowser(): Promise<Browser> {
   });
 }
 
-export interface Visit {
+export interface OpenedPage {
   readonly context: BrowserContext;
   readonly page: Page;
-  /** URLs that were asked for. */
-  readonly asked: readonly string[];
+  /** Every URL that the page requested. */
+  readonly requestedUrls: readonly string[];
   /** Errors of scripts and of the console, refused by the content security policy included. */
   readonly errors: string[];
 }
 
-export interface VisitOptions {
+export interface PageOptions {
   readonly theme?: 'light' | 'dark';
   readonly width?: number;
   readonly height?: number;
 }
 
 /** A page of its own, with no cookie. The proxy's certificate is of its own authority, which this browser does not know. */
-export async function visit(browser: Browser, options: VisitOptions = {}): Promise<Visit> {
+export async function openPage(browser: Browser, options: PageOptions = {}): Promise<OpenedPage> {
   const { theme = 'light', width = 1440, height = 900 } = options;
   const context = await browser.newContext({
     viewport: { width, height },
@@ -40,20 +40,20 @@ export async function visit(browser: Browser, options: VisitOptions = {}): Promi
   });
   context.setDefaultTimeout(WAIT_MS);
   const page = await context.newPage();
-  const asked: string[] = [];
+  const requestedUrls: string[] = [];
   const errors: string[] = [];
-  context.on('request', (request) => asked.push(request.url()));
-  page.on('websocket', (socket) => asked.push(socket.url()));
+  context.on('request', (request) => requestedUrls.push(request.url()));
+  page.on('websocket', (socket) => requestedUrls.push(socket.url()));
   page.on('pageerror', (error) => errors.push(error.message));
   page.on('console', (message) => {
     if (message.type() === 'error') errors.push(message.text());
   });
-  return { context, page, asked, errors };
+  return { context, page, requestedUrls, errors };
 }
 
-/** What was asked for beside this machine. `blob:` and `data:` never leave the browser. */
-export function elsewhere(asked: readonly string[]): string[] {
-  return asked.filter((url) => {
+/** The requested URLs that are not on this machine. `blob:` and `data:` never leave the browser. */
+export function externalUrls(requestedUrls: readonly string[]): string[] {
+  return requestedUrls.filter((url) => {
     const { hostname, protocol } = new URL(url);
     return protocol !== 'blob:' && protocol !== 'data:' && hostname !== 'localhost' && hostname !== '127.0.0.1';
   });

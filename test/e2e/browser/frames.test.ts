@@ -4,10 +4,10 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { Browser } from 'playwright-core';
-import { openBrowser, visit } from './browser.ts';
+import { openBrowser, openPage } from './browser.ts';
 import { countFrames } from './frames.ts';
 
-const FAKE = fileURLToPath(new URL('../../web/support/fake-child.ts', import.meta.url));
+const FAKE = fileURLToPath(new URL('../../web/support/fake-proxy-process.ts', import.meta.url));
 /** Of so many stretches the middle one counts: what else the machine does for a moment is not the page's. */
 const STRETCHES = 5;
 const STRETCH_MS = 1_500;
@@ -19,7 +19,7 @@ const WANTED = 50;
 const PAGES = [
   { name: 'the list', at: '', there: '.row' },
   { name: 'one conversation', at: '#/c/', there: '.tokens-card canvas' },
-  { name: 'the figures', at: '#/figures', there: '.history-card canvas' },
+  { name: 'the statistics', at: '#/statistics', there: '.history-card canvas' },
   { name: 'the log', at: '#/log', there: '.log-line' },
   { name: 'the inspector', at: '#/inspector', there: '.state' },
   { name: 'the statechart of one conversation', at: '#/inspector/conversation:', there: '.state' },
@@ -55,7 +55,7 @@ for (const { conversations, rate, pages } of [
 
     for (const { name, at, there } of pages) {
       it(`draws at least ${WANTED} frames a second: ${name}`, async function () {
-        const { page, context } = await visit(browser);
+        const { page, context } = await openPage(browser);
         const empty = await countFrames(page, STRETCH_MS);
         await page.goto(url);
         await page.locator('.row a').first().waitFor();

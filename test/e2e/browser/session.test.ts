@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { AFTERWARDS, LAST_BEFORE, MEANWHILE, OPENING } from '../../../src/demo/session.ts';
 import type { Recording } from '../../../web/contract.ts';
-import { violations } from './axe.ts';
-import { elsewhere, openBrowser, visit, type Visit } from './browser.ts';
+import { axeViolations } from './axe.ts';
+import { externalUrls, openBrowser, openPage, type OpenedPage } from './browser.ts';
 import { serveBuilt } from './static-server.ts';
-import { openTheatre, type Theatre } from './theatre.ts';
+import { openBrowserHarness, type BrowserHarness } from './browser-harness.ts';
 
 /** Notes down every phase that the first row shows, however shortly. As text: see frames.ts. */
 const WATCH_PHASES = `(() => {
@@ -25,38 +25,38 @@ const WATCH_PHASES = `(() => {
 describe('a demo session in a real browser', function () {
   // Each step goes on where the one before it ended.
   this.bail(true);
-  let theatre: Theatre;
+  let harness: BrowserHarness;
   let browser: Browser;
-  let list: Visit;
-  let inside: Visit;
+  let list: OpenedPage;
+  let inside: OpenedPage;
   const directory = mkdtempSync(join(tmpdir(), 'dbproxy-recordings-'));
   const recording = join(directory, 'recording.json');
 
   before(async function () {
     this.timeout(120_000);
-    [theatre, browser] = await Promise.all([openTheatre(), openBrowser()]);
-    list = await visit(browser);
-    inside = await visit(browser, { theme: 'dark' });
+    [harness, browser] = await Promise.all([openBrowserHarness(), openBrowser()]);
+    list = await openPage(browser);
+    inside = await openPage(browser, { theme: 'dark' });
   });
 
   after(async () => {
     await browser.close();
-    await theatre.close();
+    await harness.close();
     rmSync(directory, { recursive: true, force: true });
   });
 
-  const phase = (page: Page, name: string) => page.locator('.head .phase', { hasText: name });
+  const phase = (page: Page, name: string) => page.locator('.conversation-header .phase', { hasText: name });
   const lit = (page: Page, state: string) => page.locator(`.state.active[data-state$="${state}"]`);
 
   it('opens with the token, forgets it at once, and says what to do next', async () => {
     const { page } = list;
-    await page.goto(theatre.entrance);
+    await page.goto(harness.tokenUrl);
     await page.getByText('Nothing yet. Start Claude Code through the proxy').waitFor();
-    expect(page.url()).to.equal(theatre.dashboard);
+    expect(page.url()).to.equal(harness.dashboard);
     expect(await page.locator('.command code').textContent())
-      .to.include(`HTTPS_PROXY=http://127.0.0.1:${theatre.stage.proxy.ports.proxy}`)
-      .and.include(theatre.stage.proxy.caPath);
-    expect(await violations(page)).to.deep.equal([]);
+      .to.include(`HTTPS_PROXY=http://127.0.0.1:${harness.environment.proxy.ports.proxy}`)
+      .and.include(harness.environment.proxy.caPath);
+    expect(await axeViolations(page)).to.deep.equal([]);
   });
 
   it('shows a conversation with its first request', async () => {
@@ -64,21 +64,21 @@ describe('a demo session in a real browser', function () {
     await page.evaluate(WATCH_PHASES);
     const [first, ...more] = OPENING;
     if (first === undefined) throw new Error('the demo has no opening');
-    await theatre.turn(first);
+    await harness.turn(first);
     await page.locator('.row', { hasText: 'The nightly import loses orders' }).waitFor();
-    for (const turn of more.slice(0, -1)) await theatre.turn(turn);
+    for (const turn of more.slice(0, -1)) await harness.turn(turn);
     await page.locator('.row [role=meter][aria-valuetext*="180,000"]').waitFor();
   });
 
   it('lights the statechart up while the checkpoint is computed', async () => {
     const { page } = inside;
-    await page.goto(theatre.entrance);
+    await page.goto(harness.tokenUrl);
     await page.locator('.row a').first().click();
     await page.getByRole('link', { name: 'Inspect', exact: true }).click();
     await lit(page, 'call.idle').waitFor();
     await lit(page, 'buffer.empty').waitFor();
     const last = OPENING.at(-1);
-    if (last !== undefined) await theatre.turn(last);
+    if (last !== undefined) await harness.turn(last);
     await lit(page, 'call.running').waitFor();
     await page.locator('.transition.taken').first().waitFor({ state: 'attached' });
     await page.locator('.actor-row', { hasText: 'computeCheckpoint' }).waitFor();
@@ -98,7 +98,7 @@ describe('a demo session in a real browser', function () {
     expect(page.url()).to.match(/#\/c\/.+/);
     await page.getByRole('region', { name: 'Summary' }).getByText('A new function splitRecords() walks').waitFor();
     await page.getByText('They appear with the next request').waitFor();
-    for (const turn of MEANWHILE.slice(0, 3)) await theatre.turn(turn);
+    for (const turn of MEANWHILE.slice(0, 3)) await harness.turn(turn);
     await page.locator('.write-ahead .message').first().waitFor();
     expect(await page.locator('.boundary').textContent()).to.match(/messages above are in its summary · write-ahead/);
     await page.getByRole('img', { name: /^Tokens in use after \d+ answers.*checkpoint ready/ }).waitFor();
@@ -107,14 +107,14 @@ describe('a demo session in a real browser', function () {
 
   it('follows the swap, and tells what it saved', async () => {
     const { page } = list;
-    for (const turn of [...MEANWHILE.slice(3), LAST_BEFORE]) await theatre.turn(turn);
+    for (const turn of [...MEANWHILE.slice(3), LAST_BEFORE]) await harness.turn(turn);
     await phase(page, 'Swap ready').waitFor();
-    const reply = await theatre.stage.client.compact();
+    const reply = await harness.environment.client.compact();
     expect(reply.headers['x-double-buffer-served']).to.equal('checkpoint');
-    for (const turn of AFTERWARDS) await theatre.turn(turn);
+    for (const turn of AFTERWARDS) await harness.turn(turn);
     await phase(page, 'Idle').waitFor();
     await page.getByText('Claude Code took it and went on from it.').waitFor();
-    await page.locator('.saved', { hasText: 'not waited' }).waitFor();
+    await page.locator('.time-saved', { hasText: 'not waited' }).waitFor();
     const seen = await page.evaluate('globalThis.seenPhases');
     expect(seen).to.deep.equal(['Idle', 'Checkpointing', 'WAL active', 'Swap ready', 'Idle']);
   });
@@ -149,7 +149,7 @@ describe('a demo session in a real browser', function () {
     expect(readFileSync(recording, 'utf8')).to.not.match(/splitRecords|nightly import|sk-ant/);
 
     const built = await serveBuilt();
-    const other = await visit(browser);
+    const other = await openPage(browser);
     try {
       await other.page.goto(`${built.url}#/inspector`);
       await other.page.getByText('No proxy, and no recording yet').waitFor();
@@ -162,7 +162,7 @@ describe('a demo session in a real browser', function () {
         .waitFor();
       await other.page.locator('.record-row', { hasText: 'history.replaced' }).first().locator('button').click();
       await lit(other.page, 'buffer.empty').waitFor();
-      expect(elsewhere(other.asked)).to.deep.equal([]);
+      expect(externalUrls(other.requestedUrls)).to.deep.equal([]);
     } finally {
       await other.context.close();
       await built.close();
@@ -179,15 +179,15 @@ describe('a demo session in a real browser', function () {
   it('resets a conversation, and asks before', async function () {
     this.timeout(120_000);
     const { page } = list;
-    const client = theatre.client();
+    const client = harness.client();
     await client.say(`Read this. ${'word '.repeat(105_000)}`);
-    await page.goto(`${theatre.dashboard}#/`);
+    await page.goto(`${harness.dashboard}#/`);
     await page.locator('.row', { hasText: 'Read this.' }).locator('a').click();
     await phase(page, 'WAL active').waitFor({ timeout: 30_000 });
     await page.getByRole('button', { name: 'Reset' }).click();
     const dialog = page.getByRole('dialog');
     await dialog.getByText('The checkpoint is dropped').waitFor();
-    expect(await violations(page)).to.deep.equal([]);
+    expect(await axeViolations(page)).to.deep.equal([]);
     await dialog.getByRole('button', { name: 'Cancel' }).click();
     await phase(page, 'WAL active').waitFor();
     await page.getByRole('button', { name: 'Reset' }).click();
@@ -200,26 +200,26 @@ describe('a demo session in a real browser', function () {
   for (const theme of ['light', 'dark'] as const) {
     for (const width of [1440, 360]) {
       it(`has no violations for axe: ${theme}, ${width} px`, async () => {
-        const { page, context, errors, asked } = await visit(browser, { theme, width });
+        const { page, context, errors, requestedUrls } = await openPage(browser, { theme, width });
         try {
-          await page.goto(theatre.entrance);
+          await page.goto(harness.tokenUrl);
           await page.locator('.row a').first().waitFor();
           const hash = await page.locator('.row a').last().getAttribute('href');
-          for (const at of ['#/', hash ?? '', '#/figures', '#/log', '#/inspector']) {
-            await page.goto(`${theatre.dashboard}${at}`);
-            const there = { '#/': '.row', '#/figures': '.tile', '#/log': '.log-line', '#/inspector': '.state' }[at];
+          for (const at of ['#/', hash ?? '', '#/statistics', '#/log', '#/inspector']) {
+            await page.goto(`${harness.dashboard}${at}`);
+            const there = { '#/': '.row', '#/statistics': '.tile', '#/log': '.log-line', '#/inspector': '.state' }[at];
             await page
               .locator(there ?? '.conversation .card')
               .first()
               .waitFor();
-            expect(await violations(page), at).to.deep.equal([]);
+            expect(await axeViolations(page), at).to.deep.equal([]);
             expect(
               await page.evaluate('document.documentElement.scrollWidth - innerWidth'),
               `${at} overflows`,
             ).to.equal(0);
           }
           expect(errors).to.deep.equal([]);
-          expect(elsewhere(asked)).to.deep.equal([]);
+          expect(externalUrls(requestedUrls)).to.deep.equal([]);
         } finally {
           await context.close();
         }
@@ -230,24 +230,24 @@ describe('a demo session in a real browser', function () {
   it('survives a restart of the proxy', async function () {
     this.timeout(120_000);
     const { page, errors } = list;
-    await page.goto(`${theatre.dashboard}#/`);
+    await page.goto(`${harness.dashboard}#/`);
     await page.locator('.row').first().waitFor();
     expect([...errors, ...inside.errors]).to.deep.equal([]);
-    await theatre.stop();
+    await harness.stop();
     await page.getByText('The proxy is gone.').waitFor();
     await page.getByText(/Reconnecting by itself since \d\d:\d\d:\d\d/).waitFor();
     expect(await page.locator('[data-stale]').count()).to.equal(1);
-    expect(await violations(page)).to.deep.equal([]);
-    await theatre.start();
+    expect(await axeViolations(page)).to.deep.equal([]);
+    await harness.start();
     await page.getByText('The proxy was restarted').waitFor();
     expect(await page.locator('[data-stale]').count()).to.equal(0);
-    await theatre.client().say('Here I am again.');
+    await harness.client().say('Here I am again.');
     await page.locator('.row', { hasText: 'Here I am again.' }).waitFor();
   });
 
   it('has asked nobody but this machine', () => {
-    expect(list.asked.length).to.be.above(5);
-    expect(list.asked.some((url) => url.startsWith('wss://localhost'))).to.equal(true);
-    expect(elsewhere([...list.asked, ...inside.asked])).to.deep.equal([]);
+    expect(list.requestedUrls.length).to.be.above(5);
+    expect(list.requestedUrls.some((url) => url.startsWith('wss://localhost'))).to.equal(true);
+    expect(externalUrls([...list.requestedUrls, ...inside.requestedUrls])).to.deep.equal([]);
   });
 });

@@ -3,8 +3,8 @@ import { expect } from 'chai';
 import type { Browser, Page } from 'playwright-core';
 import type { Recording } from '../../../web/contract.ts';
 import { startFakeProxy, type FakeOptions, type FakeProxy } from '../../web/support/fake-proxy.ts';
-import { violations } from './axe.ts';
-import { elsewhere, openBrowser, visit, type Visit } from './browser.ts';
+import { axeViolations } from './axe.ts';
+import { externalUrls, openBrowser, openPage, type OpenedPage } from './browser.ts';
 
 /** A recording of one actor that has gone from one state to another. */
 const RECORDING: Recording = {
@@ -56,8 +56,8 @@ describe('the pages, in states that are rare', () => {
     rest.push(() => fake.close());
     return fake;
   };
-  const open = async (url: string, options: Parameters<typeof visit>[1] = {}): Promise<Visit> => {
-    const it = await visit(browser, options);
+  const open = async (url: string, options: Parameters<typeof openPage>[1] = {}): Promise<OpenedPage> => {
+    const it = await openPage(browser, options);
     rest.push(() => it.context.close());
     await it.page.goto(url);
     return it;
@@ -75,15 +75,15 @@ describe('the pages, in states that are rare', () => {
   for (const theme of ['light', 'dark'] as const) {
     it(`say that passthrough is on, on every page: ${theme}`, async () => {
       const fake = await start({ passthrough: true });
-      const { page, asked } = await open(fake.url, { theme });
-      for (const at of ['#/', '#/figures', '#/log', '#/inspector']) {
+      const { page, requestedUrls } = await open(fake.url, { theme });
+      for (const at of ['#/', '#/statistics', '#/log', '#/inspector']) {
         await page.goto(`${fake.url}${at}`);
         await page.locator('.banner', { hasText: 'Passthrough is on.' }).waitFor();
       }
       await page.goto(fake.url);
       await page.locator('.row').first().waitFor();
-      expect(await violations(page)).to.deep.equal([]);
-      expect(elsewhere(asked)).to.deep.equal([]);
+      expect(await axeViolations(page)).to.deep.equal([]);
+      expect(externalUrls(requestedUrls)).to.deep.equal([]);
     });
 
     it(`say that checkpoints pause, and until when: ${theme}`, async () => {
@@ -91,20 +91,20 @@ describe('the pages, in states that are rare', () => {
       const { page } = await open(fake.url, { theme });
       const banner = page.locator('.banner', { hasText: 'Checkpoints pause.' });
       await banner.getByText(/the next one is tried in 1 min \d+ s/).waitFor();
-      expect(await violations(page)).to.deep.equal([]);
+      expect(await axeViolations(page)).to.deep.equal([]);
     });
 
     it(`say why checkpoints fail, and when it is tried again: ${theme}`, async function () {
       this.timeout(90_000);
       const fake = await start({ rate: 4, failing: (number) => number === 1, checkpointMs: 300 });
       const { page } = await open(fake.url, { theme });
-      const row = page.locator('.row', { has: page.locator('.failing') });
+      const row = page.locator('.row', { has: page.locator('.failing-badge') });
       await row.waitFor({ timeout: 40_000 });
       await page.locator('.banner', { hasText: 'Checkpoints are failing' }).getByText(/529/).waitFor();
       await row.locator('a').click();
       const notice = page.locator('.notice', { hasText: 'The last checkpoint call failed.' });
       await notice.getByText(/Tried again (in \d+ s|now)/).waitFor();
-      expect(await violations(page)).to.deep.equal([]);
+      expect(await axeViolations(page)).to.deep.equal([]);
     });
   }
 
@@ -161,7 +161,7 @@ describe('the pages, in states that are rare', () => {
     expect(await page.evaluate('document.activeElement.getAttribute("href")')).to.equal(href);
     expect(await focused(page)).to.equal('1');
     await page.keyboard.press('Enter');
-    await page.locator('.conversation .head').waitFor();
+    await page.locator('.conversation .conversation-header').waitFor();
     expect(page.url()).to.include(String(href));
     // The focus stays in the list: the next arrow goes on from there.
     await holds(page, 'document.activeElement?.closest(".rows") !== null');
@@ -177,7 +177,7 @@ describe('the pages, in states that are rare', () => {
     expect(await page.evaluate('document.activeElement.textContent')).to.equal('Skip to content');
     await page.keyboard.press('Enter');
     expect(await page.evaluate('document.activeElement.tagName')).to.equal('MAIN');
-    for (const name of ['Figures', 'Log', 'Inspector']) {
+    for (const name of ['Statistics', 'Log', 'Inspector']) {
       await page.getByRole('link', { name, exact: true }).focus();
       await page.keyboard.press('Enter');
       await page.getByRole('heading', { name, level: 1 }).waitFor();
@@ -206,7 +206,7 @@ describe('the pages, in states that are rare', () => {
       await page.locator('.row').first().waitFor();
       fake.running = false;
       return page.evaluate(`(() => {
-        const dot = document.querySelector('.link i');
+        const dot = document.querySelector('.connection-status i');
         dot.parentElement.className = 'link warn';
         return document.getAnimations().length;
       })()`);
@@ -261,7 +261,7 @@ describe('the pages, in states that are rare', () => {
     expect(new Set(types)).to.deep.equal(new Set(['turn.completed']));
     await page.getByRole('button', { name: 'Follow', exact: true }).click();
     await holds(page, 'document.querySelectorAll(".record-row.ahead").length === 0');
-    expect(await violations(page)).to.deep.equal([]);
+    expect(await axeViolations(page)).to.deep.equal([]);
   });
 
   it('show of the log what the filters let through, and stop it while one reads', async function () {
@@ -297,7 +297,7 @@ describe('the pages, in states that are rare', () => {
     const about = page.getByRole('combobox', { name: 'Conversation' });
     await about.selectOption({ index: 1 });
     expect(new URL(page.url()).hash).to.match(/^#\/log\?conversation=.+/);
-    expect(new Set(await column('.log-about')).size).to.equal(1);
+    expect(new Set(await column('.log-conversation')).size).to.equal(1);
     await about.selectOption({ index: 0 });
     await page.getByRole('button', { name: /^Go on \(\d+ new\)$/ }).click();
     await page.getByRole('button', { name: 'Pause' }).waitFor();

@@ -6,10 +6,10 @@ import { serviceMachine } from '../../../machines/service.ts';
 import { supervisorMachine } from '../../../machines/supervisor.ts';
 import { readGraph } from '../../../src/dashboard/inspector/graph.ts';
 import type { MachineGraph } from '../../../web/contract.ts';
-import { diagramOf, focusOf, planOf, type Box, type Diagram } from '../../../web/inspector/diagram.ts';
+import { diagramOf, focusOf, layoutGraphOf, type Box, type Diagram } from '../../../web/inspector/diagram.ts';
 
 async function drawn(graph: MachineGraph): Promise<Diagram> {
-  const plan = planOf(graph);
+  const plan = layoutGraphOf(graph);
   return diagramOf(graph, plan, await new Elk.default().layout(plan.root));
 }
 
@@ -42,8 +42,9 @@ for (const machine of [conversationMachine, supervisorMachine, serviceMachine, b
     });
 
     it('gives every arrow a line, and every state that has a first child its entrance', () => {
-      for (const { path, id } of [...diagram.arrows, ...diagram.entrances]) expect(path, id).to.match(/^M[-\d.]+,/);
-      expect(diagram.entrances).to.have.length(graph.nodes.filter(({ initial }) => initial !== null).length);
+      for (const { path, id } of [...diagram.arrows, ...diagram.initialMarkers])
+        expect(path, id).to.match(/^M[-\d.]+,/);
+      expect(diagram.initialMarkers).to.have.length(graph.nodes.filter(({ initial }) => initial !== null).length);
     });
 
     it('leads the eye to where a transition led, or to what is active', () => {

@@ -1,11 +1,11 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { address, parseRoute, type Route } from '../../../web/state/route-url.ts';
+import { routeUrl, parseRoute, type Route } from '../../../web/state/route-url.ts';
 
 const name = fc.string({ minLength: 1, maxLength: 40, unit: 'grapheme' });
 const route: fc.Arbitrary<Route> = fc.oneof(
   fc.constant<Route>({ page: 'conversations', id: null }),
-  fc.constant<Route>({ page: 'figures' }),
+  fc.constant<Route>({ page: 'statistics' }),
   name.map((id): Route => ({ page: 'conversations', id })),
   fc.option(name).map((conversation): Route => ({ page: 'log', conversation })),
   fc.option(name).map((actor): Route => ({ page: 'inspector', actor })),
@@ -15,7 +15,7 @@ describe('web/state/address', () => {
   it('reads every address that it writes, whatever an id is made of', () => {
     fc.assert(
       fc.property(route, (it) => {
-        expect(parseRoute(address(it))).to.deep.equal(it);
+        expect(parseRoute(routeUrl(it))).to.deep.equal(it);
       }),
     );
   });

@@ -24,7 +24,7 @@ import type {
   ServerToClientEvents,
   Totals,
 } from '../../../web/contract.ts';
-import { Story } from './story.ts';
+import { FakeConversation } from './fake-conversation.ts';
 
 const WEB = fileURLToPath(new URL('../../../dist/web/', import.meta.url));
 const TYPES: Readonly<Record<string, string>> = {
@@ -86,7 +86,7 @@ export async function startFakeProxy(options: FakeOptions): Promise<FakeProxy> {
   const io = new Server<ClientToServerEvents, ServerToClientEvents>(http, { transports: ['websocket'] });
 
   const stories = Array.from({ length: conversations }, (_, number) => {
-    const story: Story = new Story({
+    const story: FakeConversation = new FakeConversation({
       number,
       now,
       checkpointMs,
@@ -97,7 +97,7 @@ export async function startFakeProxy(options: FakeOptions): Promise<FakeProxy> {
         records.push({ ...record, seq });
         if (records.length > 4_000) records.splice(0, 2_000);
       },
-      said: (event, level, fields) => {
+      log: (event, level, fields) => {
         logSeq += 1;
         entries.push({ seq: logSeq, at: now(), level, event, conversation: story.id, fields });
       },
@@ -116,7 +116,7 @@ export async function startFakeProxy(options: FakeOptions): Promise<FakeProxy> {
   };
 
   const history: HistoryBucket[] = Array.from({ length: options.past ?? 0 }, (_, index) =>
-    madeUp(index, started, options),
+    fakeBucket(index, started, options),
   );
   const totals = (): Totals => ({
     since: started - (options.past ?? 0) * BUCKET_MS,
@@ -236,7 +236,7 @@ export async function startFakeProxy(options: FakeOptions): Promise<FakeProxy> {
     });
   });
 
-  const touched = new Set<Story>();
+  const touched = new Set<FakeConversation>();
   let owed = 0;
   let next = 0;
   const { until = () => false } = options;
@@ -268,7 +268,7 @@ export async function startFakeProxy(options: FakeOptions): Promise<FakeProxy> {
 }
 
 /** A minute that never was. */
-function madeUp(index: number, started: number, { past = 0 }: FakeOptions): HistoryBucket {
+function fakeBucket(index: number, started: number, { past = 0 }: FakeOptions): HistoryBucket {
   const wave = Math.max(0, Math.round(4 * Math.sin(index / 9) + 3 * Math.sin(index / 3.1)));
   const used = Math.floor(wave / 2);
   return {

@@ -2,7 +2,7 @@
 import type { JSX } from 'preact';
 import type { ConversationView, SwapView } from '../contract.ts';
 import { clockTime, count, duration, plural, short } from '../format.ts';
-import { Ago } from '../components/ago.tsx';
+import { TimeAgo } from '../components/relative-time.tsx';
 
 interface SwapProps {
   readonly swap: SwapView | null;
@@ -15,8 +15,8 @@ export function SwapCard({ swap, counters }: SwapProps): JSX.Element {
       <header>
         <h2>Last swap</h2>
         {swap !== null && (
-          <span class="muted end">
-            {clockTime(swap.at)} · <Ago at={swap.at} past />
+          <span class="muted align-end">
+            {clockTime(swap.at)} · <TimeAgo at={swap.at} past />
           </span>
         )}
       </header>
@@ -48,11 +48,11 @@ const Counter = ({ name, value }: { readonly name: string; readonly value: numbe
 function Swap({ swap }: { readonly swap: SwapView }): JSX.Element {
   return (
     <>
-      <p class="saved">
+      <p class="time-saved">
         <strong>{duration(swap.savedMs)}</strong> not waited
         <span class="muted"> · answered in {duration(swap.waitedMs)}</span>
       </p>
-      <div class="swapped">
+      <div class="swap-comparison">
         <p>
           <span class="muted">before</span>
           <strong class="number">{short(swap.usedBefore)} tokens</strong>

@@ -3,9 +3,9 @@ import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
 import type { CheckpointView, ConversationView } from '../contract.ts';
 import { count, duration, percent, plural } from '../format.ts';
-import { Ago } from '../components/ago.tsx';
-import { CopyButton } from '../components/copy.tsx';
-import { address } from '../state/route-url.ts';
+import { TimeAgo } from '../components/relative-time.tsx';
+import { CopyButton } from '../components/copy-button.tsx';
+import { routeUrl } from '../state/route-url.ts';
 import { hello, nameOf } from '../state/store.ts';
 import { Markdown } from './markdown.tsx';
 import { TokenBar } from './token-bar.tsx';
@@ -22,21 +22,21 @@ export function CheckpointCard({ view, checkpoint, loading }: CheckpointProps): 
       <header>
         <h2>Checkpoint</h2>
         {checkpoint !== null && (
-          <span class="end">
+          <span class="align-end">
             <CopyButton text={checkpoint.summary} what="the summary" />
           </span>
         )}
       </header>
       {checkpoint === null ? (
-        <p class="body muted">{loading ? 'Fetching …' : whyNone(view)}</p>
+        <p class="body muted">{loading ? 'Fetching …' : reasonForNone(view)}</p>
       ) : (
-        <Held checkpoint={checkpoint} />
+        <CheckpointDetails checkpoint={checkpoint} />
       )}
     </section>
   );
 }
 
-function whyNone(view: ConversationView): string {
+function reasonForNone(view: ConversationView): string {
   if (view.call.state === 'running')
     return 'The summary is being computed in the background. It appears here when it is ready.';
   const { value } = hello;
@@ -47,29 +47,29 @@ function whyNone(view: ConversationView): string {
     : 'None: the last call failed.';
 }
 
-function Held({ checkpoint }: { readonly checkpoint: CheckpointView }): JSX.Element {
+function CheckpointDetails({ checkpoint }: { readonly checkpoint: CheckpointView }): JSX.Element {
   const whole = useSignal(false);
   const { summary, covered, tokens, durationMs, computedFor } = checkpoint;
   return (
     <div class="body">
-      <p class="muted facts">
+      <p class="muted metadata">
         <span>
-          made <Ago at={checkpoint.created} past />
+          made <TimeAgo at={checkpoint.created} past />
         </span>
         <span>{plural(covered, 'message')}</span>
         <span>took {duration(durationMs)} in the background</span>
         <span>{checkpoint.model}</span>
         {computedFor !== null && (
           <span>
-            computed for <a href={address({ page: 'conversations', id: computedFor })}>{nameOf(computedFor)}</a>
+            computed for <a href={routeUrl({ page: 'conversations', id: computedFor })}>{nameOf(computedFor)}</a>
           </span>
         )}
       </p>
       <TokenBar tokens={tokens} />
-      <div class={whole.value ? 'summary whole' : 'summary'} tabIndex={0} role="region" aria-label="Summary">
+      <div class={whole.value ? 'summary expanded' : 'summary'} tabIndex={0} role="region" aria-label="Summary">
         <Markdown text={summary} />
       </div>
-      <button type="button" class="more" aria-expanded={whole.value} onClick={() => (whole.value = !whole.value)}>
+      <button type="button" class="toggle" aria-expanded={whole.value} onClick={() => (whole.value = !whole.value)}>
         {whole.value ? 'Show less' : `Show all ${count(summary.length)} characters`}
       </button>
     </div>

@@ -8,17 +8,17 @@ import { useEffect, useRef } from 'preact/hooks';
 import type { GraphEdge, MachineGraph } from '../contract.ts';
 import { Icon, type IconName } from '../components/icons.tsx';
 import { focusOf, LINE, TITLE, type Arrow, type Box, type Diagram, type Line } from './diagram.ts';
-import { layOut } from './layout.ts';
+import { layOutDiagram } from './diagram-layout.ts';
 
-const SCALES: readonly [number, number] = [0.15, 3];
+const SCALE_EXTENT: readonly [number, number] = [0.15, 3];
 /** A chart that is smaller than its place is not blown up. */
-const FIT_SCALE = 1.15;
+const MAX_FIT_SCALE = 1.15;
 /** What is written in a chart can be read from here on. A larger one is not shrunk further: it moves to where something happens. */
-const READABLE = 0.72;
+const MIN_READABLE_SCALE = 0.72;
 /** How near to the edge the active state may be before the chart moves. */
 const MARGIN = 12;
-const STEP = 1.3;
-const PAN = 60;
+const ZOOM_STEP = 1.3;
+const PAN_STEP = 60;
 
 interface ChartProps {
   readonly graph: MachineGraph;
@@ -33,7 +33,7 @@ export function StateChart({ graph, active, taken }: ChartProps): JSX.Element {
   const failed = useSignal<string | null>(null);
   useEffect(() => {
     let wanted = true;
-    layOut(graph).then(
+    layOutDiagram(graph).then(
       (drawing) => {
         if (wanted) diagram.value = drawing;
       },
@@ -43,8 +43,8 @@ export function StateChart({ graph, active, taken }: ChartProps): JSX.Element {
     );
     return () => (wanted = false);
   }, [graph]);
-  if (failed.value !== null) return <p class="nothing muted">The chart could not be laid out: {failed.value}</p>;
-  if (diagram.value === null) return <p class="nothing muted">Laying out the statechart …</p>;
+  if (failed.value !== null) return <p class="placeholder muted">The chart could not be laid out: {failed.value}</p>;
+  if (diagram.value === null) return <p class="placeholder muted">Laying out the statechart …</p>;
   const label = `Statechart ${graph.id}. Active: ${active.join(', ') || 'nothing'}`;
   return <Canvas diagram={diagram.value} label={label} active={active} taken={taken} />;
 }
@@ -73,15 +73,15 @@ function Canvas({ diagram, label, active, taken }: CanvasProps): JSX.Element {
     if (current === null || behaviour.current === null || mode.current === 'free') return;
     const { clientWidth: width, clientHeight: height } = current;
     if (width === 0 || height === 0) return;
-    const fitting = Math.min(FIT_SCALE, width / diagram.width, height / diagram.height);
+    const fitting = Math.min(MAX_FIT_SCALE, width / diagram.width, height / diagram.height);
     const focus =
-      mode.current === 'follow' && fitting < READABLE
+      mode.current === 'follow' && fitting < MIN_READABLE_SCALE
         ? focusOf(diagram, looked.current.active, looked.current.taken)
         : null;
     const { current: it } = behaviour;
     if (focus === null) {
       const [left, top] = [(width - diagram.width * fitting) / 2, (height - diagram.height * fitting) / 2];
-      it.transform(selected(current), zoomIdentity.translate(left, top).scale(fitting));
+      it.transform(selection(current), zoomIdentity.translate(left, top).scale(fitting));
       return;
     }
     const now = zoomTransform(current);
@@ -90,18 +90,18 @@ function Canvas({ diagram, label, active, taken }: CanvasProps): JSX.Element {
     const seen = x >= MARGIN && y >= MARGIN && right <= width - MARGIN && bottom <= height - MARGIN;
     if (seen && !anew) return;
     const [left, top] = [
-      offset(width, diagram.width * READABLE, (focus.x + focus.width / 2) * READABLE),
-      offset(height, diagram.height * READABLE, (focus.y + focus.height / 2) * READABLE),
+      offset(width, diagram.width * MIN_READABLE_SCALE, (focus.x + focus.width / 2) * MIN_READABLE_SCALE),
+      offset(height, diagram.height * MIN_READABLE_SCALE, (focus.y + focus.height / 2) * MIN_READABLE_SCALE),
     ];
-    it.transform(selected(current), zoomIdentity.translate(left, top).scale(READABLE));
+    it.transform(selection(current), zoomIdentity.translate(left, top).scale(MIN_READABLE_SCALE));
   };
   const choose = (how: 'follow' | 'fit'): void => {
     mode.current = how;
     place(true);
   };
-  const change = (by: (it: Zoom, on: ReturnType<typeof selected>) => void): void => {
+  const change = (by: (it: Zoom, on: ReturnType<typeof selection>) => void): void => {
     if (svg.current === null || behaviour.current === null) return;
-    by(behaviour.current, selected(svg.current));
+    by(behaviour.current, selection(svg.current));
     mode.current = 'free';
   };
 
@@ -109,7 +109,7 @@ function Canvas({ diagram, label, active, taken }: CanvasProps): JSX.Element {
     const { current } = svg;
     if (current === null) return;
     const it: Zoom = zoom<SVGSVGElement, unknown>()
-      .scaleExtent([...SCALES])
+      .scaleExtent([...SCALE_EXTENT])
       // One finger scrolls the page, two move the chart.
       .filter((event: Event) => !(event instanceof TouchEvent && event.touches.length < 2))
       .on('zoom', (event: { transform: { toString(): string }; sourceEvent: unknown }) => {
@@ -117,28 +117,28 @@ function Canvas({ diagram, label, active, taken }: CanvasProps): JSX.Element {
         if (event.sourceEvent !== null) mode.current = 'free';
       });
     behaviour.current = it;
-    selected(current).call(it);
+    selection(current).call(it);
     place(true);
     const observer = new ResizeObserver(() => place(true));
     observer.observe(current);
     return () => {
       observer.disconnect();
-      selected(current).on('.zoom', null);
+      selection(current).on('.zoom', null);
     };
   }, [diagram]);
   useEffect(() => place(false), [active.join(), taken.join()]);
 
   const onKey = (event: KeyboardEvent): void => {
     const moves: Readonly<Record<string, () => void>> = {
-      '+': () => change((it, on) => it.scaleBy(on, STEP)),
-      '=': () => change((it, on) => it.scaleBy(on, STEP)),
-      '-': () => change((it, on) => it.scaleBy(on, 1 / STEP)),
+      '+': () => change((it, on) => it.scaleBy(on, ZOOM_STEP)),
+      '=': () => change((it, on) => it.scaleBy(on, ZOOM_STEP)),
+      '-': () => change((it, on) => it.scaleBy(on, 1 / ZOOM_STEP)),
       '0': () => choose('fit'),
       f: () => choose('follow'),
-      ArrowLeft: () => change((it, on) => it.translateBy(on, PAN, 0)),
-      ArrowRight: () => change((it, on) => it.translateBy(on, -PAN, 0)),
-      ArrowUp: () => change((it, on) => it.translateBy(on, 0, PAN)),
-      ArrowDown: () => change((it, on) => it.translateBy(on, 0, -PAN)),
+      ArrowLeft: () => change((it, on) => it.translateBy(on, PAN_STEP, 0)),
+      ArrowRight: () => change((it, on) => it.translateBy(on, -PAN_STEP, 0)),
+      ArrowUp: () => change((it, on) => it.translateBy(on, 0, PAN_STEP)),
+      ArrowDown: () => change((it, on) => it.translateBy(on, 0, -PAN_STEP)),
     };
     const move = moves[event.key];
     if (move === undefined || event.ctrlKey || event.metaKey) return;
@@ -172,22 +172,22 @@ function Canvas({ diagram, label, active, taken }: CanvasProps): JSX.Element {
         </g>
       </svg>
       <div class="canvas-tools" role="group" aria-label="Chart">
-        <Tool icon="plus" name="Zoom in" use={() => change((it, on) => it.scaleBy(on, STEP))} />
-        <Tool icon="minus" name="Zoom out" use={() => change((it, on) => it.scaleBy(on, 1 / STEP))} />
-        <Tool icon="fit" name="Fit the whole chart" use={() => choose('fit')} />
-        <Tool icon="follow" name="Keep the active state in sight" use={() => choose('follow')} />
+        <ToolButton icon="plus" name="Zoom in" use={() => change((it, on) => it.scaleBy(on, ZOOM_STEP))} />
+        <ToolButton icon="minus" name="Zoom out" use={() => change((it, on) => it.scaleBy(on, 1 / ZOOM_STEP))} />
+        <ToolButton icon="fit" name="Fit the whole chart" use={() => choose('fit')} />
+        <ToolButton icon="follow" name="Keep the active state in sight" use={() => choose('follow')} />
       </div>
     </div>
   );
 }
 
-interface ToolProps {
+interface ToolButtonProps {
   readonly icon: IconName;
   readonly name: string;
   readonly use: () => void;
 }
 
-const Tool = ({ icon, name, use }: ToolProps): JSX.Element => (
+const ToolButton = ({ icon, name, use }: ToolButtonProps): JSX.Element => (
   <button type="button" class="button icon" aria-label={name} title={name} onClick={use}>
     <Icon name={icon} />
   </button>
@@ -199,7 +199,7 @@ function offset(place: number, drawing: number, middle: number): number {
   return Math.min(0, Math.max(place - drawing, place / 2 - middle));
 }
 
-const selected = (svg: SVGSVGElement) => select<SVGSVGElement, unknown>(svg);
+const selection = (svg: SVGSVGElement) => select<SVGSVGElement, unknown>(svg);
 
 interface DrawingProps {
   readonly diagram: Diagram;
@@ -221,8 +221,8 @@ const Drawing = memo(
         {diagram.boxes.map((box) => (
           <StateBox key={box.node.id} box={box} active={lit.has(box.node.id)} taken={fired} />
         ))}
-        {diagram.entrances.map(({ id, x, y, path }) => (
-          <g key={id} class="entrance">
+        {diagram.initialMarkers.map(({ id, x, y, path }) => (
+          <g key={id} class="initial-marker">
             <circle cx={x} cy={y} r="4.5" />
             <path class="arrow" d={path} marker-end="url(#head-plain)" />
           </g>

@@ -7,25 +7,33 @@ import type { JSX } from 'preact';
 import { useLayoutEffect, useRef } from 'preact/hooks';
 
 /** Rows drawn above and below what can be seen. */
-const BEYOND = 6;
+const OVERSCAN = 6;
 /** As near to the end as this is at the end. */
 const END_PX = 24;
 
-export interface RowsProps {
+export interface VirtualListProps {
   readonly label: string;
   readonly count: number;
   readonly height: number;
   /** Draws `<li>` with one focusable element that carries `data-row={index}`. Gives its key along. */
   readonly row: (index: number) => JSX.Element | null;
   /** Stay at the end while the list grows, as long as nobody has scrolled away from it. */
-  readonly followEnd?: boolean;
+  readonly stickToEnd?: boolean;
   /** Bring this row into sight whenever it changes. */
   readonly reveal?: number | null;
   /** Somebody points at rows or walks through them, or does so no longer. */
-  readonly onHold?: (held: boolean) => void;
+  readonly onInteraction?: (held: boolean) => void;
 }
 
-export function Rows({ label, count, height, row, followEnd = false, reveal = null, onHold }: RowsProps): JSX.Element {
+export function VirtualList({
+  label,
+  count,
+  height,
+  row,
+  stickToEnd = false,
+  reveal = null,
+  onInteraction,
+}: VirtualListProps): JSX.Element {
   const scroller = useRef<HTMLDivElement>(null);
   const atEnd = useRef(true);
   const top = useSignal(0);
@@ -39,19 +47,19 @@ export function Rows({ label, count, height, row, followEnd = false, reveal = nu
     visible.value = current.clientHeight;
     return () => {
       observer.disconnect();
-      onHold?.(false);
+      onInteraction?.(false);
     };
   }, []);
   useLayoutEffect(() => {
     const { current } = scroller;
-    if (current !== null && followEnd && atEnd.current) current.scrollTop = current.scrollHeight;
-  }, [count, followEnd]);
+    if (current !== null && stickToEnd && atEnd.current) current.scrollTop = current.scrollHeight;
+  }, [count, stickToEnd]);
   useLayoutEffect(() => {
-    if (reveal !== null && scroller.current !== null) bringIntoSight(scroller.current, reveal, height);
+    if (reveal !== null && scroller.current !== null) scrollToRow(scroller.current, reveal, height);
   }, [reveal, height]);
 
-  const first = Math.max(0, Math.min(count, Math.floor(top.value / height)) - BEYOND);
-  const last = Math.min(count, Math.ceil((top.value + visible.value) / height) + BEYOND);
+  const first = Math.max(0, Math.min(count, Math.floor(top.value / height)) - OVERSCAN);
+  const last = Math.min(count, Math.ceil((top.value + visible.value) / height) + OVERSCAN);
   const rows: (JSX.Element | null)[] = [];
   for (let index = first; index < last; index += 1) rows.push(row(index));
 
@@ -60,10 +68,10 @@ export function Rows({ label, count, height, row, followEnd = false, reveal = nu
     const { current } = scroller;
     if (at === null || current === null || event.ctrlKey || event.metaKey || event.altKey) return;
     const page = Math.max(1, Math.floor(visible.value / height) - 1);
-    const to = destination(event.key, at, page, count - 1);
+    const to = targetRow(event.key, at, page, count - 1);
     if (to === null) return;
     event.preventDefault();
-    bringIntoSight(current, to, height);
+    scrollToRow(current, to, height);
     requestAnimationFrame(() => {
       current.querySelector<HTMLElement>(`[data-row="${to}"]`)?.focus({ preventScroll: true });
     });
@@ -77,10 +85,10 @@ export function Rows({ label, count, height, row, followEnd = false, reveal = nu
         top.value = it.scrollTop;
         atEnd.current = it.scrollHeight - it.scrollTop - it.clientHeight < END_PX;
       }}
-      onMouseMove={() => onHold?.(true)}
-      onMouseLeave={() => onHold?.(false)}
-      onFocusIn={() => onHold?.(true)}
-      onFocusOut={() => onHold?.(false)}
+      onMouseMove={() => onInteraction?.(true)}
+      onMouseLeave={() => onInteraction?.(false)}
+      onFocusIn={() => onInteraction?.(true)}
+      onFocusOut={() => onInteraction?.(false)}
       onKeyDown={walk}
     >
       <ol aria-label={label} style={{ paddingTop: `${first * height}px`, height: `${count * height}px` }}>
@@ -96,7 +104,7 @@ function rowOf(target: EventTarget | null): number | null {
 }
 
 /** Where a key leads from row `at`, or null when it leads nowhere. Pure. */
-export function destination(key: string, at: number, page: number, last: number): number | null {
+export function targetRow(key: string, at: number, page: number, last: number): number | null {
   const to: Readonly<Record<string, number>> = {
     ArrowDown: at + 1,
     ArrowUp: at - 1,
@@ -111,7 +119,7 @@ export function destination(key: string, at: number, page: number, last: number)
   return wanted === undefined ? null : Math.max(0, Math.min(last, wanted));
 }
 
-function bringIntoSight(scroller: HTMLElement, at: number, height: number): void {
+function scrollToRow(scroller: HTMLElement, at: number, height: number): void {
   const above = at * height;
   if (above < scroller.scrollTop) scroller.scrollTop = above;
   else if (above + height > scroller.scrollTop + scroller.clientHeight) {

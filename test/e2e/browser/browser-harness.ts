@@ -1,4 +1,4 @@
-/** The demo's stage on ports that stay, so that a proxy can be stopped and another started in its place. */
+/** The demo's environment on fixed ports, so that a proxy can be stopped and another one started in its place. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -10,24 +10,24 @@ import { messagesOf, type ScriptedTurn } from '../../../src/demo/session.ts';
 import { openStage, type Stage } from '../../../src/demo/environment.ts';
 import { startProxy, type Proxy } from '../../../src/proxy.ts';
 
-/** How many times faster than life: a checkpoint takes about three seconds. */
+/** The demo's speed, in times real time: a checkpoint takes about three seconds. */
 const PACE = 3;
 
-export interface Theatre {
-  readonly stage: Stage;
+export interface BrowserHarness {
+  readonly environment: Stage;
   readonly origin: string;
   readonly token: string;
   readonly ca: string;
-  /** The way in, with the token. */
-  readonly entrance: string;
-  /** Where one is afterwards. */
+  /** The dashboard's URL with the token. */
+  readonly tokenUrl: string;
+  /** The dashboard's URL after the token was accepted. */
   readonly dashboard: string;
-  /** One turn of the demo's session. */
+  /** Plays one turn of the demo's session. */
   turn(turn: ScriptedTurn): Promise<void>;
-  /** Another client, whose answers are nonsense of the wanted size. */
+  /** Opens another client. The simulated API answers it with random text. */
   client(): ScriptedClient;
   stop(): Promise<void>;
-  /** A new proxy with the same settings, ports and directory. */
+  /** Starts a new proxy with the same settings, ports and directory. */
   start(): Promise<void>;
   close(): Promise<void>;
 }
@@ -40,33 +40,33 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-export async function openTheatre(): Promise<Theatre> {
+export async function openBrowserHarness(): Promise<BrowserHarness> {
   const dataDir = mkdtempSync(join(tmpdir(), 'dbproxy-browser-'));
   const [proxyPort, dashboardPort] = [await freePort(), await freePort()];
   const ports = { DBPROXY_PROXY_PORT: String(proxyPort), DBPROXY_DASHBOARD_PORT: String(dashboardPort) };
-  const stage = await openStage({ dataDir, pace: PACE, settings: ports });
-  const ca = readFileSync(stage.proxy.caPath, 'utf8');
+  const environment = await openStage({ dataDir, pace: PACE, settings: ports });
+  const ca = readFileSync(environment.proxy.caPath, 'utf8');
   const origin = `https://localhost:${dashboardPort}`;
-  const { token } = stage.proxy.access;
+  const { token } = environment.proxy.access;
   let turns = 0;
-  let proxy: Proxy | null = stage.proxy;
+  let proxy: Proxy | null = environment.proxy;
   const clients: ScriptedClient[] = [];
   const stop = async (): Promise<void> => {
     await proxy?.stop();
     proxy = null;
   };
   return {
-    stage,
+    environment,
     origin,
     token,
     ca,
-    entrance: dashboardUrl(origin, token),
+    tokenUrl: dashboardUrl(origin, token),
     dashboard: `${origin}/dashboard/`,
     async turn(turn) {
       turns += 1;
       const { before, last } = messagesOf(turn, turns);
-      stage.client.messages.push(...before);
-      const reply = await stage.client.say(last);
+      environment.client.messages.push(...before);
+      const reply = await environment.client.say(last);
       if (reply.status !== 200 || reply.error !== null)
         throw new Error(`a turn failed: ${reply.error ?? reply.status}`);
     },
@@ -77,13 +77,13 @@ export async function openTheatre(): Promise<Theatre> {
     },
     stop,
     async start() {
-      const env = { HOME: dataDir, DBPROXY_DATA_DIR: dataDir, DBPROXY_UPSTREAM_URL: stage.api.url, ...ports };
-      proxy = await startProxy({ config: parseConfig(env), log: stage.book });
+      const env = { HOME: dataDir, DBPROXY_DATA_DIR: dataDir, DBPROXY_UPSTREAM_URL: environment.api.url, ...ports };
+      proxy = await startProxy({ config: parseConfig(env), log: environment.book });
     },
     async close() {
       await Promise.all(clients.map((client) => client.close()));
       await stop();
-      await stage.close();
+      await environment.close();
       rmSync(dataDir, { recursive: true, force: true });
     },
   };

@@ -1,4 +1,4 @@
-/** The fake proxy as a process: `node --import tsx test/web/support/fake-child.ts [conversations] [changes a second]`. */
+/** The fake proxy as a process: `node --import tsx test/web/support/fake-proxy-process.ts [conversations] [changes a second]`. */
 import { startFakeProxy } from './fake-proxy.ts';
 
 const [conversations = '24', rate = '1'] = process.argv.slice(2);

@@ -4,8 +4,8 @@ import { useMemo, useRef } from 'preact/hooks';
 import type uPlot from 'uplot';
 import type { ConversationDetail, ConversationView, SeriesMark } from '../contract.ts';
 import { clockTime, count, plural, short } from '../format.ts';
-import { Chart, newest } from '../components/chart.tsx';
-import { colour } from '../state/theme.ts';
+import { Chart, latestValue } from '../components/chart.tsx';
+import { colorOf } from '../state/theme.ts';
 import { MARK_NAME, MARK_TONE } from '../labels.ts';
 
 const HEIGHT = 240;
@@ -22,17 +22,17 @@ export function TokensCard({ view, detail }: TokensProps): JSX.Element {
     <section class="card tokens-card">
       <header>
         <h2>Tokens over time</h2>
-        <ul class="legend end">
+        <ul class="legend align-end">
           {kinds.map((kind) => (
             <li key={kind} class={`tone-${MARK_TONE[kind]}`}>
-              <MarkSign kind={kind} /> {MARK_NAME[kind]}
+              <MarkSymbol kind={kind} /> {MARK_NAME[kind]}
             </li>
           ))}
         </ul>
       </header>
       <div class="body">
         {samples.length === 0 ? (
-          <p class="nothing muted">{detail === null ? 'Fetching …' : 'The curve begins with the first answer.'}</p>
+          <p class="placeholder muted">{detail === null ? 'Fetching …' : 'The curve begins with the first answer.'}</p>
         ) : (
           <TokensChart view={view} samples={samples} marks={detail?.marks ?? []} />
         )}
@@ -42,7 +42,7 @@ export function TokensCard({ view, detail }: TokensProps): JSX.Element {
 }
 
 /** What a kind of mark is drawn as, beside its colour. */
-const SIGN: Readonly<Record<SeriesMark['kind'], string>> = {
+const MARK_SYMBOL: Readonly<Record<SeriesMark['kind'], string>> = {
   checkpoint: '◆',
   failed: '✕',
   swap: '⇄',
@@ -51,8 +51,8 @@ const SIGN: Readonly<Record<SeriesMark['kind'], string>> = {
   reset: '○',
 };
 
-const MarkSign = ({ kind }: { readonly kind: SeriesMark['kind'] }): JSX.Element => (
-  <span aria-hidden="true">{SIGN[kind]}</span>
+const MarkSymbol = ({ kind }: { readonly kind: SeriesMark['kind'] }): JSX.Element => (
+  <span aria-hidden="true">{MARK_SYMBOL[kind]}</span>
 );
 
 interface TokensChartProps {
@@ -80,28 +80,28 @@ interface Latest {
 }
 
 function plotOptions(latest: Latest): Omit<uPlot.Options, 'width' | 'height'> {
-  const grid = { stroke: colour('line'), width: 1 };
-  const axis = { stroke: colour('muted'), grid, ticks: { show: false }, font: '11px system-ui' };
+  const grid = { stroke: colorOf('line'), width: 1 };
+  const axis = { stroke: colorOf('muted'), grid, ticks: { show: false }, font: '11px system-ui' };
   return {
     cursor: { y: false, points: { size: 7 } },
     legend: { live: true },
     scales: {
       x: { time: true, range: (_, min, max) => timeRange(min, max, latest.current.marks) },
-      y: { range: (_, _min, max) => [0, topOf(max, latest.current.view)] },
+      y: { range: (_, _min, max) => [0, maximumOf(max, latest.current.view)] },
     },
     axes: [
       { ...axis, size: 30, values: (_, splits) => splits.map((at) => clockTime(at * 1_000)), space: 90 },
       { ...axis, size: 48, values: (_, splits) => splits.map((value) => short(value)) },
     ],
     series: [
-      { label: 'Time', value: (plot, at: number | null) => clockTime((at ?? newest(plot, 0)) * 1_000) },
+      { label: 'Time', value: (plot, at: number | null) => clockTime((at ?? latestValue(plot, 0)) * 1_000) },
       {
         label: 'Tokens in use',
-        stroke: colour('wal'),
-        fill: translucent(colour('wal')),
+        stroke: colorOf('wal'),
+        fill: translucent(colorOf('wal')),
         width: 2,
-        points: { show: true, size: 5, fill: colour('wal') },
-        value: (plot, value: number | null) => count(value ?? newest(plot, 1)),
+        points: { show: true, size: 5, fill: colorOf('wal') },
+        value: (plot, value: number | null) => count(value ?? latestValue(plot, 1)),
       },
     ],
     hooks: { draw: [(plot) => drawMarks(plot, latest.current)] },
@@ -117,7 +117,7 @@ function timeRange(min: number, max: number, marks: readonly SeriesMark[]): [num
 }
 
 /** Up to a little above the highest mark, so that the thresholds can be seen before they are reached. */
-function topOf(max: number, view: ConversationView): number {
+function maximumOf(max: number, view: ConversationView): number {
   const highest = view.marks === null ? 0 : Math.max(view.marks.swap, view.marks.client);
   return Math.max(max, highest, 1) * 1.12;
 }
@@ -132,24 +132,24 @@ function drawMarks(plot: uPlot, { view, marks }: Latest['current']): void {
   ctx.lineWidth = ratio;
   if (view.marks !== null) {
     const lines = [
-      ['checkpoint', view.marks.checkpoint, colour('wal')],
-      ['swap', view.marks.swap, colour('swap')],
+      ['checkpoint', view.marks.checkpoint, colorOf('wal')],
+      ['swap', view.marks.swap, colorOf('swap')],
     ] as const;
     for (const [name, at, ink] of lines) {
       const y = plot.valToPos(at, 'y', true);
       ctx.strokeStyle = ink;
       ctx.fillStyle = ink;
       ctx.setLineDash([5 * ratio, 4 * ratio]);
-      line(ctx, bbox.left, y, bbox.left + bbox.width, y);
+      drawLine(ctx, bbox.left, y, bbox.left + bbox.width, y);
       ctx.textAlign = 'left';
       ctx.fillText(name, bbox.left + 4 * ratio, y - 4 * ratio);
     }
     if (view.marks.client !== view.marks.swap) {
       const y = plot.valToPos(view.marks.client, 'y', true);
-      ctx.strokeStyle = colour('muted');
-      ctx.fillStyle = colour('muted');
+      ctx.strokeStyle = colorOf('muted');
+      ctx.fillStyle = colorOf('muted');
       ctx.setLineDash([2 * ratio, 3 * ratio]);
-      line(ctx, bbox.left, y, bbox.left + bbox.width, y);
+      drawLine(ctx, bbox.left, y, bbox.left + bbox.width, y);
       ctx.textAlign = 'right';
       ctx.fillText('Claude Code compacts', bbox.left + bbox.width - 4 * ratio, y - 4 * ratio);
     }
@@ -157,16 +157,16 @@ function drawMarks(plot: uPlot, { view, marks }: Latest['current']): void {
   ctx.textAlign = 'center';
   for (const { at, kind } of marks) {
     const x = plot.valToPos(at / 1_000, 'x', true);
-    ctx.strokeStyle = colour(MARK_TONE[kind]);
-    ctx.fillStyle = colour(MARK_TONE[kind]);
+    ctx.strokeStyle = colorOf(MARK_TONE[kind]);
+    ctx.fillStyle = colorOf(MARK_TONE[kind]);
     ctx.setLineDash([]);
-    line(ctx, x, bbox.top + 14 * ratio, x, bbox.top + bbox.height);
-    ctx.fillText(SIGN[kind], x, bbox.top + 10 * ratio);
+    drawLine(ctx, x, bbox.top + 14 * ratio, x, bbox.top + bbox.height);
+    ctx.fillText(MARK_SYMBOL[kind], x, bbox.top + 10 * ratio);
   }
   ctx.restore();
 }
 
-function line(ctx: CanvasRenderingContext2D, x1: number, y1: number, x2: number, y2: number): void {
+function drawLine(ctx: CanvasRenderingContext2D, x1: number, y1: number, x2: number, y2: number): void {
   ctx.beginPath();
   ctx.moveTo(x1, y1);
   ctx.lineTo(x2, y2);

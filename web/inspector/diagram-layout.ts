@@ -2,13 +2,13 @@
 import Elk, { type ELK } from 'elkjs/lib/elk-api.js';
 import workerUrl from 'elkjs/lib/elk-worker.min.js?url';
 import type { MachineGraph } from '../contract.ts';
-import { diagramOf, planOf, type Diagram } from './diagram.ts';
+import { diagramOf, layoutGraphOf, type Diagram } from './diagram.ts';
 
 let elk: ELK | null = null;
 const known = new Map<string, Promise<Diagram>>();
 
 /** The drawing of a statechart. Rejects when the layout fails. */
-export function layOut(graph: MachineGraph): Promise<Diagram> {
+export function layOutDiagram(graph: MachineGraph): Promise<Diagram> {
   // Recordings may hold another version of a machine of the same name.
   const key = JSON.stringify(graph);
   let drawing = known.get(key);
@@ -22,6 +22,6 @@ export function layOut(graph: MachineGraph): Promise<Diagram> {
 
 async function compute(graph: MachineGraph): Promise<Diagram> {
   elk ??= new Elk({ workerFactory: () => new Worker(workerUrl) });
-  const plan = planOf(graph);
+  const plan = layoutGraphOf(graph);
   return diagramOf(graph, plan, await elk.layout(plan.root));
 }

@@ -26,7 +26,7 @@ const FOLDERS = [
   'infra',
   'web-shop',
 ];
-const ASKED = [
+const REQUESTS = [
   'The nightly import loses orders. Start with the reader.',
   'Make the list scroll smoothly with five hundred rows',
   'Why does the build take four minutes?',
@@ -65,7 +65,7 @@ const FAILURE = 'the API answered 529 overloaded_error: Overloaded';
 
 type Unnumbered<R> = R extends BufferedRecord ? Omit<R, 'seq'> : never;
 
-export interface StoryOptions {
+export interface FakeConversationOptions {
   readonly number: number;
   readonly now: () => number;
   /** How long a checkpoint takes. */
@@ -73,13 +73,13 @@ export interface StoryOptions {
   readonly failing: boolean;
   readonly passthrough: boolean;
   readonly record: (record: Unnumbered<BufferedRecord>) => void;
-  readonly said: (event: string, level: 'info' | 'warn' | 'error', fields: Record<string, string | number>) => void;
+  readonly log: (event: string, level: 'info' | 'warn' | 'error', fields: Record<string, string | number>) => void;
 }
 
-export class Story {
+export class FakeConversation {
   readonly id: string;
   readonly actor: ConversationActor;
-  readonly #options: StoryOptions;
+  readonly #options: FakeConversationOptions;
   readonly #created: number;
   readonly #chart: ReadGraph;
   readonly #window = 180_000;
@@ -97,7 +97,7 @@ export class Story {
   #turn = 0;
   #taken: AnyTransitionDefinition[] = [];
 
-  constructor(options: StoryOptions) {
+  constructor(options: FakeConversationOptions) {
     this.#options = options;
     const { number, now } = options;
     this.id = `c${(number * 7_919 + 4_099).toString(16).padStart(6, '0')}-${number}`;
@@ -133,20 +133,20 @@ export class Story {
       },
       inspect: (event) => this.#inspect(event),
     });
-    this.actor.subscribe((snapshot) => this.#noticed(phaseOf(snapshot)));
+    this.actor.subscribe((snapshot) => this.#recordPhase(phaseOf(snapshot)));
     this.actor.start();
     this.options.record({ kind: 'started', at: now(), actor: this.actorView() });
-    for (let turn = 0; turn < 2 + (number % 5); turn += 1) this.#say();
+    for (let turn = 0; turn < 2 + (number % 5); turn += 1) this.#addTurn();
   }
 
-  get options(): StoryOptions {
+  get options(): FakeConversationOptions {
     return this.#options;
   }
 
   /** One request and its answer; a compaction when the context is full. */
   advance(): void {
     const now = timestamp(this.#options.now());
-    const covering = this.#covering();
+    const covering = this.#checkpointMatch();
     if (this.#used / this.#window >= 0.83) {
       this.#compact();
       return;
@@ -158,7 +158,7 @@ export class Story {
       coveringCheckpoint: covering,
       continuesCallHistory: true,
     });
-    this.#say();
+    this.#addTurn();
     this.#used += 2_500 + ((this.#turn * 1_733 + this.#options.number * 331) % 9_000);
     this.#turn += 1;
     this.#send({
@@ -197,7 +197,7 @@ export class Story {
         text: FOLDERS[number % FOLDERS.length] ?? 'project',
         from: 'folder',
         folder: `/home/ada/work/${FOLDERS[number % FOLDERS.length] ?? 'project'}`,
-        words: ASKED[(number * 3) % ASKED.length] ?? null,
+        words: REQUESTS[(number * 3) % REQUESTS.length] ?? null,
       },
       kind: number % 5 === 4 ? 'subagent' : 'main',
       parent: null,
@@ -300,16 +300,16 @@ export class Story {
     }
   }
 
-  #noticed(phase: ConversationView['phase']): void {
+  #recordPhase(phase: ConversationView['phase']): void {
     const now = this.#options.now();
     const last = this.#phases.at(-1);
     if (last?.phase === phase) return;
     this.#phases = [...this.#phases, { at: now, phase }].slice(-200);
     this.#phaseSince = now;
-    if (last !== undefined) this.#options.said('phase.changed', 'info', { from: last.phase, to: phase });
+    if (last !== undefined) this.#options.log('phase.changed', 'info', { from: last.phase, to: phase });
     if (phase === 'IDLE' && this.actor.getSnapshot().context.failure !== null) {
       this.#mark('failed');
-      this.#options.said('checkpoint.failed', 'warn', { message: FAILURE, retry_after_ms: 8_000 });
+      this.#options.log('checkpoint.failed', 'warn', { message: FAILURE, retry_after_ms: 8_000 });
     }
   }
 
@@ -330,7 +330,7 @@ export class Story {
       computedFor: null,
     };
     this.#mark('checkpoint');
-    this.#options.said('checkpoint.completed', 'info', {
+    this.#options.log('checkpoint.completed', 'info', {
       duration_ms: this.#options.checkpointMs,
       output_tokens: 4_810,
     });
@@ -341,7 +341,7 @@ export class Story {
     };
   }
 
-  #covering(): CheckpointRef | null {
+  #checkpointMatch(): CheckpointRef | null {
     const { value } = { value: this.#checkpoint };
     return value === null
       ? null
@@ -354,16 +354,16 @@ export class Story {
 
   #compact(): void {
     const now = timestamp(this.#options.now());
-    const checkpoint = this.#covering();
+    const checkpoint = this.#checkpointMatch();
     this.#send({ type: 'compaction.requested', at: now, coveringCheckpoint: checkpoint });
     if (checkpoint === null) {
       this.#mark('compaction');
-      this.#options.said('compaction.forwarded', 'warn', { reason: 'no_checkpoint' });
+      this.#options.log('compaction.forwarded', 'warn', { reason: 'no_checkpoint' });
       this.#send({ type: 'compaction.forwarded', at: now, reason: 'no_checkpoint' });
       this.#send({ type: 'compaction.completed_by_api', at: now });
     } else {
       this.#mark('swap');
-      this.#options.said('compaction.served', 'info', { waited_ms: 21, saved_ms: 34_200 });
+      this.#options.log('compaction.served', 'info', { waited_ms: 21, saved_ms: 34_200 });
       this.#swap = {
         at: now,
         checkpoint: checkpoint.id,
@@ -390,18 +390,18 @@ export class Story {
 
   #renumber(): void {
     this.#messages.forEach((message, index) => (this.#messages[index] = { ...message, index }));
-    this.#show();
+    this.#updateMessages();
   }
 
   /** Every field of a detail is the same object as long as it has not changed, as in `ConversationViews`. */
-  #show(): void {
+  #updateMessages(): void {
     const messages = [...this.#messages];
     this.#shown = { state: 'shown', at: this.#options.now(), total: messages.length, messages };
   }
 
-  #say(): void {
+  #addTurn(): void {
     const at = this.#messages.length;
-    const asked = ASKED[(this.#options.number * 3 + at) % ASKED.length] ?? '';
+    const asked = REQUESTS[(this.#options.number * 3 + at) % REQUESTS.length] ?? '';
     const block = { chars: 0, name: null, failed: false } as const;
     const read = `${'1  import { createReadStream } from "node:fs";\n2  export function readRows(text: string) {\n'.repeat(12)}…`;
     this.#messages.push(
@@ -429,6 +429,6 @@ export class Story {
         ],
       },
     );
-    this.#show();
+    this.#updateMessages();
   }
 }

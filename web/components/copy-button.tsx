@@ -3,7 +3,7 @@ import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { Icon } from './icons.tsx';
 
-const SHOWN_MS = 1_600;
+const FEEDBACK_MS = 1_600;
 
 interface CopyProps {
   readonly text: string;
@@ -16,8 +16,8 @@ interface CopyProps {
 export function CopyButton({ text, what, bare = false }: CopyProps): JSX.Element {
   const outcome = useSignal<'copied' | 'failed' | null>(null);
   const copy = async (): Promise<void> => {
-    outcome.value = (await toClipboard(text)) ? 'copied' : 'failed';
-    setTimeout(() => (outcome.value = null), SHOWN_MS);
+    outcome.value = (await writeToClipboard(text)) ? 'copied' : 'failed';
+    setTimeout(() => (outcome.value = null), FEEDBACK_MS);
   };
   const { value } = outcome;
   return (
@@ -35,7 +35,7 @@ export function CopyButton({ text, what, bare = false }: CopyProps): JSX.Element
 }
 
 /** The clipboard is there in secure pages only; a selection that is copied works everywhere. */
-async function toClipboard(text: string): Promise<boolean> {
+async function writeToClipboard(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);
     return true;

@@ -2,7 +2,7 @@
 import type { ComponentChildren, JSX } from 'preact';
 import { useEffect, useId, useRef } from 'preact/hooks';
 
-interface ConfirmProps {
+interface ConfirmDialogProps {
   readonly title: string;
   readonly action: string;
   readonly busy: boolean;
@@ -13,7 +13,15 @@ interface ConfirmProps {
   readonly onClose: () => void;
 }
 
-export function Confirm({ title, action, busy, finished, children, onConfirm, onClose }: ConfirmProps): JSX.Element {
+export function ConfirmDialog({
+  title,
+  action,
+  busy,
+  finished,
+  children,
+  onConfirm,
+  onClose,
+}: ConfirmDialogProps): JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
   useEffect(() => {
