@@ -105,8 +105,10 @@ export type ConversationEvent =
   | { readonly type: 'history.replaced'; readonly at: Timestamp; readonly confirmed: boolean }
   /** Somebody wants this conversation to begin anew with its checkpoint: see `src/dashboard`. */
   | { readonly type: 'conversation.reset'; readonly at: Timestamp }
-  /** Raised by the checkpoint call itself. */
+  /** Raised when the checkpoint call ends with a summary. */
   | { readonly type: 'checkpoint.completed'; readonly checkpoint: CheckpointRef }
+  /** Raised when the checkpoint call ends without one. */
+  | { readonly type: 'checkpoint.failed'; readonly failure: CallFailure }
   /** Raised by the idle timer. */
   | { readonly type: 'conversation.idled' };
 
@@ -178,6 +180,8 @@ export interface ConversationContext extends Omit<ConversationInput, 'persisted'
   /** Checkpoint calls begun since the last crossing and none has succeeded. */
   readonly tries: number;
   readonly failure: CallFailure | null;
+  /** Pause before the next attempt while a failed call waits for it; null otherwise. */
+  readonly retryPause: Milliseconds | null;
   /** It begins where a summary was served by an earlier process. */
   readonly wasServed: boolean;
   readonly counters: ConversationCounters;

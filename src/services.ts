@@ -2,8 +2,9 @@
  * The four services that the supervisor owns: the two listeners, the store and the dashboard. Each one can fail alone and
  * is started again alone (machines/supervisor.ts); this file connects their machines with the real sockets and files.
  */
-import { createActor, fromCallback, fromPromise } from 'xstate';
-import { conversationMachine, retryPause } from '../machines/conversation.ts';
+import { assign, createActor, fromCallback, fromPromise } from 'xstate';
+import { retryPause } from '../machines/conversation-calculations.ts';
+import { conversationMachine } from '../machines/conversation.ts';
 import { serviceMachine, type ServiceName } from '../machines/service.ts';
 import { conversationChild, supervisorMachine, type SupervisorActor } from '../machines/supervisor.ts';
 import { milliseconds } from '../machines/units.ts';
@@ -106,11 +107,10 @@ export function createSupervisor({ calls, log, publish, services }: SupervisorOp
       actors: {
         conversation: conversationMachine.provide({
           actors: { computeCheckpoint: fromPromise(({ input, signal }) => calls.compute(input, signal)) },
-          delays: {
-            retryPause({ context }) {
-              const pause = milliseconds(retryPause(context, Math.random()));
-              publish({ type: 'checkpoint.postponed', conversation: context.id, pause });
-              return pause;
+          actions: {
+            setRetryPause: assign(({ context }) => ({ retryPause: milliseconds(retryPause(context, Math.random())) })),
+            onRetryScheduled({ context: { id, retryPause: pause } }) {
+              if (pause !== null) publish({ type: 'checkpoint.postponed', conversation: id, pause });
             },
           },
         }),

@@ -3,7 +3,7 @@
  * Claude Code's status line, which asks often and must be quick. Numbers and names; no message text.
  */
 import type { Router } from 'express';
-import { utilisation } from '../../machines/conversation.ts';
+import { utilisation } from '../../machines/conversation-calculations.ts';
 import type { Phase } from '../../machines/phases.ts';
 import type { Conversations } from '../conversations/conversations.ts';
 import type { HistoryTotals } from '../store/history.ts';

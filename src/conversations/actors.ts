@@ -2,7 +2,8 @@
  * The conversations' actors: opened, followed in all that they do, and let go of when they end. What an actor does is
  * told to the log, to those who look on, and to what remembers it. Used by conversations.ts.
  */
-import { utilisation, type ConversationActor, type ConversationSnapshot } from '../../machines/conversation.ts';
+import { utilisation } from '../../machines/conversation-calculations.ts';
+import type { ConversationActor, ConversationSnapshot } from '../../machines/conversation.ts';
 import type { ConversationEvent, ConversationInput, PersistedState } from '../../machines/conversation-events.ts';
 import { phaseOf, type Phase } from '../../machines/phases.ts';
 import type { ConversationId } from '../../machines/units.ts';

@@ -4,7 +4,8 @@
  */
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { utilisation, type ConversationSnapshot } from '../../machines/conversation.ts';
+import { utilisation } from '../../machines/conversation-calculations.ts';
+import type { ConversationSnapshot } from '../../machines/conversation.ts';
 import { phaseOf } from '../../machines/phases.ts';
 import { conversationId } from '../../machines/units.ts';
 import type { LogFields } from '../log.ts';

@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { utilisation } from '../../machines/conversation.ts';
+import { utilisation } from '../../machines/conversation-calculations.ts';
 import { conversationId } from '../../machines/units.ts';
 import { parseConfig, type Environment } from '../../src/config.ts';
 import { ScriptedClient } from '../../src/demo/scripted-client.ts';

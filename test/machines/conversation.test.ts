@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import type { EventFromLogic, SnapshotFrom } from 'xstate';
-import { conversationMachine, refreshStep, retryPause, toPersisted, utilisation } from '../../machines/conversation.ts';
+import { refreshStep, retryPause, utilisation } from '../../machines/conversation-calculations.ts';
+import { conversationMachine, toPersisted } from '../../machines/conversation.ts';
 import type { CallFailureKind, ConversationEvent, ConversationInput } from '../../machines/conversation-events.ts';
 import { phaseOf } from '../../machines/phases.ts';
 import { checkpointId, milliseconds, tokens } from '../../machines/units.ts';

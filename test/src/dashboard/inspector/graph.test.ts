@@ -54,10 +54,15 @@ describe('a statechart read off its machine', () => {
       'done done: computeCheckpoint',
       'error error: computeCheckpoint',
     ]);
-    expect(edges('buffer.ready.wal').map(({ guard, kind }) => [kind, guard])).to.deep.equal([['always', 'pastSwap']]);
-    const stays = edges('buffer.empty').find(({ event, moves }) => event === 'turn.completed' && !moves);
-    expect(stays).to.include({ source: 'conversation.alive.buffer.empty', target: 'conversation.alive.buffer.empty' });
-    expect(stays?.actions).to.deep.equal(['noteTurn']);
+    expect(edges('buffer.ready.wal').map(({ guard, kind }) => [kind, guard])).to.deep.equal([
+      ['always', 'isPastSwapThreshold'],
+    ]);
+    const stays = edges('buffer.served').find(({ event, moves }) => event === 'compaction.served' && !moves);
+    expect(stays).to.include({
+      source: 'conversation.alive.buffer.served',
+      target: 'conversation.alive.buffer.served',
+    });
+    expect(stays?.actions).to.deep.equal(['countServed']);
   });
 
   it('tells which edges a transition is', () => {
