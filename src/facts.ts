@@ -1,55 +1,90 @@
 /**
- * What happens to conversations, for those who count and show it. Whoever observes is told and never asked: nothing here
- * waits for it, and a throw in it is contained where it is put in (proxy.ts).
+ * The stream of facts: what happens to conversations and to requests, published once. The log line (fact-log.ts), the
+ * compaction records (compaction/records.ts) and the dashboard's views, statistics and metrics subscribe to it; each
+ * switches over all types of fact, so that the compiler shows what a new type needs.
  *
- * Requests are passed on as they are, bodies and headers included: what is kept of them is the observer's to answer for.
+ * Facts hold requests as they are, bodies and headers included: each subscriber picks what it keeps.
  */
 import type { CallFailureKind, ForwardReason } from '../machines/conversation-events.ts';
 import type { ConversationSnapshot } from '../machines/conversation.ts';
-import type { CheckpointId, ConversationId, Milliseconds } from '../machines/units.ts';
-import type { ClientIdentity } from './wire/identity.ts';
+import type { Phase } from '../machines/phases.ts';
+import type { CheckpointId, ConversationId, Milliseconds, Tokens } from '../machines/units.ts';
 import type { Checkpoint, CheckpointRepository } from './checkpoint/index.ts';
 import type { ParsedRequest } from './conversations/parsed-request.ts';
+import type { ClientIdentity } from './wire/identity.ts';
 
-export type Fact =
+/** What happened to one conversation. */
+interface Of<Type extends string> {
+  readonly type: Type;
+  readonly conversation: ConversationId;
+}
+
+/** A compaction request and what it was about. */
+interface Compacted<Type extends string> extends Of<Type> {
+  /** The model that the compaction asked. */
+  readonly model: string;
+  /** Tokens in use before the compaction. */
+  readonly tokensBefore: Tokens;
+}
+
+export type ConversationFact =
   /** A conversation is tracked from now on: a new one, or one that an earlier process knew. */
-  | { readonly type: 'conversation.opened'; readonly conversation: ConversationId; readonly speaker: ClientIdentity }
-  /** Its actor has taken an event. */
-  | {
-      readonly type: 'conversation.changed';
-      readonly conversation: ConversationId;
-      readonly snapshot: ConversationSnapshot;
-    }
-  | { readonly type: 'conversation.closed'; readonly conversation: ConversationId }
-  | { readonly type: 'conversation.reset'; readonly conversation: ConversationId }
-  /** A request with its history has come, a turn or a compaction. `parent`: whose subagent it is, where that is known. */
-  | {
-      readonly type: 'history.seen';
-      readonly conversation: ConversationId;
-      readonly parent: ConversationId | null;
-      readonly seen: ParsedRequest;
-    }
-  | { readonly type: 'history.replaced'; readonly conversation: ConversationId; readonly confirmed: boolean }
-  | { readonly type: 'checkpoint.completed'; readonly checkpoint: Checkpoint }
-  | { readonly type: 'checkpoint.failed'; readonly conversation: ConversationId; readonly failure: CallFailureKind }
+  | (Of<'conversation.opened'> & { readonly identity: ClientIdentity })
+  /** An earlier process knew the conversation; it was opened with that state. */
+  | (Of<'conversation.restored'> & { readonly phase: Phase })
+  /** Its actor has handled an event. */
+  | (Of<'conversation.changed'> & { readonly snapshot: ConversationSnapshot })
+  /** It is no longer tracked, because it was idle for too long or because the proxy stops. */
+  | (Of<'conversation.closed'> & { readonly expired: boolean })
+  /** Its actor failed; it is no longer tracked. */
+  | (Of<'conversation.failed'> & { readonly message: string })
+  | Of<'conversation.reset'>
+  /** `utilisation`: share of the effective window in use. */
+  | (Of<'phase.changed'> & { readonly from: Phase; readonly to: Phase; readonly utilisation: number })
+  /** A request with its history has come, a turn or a compaction. `parent`: the conversation that runs this subagent. */
+  | (Of<'history.received'> & { readonly parent: ConversationId | null; readonly parsed: ParsedRequest })
+  /** The history was replaced by a summary; by the one served here if `confirmed`. */
+  | (Of<'history.replaced'> & { readonly confirmed: boolean })
+  /** The checkpoint call was sent. `replaces`: the checkpoint that the new one is to replace. */
+  | (Of<'checkpoint.started'> & {
+      readonly attempt: number;
+      readonly model: string;
+      /** Messages of the history that is summarised. */
+      readonly messages: number;
+      readonly replaces: CheckpointId | null;
+    })
+  | (Of<'checkpoint.completed'> & { readonly checkpoint: Checkpoint })
+  | (Of<'checkpoint.failed'> & {
+      readonly attempt: number;
+      readonly failure: CallFailureKind;
+      readonly message: string;
+    })
+  | (Of<'checkpoint.aborted'> & { readonly attempt: number })
+  /** A checkpoint call that was wanted was not made. */
+  | (Of<'checkpoint.skipped'> & { readonly attempt: number; readonly reason: string })
   /** A failed call is tried again after a pause. */
-  | { readonly type: 'checkpoint.postponed'; readonly conversation: ConversationId; readonly pause: Milliseconds }
-  /** A checkpoint is kept no longer: nobody needed it, another took its place, or a reset. */
-  | { readonly type: 'checkpoint.dropped'; readonly checkpoint: CheckpointId }
-  | {
-      readonly type: 'compaction.served';
-      readonly conversation: ConversationId;
+  | (Of<'checkpoint.postponed'> & { readonly pause: Milliseconds })
+  /** A checkpoint was deleted: it expired, was replaced, or its conversation was reset. */
+  | { readonly type: 'checkpoint.deleted'; readonly checkpoint: CheckpointId }
+  | (Compacted<'compaction.served'> & {
       readonly checkpoint: Checkpoint;
       /** Messages of the history that was replaced. */
       readonly messages: number;
-      /** What follows the summary. */
+      /** Messages that follow the summary, and their length as text. */
       readonly recentMessages: number;
       readonly recentChars: number;
-      /** How long the client waited, and how much longer it would have. */
+      /** How long the client waited, and how much longer the API would have taken. */
       readonly waited: Milliseconds;
       readonly saved: Milliseconds;
-    }
-  | { readonly type: 'compaction.forwarded'; readonly conversation: ConversationId; readonly reason: ForwardReason }
+    })
+  | (Compacted<'compaction.forwarded'> & { readonly reason: ForwardReason })
+  /** A request after a served compaction shows whether the client uses the summary. */
+  | (Of<'compaction.resolved'> & { readonly confirmed: boolean })
+  /** The first turn of a new history has ended with so many tokens in use. */
+  | (Of<'compaction.measured'> & { readonly tokensAfter: Tokens })
+  /** A conversation that was compacted is over the threshold again at once; its compactions go to the API for now. */
+  | (Of<'compaction.loop'> & { readonly utilisation: number })
+  | (Of<'compaction.loop_ended'> & { readonly utilisation: number })
   /** A `POST /v1/messages` has come. */
   | { readonly type: 'request.received' }
   /** The API's answer to one has begun. */
@@ -57,12 +92,12 @@ export type Fact =
   /** The API could not be reached, or its answer broke off. */
   | { readonly type: 'api.failed'; readonly conversation: ConversationId | null };
 
-export type PublishFact = (fact: Fact) => void;
+export type PublishFact = (fact: ConversationFact) => void;
 
 /** The stream of facts: every subscriber gets every fact, in the order of subscription. */
 export interface Facts {
   readonly publish: PublishFact;
-  /** Returns how to unsubscribe. */
+  /** Returns a function that ends the subscription. */
   subscribe(subscriber: PublishFact): () => void;
 }
 
@@ -86,15 +121,15 @@ export function createFacts(onError: (error: unknown) => void): Facts {
   };
 }
 
-/** For parts that run without an observer. */
+/** For parts that run without subscribers. */
 export const noSubscriber: PublishFact = () => undefined;
 
-/** A keeper of checkpoints that tells of those that are kept no longer. */
-export const observedKeeper = (keeper: CheckpointRepository, observe: PublishFact): CheckpointRepository => ({
-  saveCheckpoint: (checkpoint) => keeper.saveCheckpoint(checkpoint),
-  touchCheckpoint: (id) => keeper.touchCheckpoint(id),
+/** A repository of checkpoints that publishes each deletion. */
+export const publishingRepository = (repository: CheckpointRepository, publish: PublishFact): CheckpointRepository => ({
+  saveCheckpoint: (checkpoint) => repository.saveCheckpoint(checkpoint),
+  touchCheckpoint: (id) => repository.touchCheckpoint(id),
   deleteCheckpoint(id) {
-    keeper.deleteCheckpoint(id);
-    observe({ type: 'checkpoint.dropped', checkpoint: id });
+    repository.deleteCheckpoint(id);
+    publish({ type: 'checkpoint.deleted', checkpoint: id });
   },
 });

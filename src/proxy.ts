@@ -23,12 +23,15 @@ import { CheckpointGate } from './checkpoint/gate.ts';
 import { CheckpointIndex } from './checkpoint/index.ts';
 import { monotonicClock } from './clock.ts';
 import { Compactions } from './compaction/compactions.ts';
+import { recordCompactions } from './compaction/records.ts';
 import type { Config } from './config.ts';
 import { Conversations } from './conversations/conversations.ts';
 import { ConversationDirectory } from './conversations/directory.ts';
 import { Dashboard } from './dashboard/dashboard.ts';
 import { EventLog } from './dashboard/event-log.ts';
-import { observedKeeper, type PublishFact } from './facts.ts';
+import { createFacts, publishingRepository } from './facts.ts';
+import { logFacts } from './fact-log.ts';
+import { messageOf } from './errors.ts';
 import { DeferredWork } from './forwarder/deferred-work.ts';
 import { createForwarder } from './forwarder/forwarder.ts';
 import { startHousekeeping } from './housekeeping.ts';
@@ -98,7 +101,9 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const steady = monotonicClock();
   const events = new EventLog(now);
   const log = events.tap(options.log);
-  const observe: PublishFact = (fact) => dashboard.observe(fact);
+  const facts = createFacts((error) => log.error('observer.failed', { message: messageOf(error) }));
+  facts.subscribe(logFacts(log));
+  const { publish } = facts;
   const bound: BoundAddresses = { ports: {}, address: config.host };
 
   const directory = join(config.dataDir, 'certs');
@@ -109,6 +114,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const stateFile = join(config.dataDir, 'state', 'dbproxy.sqlite');
   const store = new StateStore({ file: stateFile, log, now, ttl: config.conversationTtl });
   const history = new CompactionHistory(store);
+  facts.subscribe(recordCompactions(store, now));
 
   const isOurs = ownListener(config.host, (port) =>
     [config.proxyPort, config.dashboardPort, ...Object.values(bound.ports)].includes(port),
@@ -120,9 +126,9 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const open = new OpenConnections({ limit: config.maxConnections, log });
   const budget = new ByteBudget({ limit: config.maxBufferedBytes, log });
 
-  const index = new CheckpointIndex(observedKeeper(store, observe));
+  const index = new CheckpointIndex(publishingRepository(store, publish));
   const gate = new CheckpointGate({ limit: config.maxCheckpoints, log, now: steady });
-  const calls = new CheckpointCalls({ upstream, gate, index, budget, log, now, steady, observe });
+  const calls = new CheckpointCalls({ upstream, gate, index, budget, log, now, steady, publish });
   const conversations = new Conversations({
     config,
     actors: supervisedActors(() => supervisor),
@@ -134,12 +140,13 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     log,
     now,
     steady,
-    observe,
+    publish,
   });
-  const compactions = new Compactions({ config, conversations, calls, log, now, observe });
+  const compactions = new Compactions({ config, conversations, calls, now, publish });
 
   const dashboard: Dashboard = new Dashboard({
     log,
+    facts,
     events,
     thresholds: config.thresholds,
     passthrough: config.passthrough,
@@ -181,7 +188,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     budget,
     deferredWork: new DeferredWork(log),
     open,
-    observe,
+    observe: publish,
     drainMs: DRAIN_MS,
     isOwnHost: (host) => access.isOwnHost(host),
     adminPages,
@@ -217,7 +224,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     dashboard,
     history,
   });
-  const supervisor = createSupervisor({ services, calls, publish: observe, log });
+  const supervisor = createSupervisor({ services, calls, publish, log });
   const housekeeping = startHousekeeping({
     certificates,
     forwarder,

@@ -5,7 +5,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { PHASES } from '../../machines/phases.ts';
 import type { Phase, TokenCounts } from '../../web/contract.ts';
-import type { Fact } from '../facts.ts';
+import type { ConversationFact } from '../facts.ts';
 
 /** What there is now. */
 export interface Present {
@@ -90,19 +90,19 @@ export class Metrics {
     return await this.#registry.metrics();
   }
 
-  observe(observation: Fact): void {
-    switch (observation.type) {
+  onFact(fact: ConversationFact): void {
+    switch (fact.type) {
       case 'request.received':
         this.#requests.inc();
         return;
       case 'api.answered':
-        if (observation.status >= 400) this.#apiErrors.inc({ status: String(observation.status) });
+        if (fact.status >= 400) this.#apiErrors.inc({ status: String(fact.status) });
         return;
       case 'api.failed':
         this.#apiErrors.inc({ status: '0' });
         return;
       case 'checkpoint.completed': {
-        const { duration, usage } = observation.checkpoint;
+        const { duration, usage } = fact.checkpoint;
         this.#checkpoints.inc({ result: 'made' });
         this.#duration.observe(duration / 1_000);
         for (const kind of Object.keys(TOKEN_KINDS) as (keyof TokenCounts)[]) {
@@ -115,12 +115,29 @@ export class Metrics {
         return;
       case 'compaction.served':
         this.#compactions.inc({ outcome: 'served', reason: '' });
-        this.#saved.inc(observation.saved / 1_000);
+        this.#saved.inc(fact.saved / 1_000);
         return;
       case 'compaction.forwarded':
-        this.#compactions.inc({ outcome: 'forwarded', reason: observation.reason });
+        this.#compactions.inc({ outcome: 'forwarded', reason: fact.reason });
         return;
-      default:
+      case 'conversation.opened':
+      case 'conversation.restored':
+      case 'conversation.changed':
+      case 'conversation.closed':
+      case 'conversation.failed':
+      case 'conversation.reset':
+      case 'phase.changed':
+      case 'history.received':
+      case 'history.replaced':
+      case 'checkpoint.started':
+      case 'checkpoint.aborted':
+      case 'checkpoint.skipped':
+      case 'checkpoint.postponed':
+      case 'checkpoint.deleted':
+      case 'compaction.resolved':
+      case 'compaction.measured':
+      case 'compaction.loop':
+      case 'compaction.loop_ended':
         return;
     }
   }

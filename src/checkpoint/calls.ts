@@ -15,7 +15,7 @@ import type { Upstream } from '../upstream/http-client.ts';
 import type { RawHeaders } from '../wire/headers.ts';
 import { coveredBlocks, type Lineage, type Prefix } from '../wire/lineage.ts';
 import { refOf, type CheckpointIndex } from './index.ts';
-import { noSubscriber, type PublishFact } from '../facts.ts';
+import type { PublishFact } from '../facts.ts';
 
 /** A completed turn's request, as a checkpoint call is made from it. */
 export interface CallSource {
@@ -50,7 +50,7 @@ export interface CheckpointCallsOptions {
   readonly now: () => Timestamp;
   /** A clock that nobody sets, see `src/clock.ts`. */
   readonly steady: () => Timestamp;
-  readonly observe?: PublishFact;
+  readonly publish: PublishFact;
 }
 
 /** Where nobody counts bytes. */
@@ -173,15 +173,15 @@ export class CheckpointCalls {
   }
 
   #skipped({ conversation, attempt }: CheckpointCallInput, reason: string): CheckpointError {
-    this.#options.log.info('checkpoint.skipped', { conversation, attempt, reason });
+    this.#options.publish({ type: 'checkpoint.skipped', conversation, attempt, reason });
     return new CheckpointError('skipped', `the checkpoint call was not made (${reason})`);
   }
 
   async #perform(input: CheckpointCallInput, source: CallSource, signal: AbortSignal): Promise<CheckpointRef> {
-    const { index, log, now, observe = noSubscriber, steady, upstream } = this.#options;
+    const { index, now, publish, steady, upstream } = this.#options;
     const { conversation, attempt, replaces } = input;
     const { messages } = source.prefix;
-    log.info('checkpoint.started', { conversation, attempt, model: source.model, messages, replaces });
+    publish({ type: 'checkpoint.started', conversation, attempt, model: source.model, messages, replaces });
     try {
       const body = checkpointBody(source.body, source.room);
       if (body === null) throw new CheckpointError('rejected', 'the request could not be read a second time');
@@ -193,27 +193,16 @@ export class CheckpointCalls {
       const anchorTokens = source.used;
       const checkpoint = { id, conversation, prefix, anchorTokens, summary, model, usage, duration, createdAt };
       index.add(checkpoint, steady());
-      observe({ type: 'checkpoint.completed', checkpoint });
       this.#failed.delete(conversation);
-      log.info('checkpoint.completed', {
-        conversation,
-        checkpoint: id,
-        duration_ms: Math.round(duration),
-        summary_chars: summary.length,
-        input_tokens: usage.input,
-        cache_creation_tokens: usage.cacheCreation,
-        cache_read_tokens: usage.cacheRead,
-        output_tokens: usage.output,
-      });
+      publish({ type: 'checkpoint.completed', conversation, checkpoint });
       return refOf(checkpoint);
     } catch (error) {
-      if (signal.aborted) log.info('checkpoint.aborted', { conversation, attempt });
+      if (signal.aborted) publish({ type: 'checkpoint.aborted', conversation, attempt });
       else {
         this.#failed.set(conversation, { prefix: source.prefix, model: source.model });
         const failure = failureOf(error);
         const message = messageOf(error);
-        log.warn('checkpoint.failed', { conversation, attempt, failure, message });
-        observe({ type: 'checkpoint.failed', conversation, failure });
+        publish({ type: 'checkpoint.failed', conversation, attempt, failure, message });
       }
       throw error;
     }

@@ -4,7 +4,6 @@
 import type { ForwardReason } from '../../machines/conversation-events.ts';
 import { milliseconds, type ConversationId, type Timestamp, type Tokens } from '../../machines/units.ts';
 import type { Config } from '../config.ts';
-import type { Log } from '../log.ts';
 import { recentMessages } from './recent-messages.ts';
 import { servedAnswer, type ServedAnswer } from './served-answer.ts';
 import { answerText } from './summary-text.ts';
@@ -14,7 +13,7 @@ import type { CheckpointCalls } from '../checkpoint/calls.ts';
 import { refOf, type CheckpointMatch } from '../checkpoint/index.ts';
 import type { Conversations } from '../conversations/conversations.ts';
 import type { ParsedRequest } from '../conversations/parsed-request.ts';
-import { noSubscriber, type PublishFact } from '../facts.ts';
+import type { PublishFact } from '../facts.ts';
 
 /** Recent messages may always take this share of the effective window. */
 const MIN_RECENT_SHARE = 0.1;
@@ -42,9 +41,8 @@ export interface CompactionsOptions {
   readonly conversations: Conversations;
   readonly calls: CheckpointCalls;
   readonly config: Config;
-  readonly log: Log;
   readonly now: () => Timestamp;
-  readonly observe?: PublishFact;
+  readonly publish: PublishFact;
 }
 
 /** Resolves when `work` has ended or `signal` aborts, and after `ms` at the latest; says whether `work` ended. */
@@ -81,7 +79,7 @@ export class Compactions {
     const { calls, config, conversations, now } = this.#options;
     const conversation = conversations.conversationOfCompaction(seen);
     const forward = (reason: ForwardReason): CompactionOutcome => {
-      conversations.noteForwarded(conversation, seen, reason);
+      this.#forward(conversation, seen, reason);
       return { kind: 'forward', conversation, reason };
     };
     if (config.passthrough) return forward('passthrough');
@@ -112,8 +110,14 @@ export class Compactions {
     const conversation = conversations.conversationOfCompaction(seen);
     const unavailable = this.#isLooping(conversation) ? 'loop' : this.#whyNone(conversation);
     const reason = config.passthrough ? 'passthrough' : compaction.kind === 'whole' ? unavailable : 'instructions';
-    conversations.noteForwarded(conversation, seen, reason);
+    this.#forward(conversation, seen, reason);
     return conversation;
+  }
+
+  #forward(conversation: ConversationId, seen: ParsedRequest, reason: ForwardReason): void {
+    const { conversations, now, publish } = this.#options;
+    publish({ type: 'compaction.forwarded', ...conversations.compactionOf(conversation, seen), reason });
+    conversations.send(conversation, { type: 'compaction.forwarded', at: now(), reason });
   }
 
   #find(conversation: ConversationId, lineage: Lineage, model: string): CheckpointMatch | null {
@@ -145,7 +149,7 @@ export class Compactions {
     covering: CheckpointMatch,
     waited: number,
   ): CompactionOutcome | null {
-    const { config, conversations, log, observe = noSubscriber } = this.#options;
+    const { config, conversations, publish } = this.#options;
     const { checkpoint, blocks } = covering;
     const after = messagesAfter(compaction.history, lineage, blocks);
     const budget = recentBudget(conversations.effectiveWindowOf(seen), recentShare(config));
@@ -160,18 +164,9 @@ export class Compactions {
     const saved = Math.max(0, checkpoint.duration - waited);
     const counts = { messages: compaction.history.length, recentMessages: after.length, recentChars: recent.length };
     const times = { waited: milliseconds(waited), saved: milliseconds(saved) };
-    observe({ type: 'compaction.served', conversation, checkpoint, ...counts, ...times });
-    conversations.noteServed(conversation, seen, covering, milliseconds(waited));
-    log.info('compaction.served', {
-      conversation,
-      checkpoint: checkpoint.id,
-      computed_for: checkpoint.conversation,
-      messages: compaction.history.length,
-      recent_messages: after.length,
-      recent_chars: recent.length,
-      waited_ms: Math.round(waited),
-      saved_ms: Math.round(saved),
-    });
+    const compacted = conversations.compactionOf(conversation, seen);
+    conversations.markServed(conversation, checkpoint);
+    publish({ type: 'compaction.served', ...compacted, checkpoint, ...counts, ...times });
     return { kind: 'serve', conversation, answer };
   }
 }

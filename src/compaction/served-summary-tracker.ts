@@ -1,55 +1,37 @@
 /**
- * What is noted of compactions: what became of each, and what the next turns show of it, namely whether the client went
- * on from the summary that it was served and how much of the window its new history takes. For the history that people
- * see, and for whoever asks whether a history is a new one. Written by conversations.ts.
+ * Tracks the summaries that were served: whether the client goes on from the one it was served, and which turn is the
+ * first of a new history.
  */
-import { randomUUID } from 'node:crypto';
-import { milliseconds, type CheckpointId, type ConversationId, type Tokens } from '../../machines/units.ts';
+import type { CheckpointId, ConversationId } from '../../machines/units.ts';
 import { escapeTags } from './summary-text.ts';
 import type { Checkpoint } from '../checkpoint/index.ts';
-import type { CompactionRecord, StateRepository } from '../conversations/repository.ts';
 
-/** Characters (without white space, which the client reflows) by which a served summary is known again. */
+/** Length of the probe that identifies a served summary, without white space, which the client reflows. */
 const PROBE_LENGTH = 300;
-/** … which is looked for in so many of a new history's summary. */
+/** Characters of a new history's summary that are searched for the probe. */
 const SEARCHED_LENGTH = 4_000;
 
 const squeezed = (text: string, length: number): string => text.slice(0, length * 8).replace(/\s+/g, '');
 
-/** A summary that was served, and the characters by which it is known again. */
+/** A summary that was served, and the beginning of its text that identifies it. */
 interface Served {
   readonly checkpoint: CheckpointId;
   readonly probe: string;
 }
 
-/** What is to be said of a compaction: where it happened, its outcome, and what differs from one that went to the API. */
-export type Compacted = Pick<CompactionRecord, 'conversation' | 'at' | 'model' | 'tokensBefore' | 'outcome'> &
-  Partial<CompactionRecord>;
-
 export class ServedSummaryTracker {
-  readonly #durable: Pick<StateRepository, 'compacted' | 'updateCompaction'>;
-  /** The summary that was served last, until the client shows whether it took it. */
+  /** The summary that was served last, until the client shows whether it uses it. */
   readonly #served = new Map<ConversationId, Served>();
   /** Conversations whose new history has had no completed turn yet. */
-  readonly #compacted = new Set<ConversationId>();
-
-  constructor(durable: Pick<StateRepository, 'compacted' | 'updateCompaction'>) {
-    this.#durable = durable;
-  }
-
-  /** Writes a compaction into the history that people see. */
-  note(compacted: Compacted): void {
-    const nothing = { reason: null, checkpoint: null, waited: milliseconds(0), saved: milliseconds(0) };
-    this.#durable.compacted({ id: randomUUID(), ...nothing, ...compacted });
-  }
+  readonly #replaced = new Set<ConversationId>();
 
   /** A summary was served, by this process or by one before it. */
-  noteServed(conversation: ConversationId, { id, summary }: Pick<Checkpoint, 'id' | 'summary'>): void {
+  addServed(conversation: ConversationId, { id, summary }: Pick<Checkpoint, 'id' | 'summary'>): void {
     const probe = squeezed(escapeTags(summary), PROBE_LENGTH).slice(0, PROBE_LENGTH);
     this.#served.set(conversation, { checkpoint: id, probe });
   }
 
-  /** The checkpoint whose summary was served last, until the client shows whether it took it. */
+  /** The checkpoint whose summary was served last, until the client shows whether it uses it. */
   servedTo(conversation: ConversationId): CheckpointId | null {
     return this.#served.get(conversation)?.checkpoint ?? null;
   }
@@ -60,24 +42,19 @@ export class ServedSummaryTracker {
     return summary !== null && served !== undefined && squeezed(summary, SEARCHED_LENGTH).includes(served.probe);
   }
 
-  /** The conversation goes on from a new history; `confirmed`: from the summary that was served. */
-  noteReplaced(conversation: ConversationId, confirmed: boolean): void {
-    this.#compacted.add(conversation);
-    if (this.#served.delete(conversation)) this.#durable.updateCompaction({ conversation, confirmed });
+  /** The conversation goes on from a new history. True when a summary had been served to it. */
+  replaceHistory(conversation: ConversationId): boolean {
+    this.#replaced.add(conversation);
+    return this.#served.delete(conversation);
   }
 
-  /** The old history goes on: a summary that was served has not been taken. */
-  noteContinued(conversation: ConversationId): void {
-    if (this.#served.has(conversation)) this.#durable.updateCompaction({ conversation, confirmed: false });
-  }
-
-  /** A turn has ended, with so many tokens in use: the first one of a new history tells how small it is. */
-  noteCompleted(conversation: ConversationId, used: Tokens): void {
-    if (this.#compacted.delete(conversation)) this.#durable.updateCompaction({ conversation, tokensAfter: used });
+  /** A turn has ended. True for the first one of a new history, whose usage shows how small that history is. */
+  completeTurn(conversation: ConversationId): boolean {
+    return this.#replaced.delete(conversation);
   }
 
   forget(conversation: ConversationId): void {
     this.#served.delete(conversation);
-    this.#compacted.delete(conversation);
+    this.#replaced.delete(conversation);
   }
 }

@@ -9,7 +9,6 @@ import { phaseOf, type Phase } from '../../machines/phases.ts';
 import type { ConversationId } from '../../machines/units.ts';
 import type { Config } from '../config.ts';
 import { messageOf } from '../errors.ts';
-import type { Log } from '../log.ts';
 import type { CheckpointCalls } from '../checkpoint/calls.ts';
 import type { ServedSummaryTracker } from '../compaction/served-summary-tracker.ts';
 import type { ConversationDirectory } from './directory.ts';
@@ -32,16 +31,12 @@ export interface ConversationActorsOptions {
   readonly lineages: LineageReader;
   readonly memory: ConversationPersistence;
   readonly notes: ServedSummaryTracker;
-  readonly log: Log;
-  readonly observe: PublishFact;
+  readonly publish: PublishFact;
 }
 
 /** True while a call is under way or will be tried again, and so needs its request. */
 export const wantsSource = (snapshot: ConversationSnapshot): boolean =>
   snapshot.matches({ alive: { call: 'running' } }) || snapshot.matches({ alive: { call: 'waitingToRetry' } });
-
-/** Share of the window in use, as logs tell it. */
-const shareOf = ({ context }: ConversationSnapshot): number => Number(utilisation(context).toFixed(4));
 
 export class ConversationActors {
   readonly #options: ConversationActorsOptions;
@@ -76,7 +71,7 @@ export class ConversationActors {
 
   /** Opens a conversation's actor, unless it is open. */
   open(conversation: ConversationId, persisted: PersistedState | null = null): void {
-    const { actors, config, directory, log, observe } = this.#options;
+    const { actors, config, directory, publish } = this.#options;
     if (this.#phases.has(conversation)) return;
     const actor = actors.open({
       id: conversation,
@@ -89,10 +84,9 @@ export class ConversationActors {
     });
     if (actor === undefined) return;
     this.#phases.set(conversation, phaseOf(actor.getSnapshot()));
-    log.debug('conversation.opened', { conversation });
-    const speaker = directory.describe(conversation) ?? { session: null, agent: null };
-    observe({ type: 'conversation.opened', conversation, speaker });
-    observe({ type: 'conversation.changed', conversation, snapshot: actor.getSnapshot() });
+    const { agent, session } = directory.describe(conversation) ?? { session: null, agent: null };
+    publish({ type: 'conversation.opened', conversation, identity: { session, agent } });
+    publish({ type: 'conversation.changed', conversation, snapshot: actor.getSnapshot() });
     actor.subscribe({
       next: (snapshot) => {
         try {
@@ -107,7 +101,7 @@ export class ConversationActors {
         // Stopped with the whole proxy, it will be wanted again; expired, it will not.
         const expired = actor.getSnapshot().status === 'done';
         this.#close(conversation, expired);
-        if (expired) log.debug('conversation.expired', { conversation });
+        publish({ type: 'conversation.closed', conversation, expired });
       },
       error: (error: unknown) => this.#fail(conversation, error),
     });
@@ -117,40 +111,34 @@ export class ConversationActors {
   #fail(conversation: ConversationId, error: unknown): void {
     this.#close(conversation, true);
     const message = messageOf(error);
-    this.#options.log.error('conversation.failed', { conversation, message });
+    this.#options.publish({ type: 'conversation.failed', conversation, message });
   }
 
   /** A conversation's actor has moved. */
   #follow(conversation: ConversationId, snapshot: ConversationSnapshot): void {
-    const { calls, log, memory, observe } = this.#options;
+    const { calls, memory, publish } = this.#options;
     if (!wantsSource(snapshot)) calls.release(conversation);
-    observe({ type: 'conversation.changed', conversation, snapshot });
+    publish({ type: 'conversation.changed', conversation, snapshot });
     memory.noteChanged(conversation, snapshot);
-    this.#noteLoop(conversation, snapshot);
+    this.#publishLoop(conversation, snapshot);
     const from = this.#phases.get(conversation);
     const to = phaseOf(snapshot);
     if (from === undefined || from === to) return;
     this.#phases.set(conversation, to);
-    log.info('phase.changed', { conversation, from, to, utilisation: shareOf(snapshot) });
+    publish({ type: 'phase.changed', conversation, from, to, utilisation: utilisation(snapshot.context) });
   }
 
-  /** Tells the log of a compaction loop, once when it begins and once when it is over. */
-  #noteLoop(conversation: ConversationId, snapshot: ConversationSnapshot): void {
-    const { looping } = snapshot.context;
-    if (looping === this.#looping.has(conversation)) return;
-    const { log } = this.#options;
-    const share = shareOf(snapshot);
-    if (looping) {
-      this.#looping.add(conversation);
-      log.warn('compaction.loop', { conversation, utilisation: share });
-    } else {
-      this.#looping.delete(conversation);
-      log.info('compaction.loop_ended', { conversation, utilisation: share });
-    }
+  /** Publishes a compaction loop once when it begins and once when it ends. */
+  #publishLoop(conversation: ConversationId, { context }: ConversationSnapshot): void {
+    if (context.looping === this.#looping.has(conversation)) return;
+    if (context.looping) this.#looping.add(conversation);
+    else this.#looping.delete(conversation);
+    const type = context.looping ? 'compaction.loop' : 'compaction.loop_ended';
+    this.#options.publish({ type, conversation, utilisation: utilisation(context) });
   }
 
   #close(conversation: ConversationId, forGood: boolean): void {
-    const { calls, directory, lineages, memory, notes, observe } = this.#options;
+    const { calls, directory, lineages, memory, notes } = this.#options;
     this.#phases.delete(conversation);
     this.#looping.delete(conversation);
     notes.forget(conversation);
@@ -158,6 +146,5 @@ export class ConversationActors {
     lineages.forget(conversation);
     memory.forget(conversation, forGood);
     directory.forget(conversation);
-    observe({ type: 'conversation.closed', conversation });
   }
 }

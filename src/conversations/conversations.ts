@@ -5,18 +5,9 @@
  * became of compactions.
  */
 import type { ConversationSnapshot } from '../../machines/conversation.ts';
-import type { ConversationEvent, ForwardReason } from '../../machines/conversation-events.ts';
+import type { ConversationEvent } from '../../machines/conversation-events.ts';
 import type { Phase } from '../../machines/phases.ts';
-import {
-  milliseconds,
-  tokens,
-  turnId,
-  type ConversationId,
-  type Milliseconds,
-  type Timestamp,
-  type Tokens,
-  type TurnId,
-} from '../../machines/units.ts';
+import { tokens, turnId, type ConversationId, type Timestamp, type Tokens, type TurnId } from '../../machines/units.ts';
 import type { Config } from '../config.ts';
 import type { Log } from '../log.ts';
 import { usedTokens, type Usage } from '../wire/answer-reader.ts';
@@ -26,12 +17,12 @@ import type { History } from '../wire/message-request.ts';
 import type { ClientIdentity } from '../wire/identity.ts';
 import { effectiveWindow } from '../wire/windows.ts';
 import type { CheckpointCalls } from '../checkpoint/calls.ts';
-import { refOf, type CheckpointIndex, type CheckpointMatch } from '../checkpoint/index.ts';
+import { refOf, type Checkpoint, type CheckpointIndex, type CheckpointMatch } from '../checkpoint/index.ts';
 import { ServedSummaryTracker } from '../compaction/served-summary-tracker.ts';
 import type { ConversationDirectory } from './directory.ts';
 import type { StateRepository, WalRecord } from './repository.ts';
 import { LineageReader } from './lineage-reader.ts';
-import { noSubscriber, type PublishFact } from '../facts.ts';
+import type { PublishFact } from '../facts.ts';
 import { ConversationPersistence } from './persistence.ts';
 import { RequestWindows } from './request-windows.ts';
 import { identityOf, type ParsedRequest } from './parsed-request.ts';
@@ -60,7 +51,7 @@ export interface ConversationsOptions {
   readonly now: () => Timestamp;
   /** A clock that nobody sets, see `src/clock.ts`. */
   readonly steady: () => Timestamp;
-  readonly observe?: PublishFact;
+  readonly publish: PublishFact;
 }
 
 export class Conversations {
@@ -71,18 +62,18 @@ export class Conversations {
   readonly #memory: ConversationPersistence;
   readonly #tracking: ConversationActors;
   readonly #settling: KeyedTaskQueue;
-  readonly #observe: PublishFact;
+  readonly #publish: PublishFact;
   #turns = 0;
 
   constructor(options: ConversationsOptions) {
-    const { actors, calls, config, directory, durable, index, log, now, observe = noSubscriber } = options;
+    const { actors, calls, config, directory, durable, index, log, now, publish } = options;
     this.#options = options;
-    this.#observe = observe;
+    this.#publish = publish;
     this.#settling = new KeyedTaskQueue((conversation, error) =>
       log.error('history.unread', { conversation, message: String(error) }),
     );
     this.#windows = new RequestWindows({ config, learned: options.learnedWindows });
-    this.#notes = new ServedSummaryTracker(durable);
+    this.#notes = new ServedSummaryTracker();
     const notes = this.#notes;
     const snapshot = (id: ConversationId): ConversationSnapshot | undefined => this.snapshot(id);
     this.#memory = new ConversationPersistence({
@@ -103,8 +94,7 @@ export class Conversations {
       lineages,
       memory,
       notes,
-      log,
-      observe,
+      publish,
     });
   }
 
@@ -131,7 +121,7 @@ export class Conversations {
    * @param answered its answer has ended well already: `completeTurn` comes next, and tells the actor all that there is
    */
   beginTurn(seen: ParsedRequest, answered = false): Turn {
-    const { directory, log, now } = this.#options;
+    const { directory, now } = this.#options;
     const { labels, history } = seen;
     const summary = continuationText(history);
     const continuation = labels.compacted || summary !== null;
@@ -144,11 +134,13 @@ export class Conversations {
     const confirmed = this.#notes.isServed(conversation, summary);
     // Two summaries can begin alike: then the new history seems to be the one before.
     if (located.replaced || labels.compacted || confirmed) {
-      log.info('history.replaced', { conversation, confirmed });
-      this.#observe({ type: 'history.replaced', conversation, confirmed });
-      this.#notes.noteReplaced(conversation, confirmed);
+      this.#publish({ type: 'history.replaced', conversation, confirmed });
+      if (this.#notes.replaceHistory(conversation))
+        this.#publish({ type: 'compaction.resolved', conversation, confirmed });
       this.send(conversation, { type: 'history.replaced', at: now(), confirmed });
-    } else if (!continuation) this.#notes.noteContinued(conversation);
+    } else if (!continuation && this.#notes.servedTo(conversation) !== null) {
+      this.#publish({ type: 'compaction.resolved', conversation, confirmed: false });
+    }
     this.#turns += 1;
     const turn: Turn = { id: turnId(this.#turns), conversation, seen, lineage: null };
     if (this.hasCheckpointAtStake(conversation)) this.#settling.add(conversation, this.#readHistory(turn));
@@ -238,7 +230,9 @@ export class Conversations {
   #tellCompleted(turn: Turn, used: Tokens, effective: Tokens): void {
     const { conversation } = turn;
     const { history, request } = turn.seen;
-    this.#notes.noteCompleted(conversation, used);
+    if (this.#notes.completeTurn(conversation)) {
+      this.#publish({ type: 'compaction.measured', conversation, tokensAfter: used });
+    }
     this.send(conversation, {
       type: 'turn.completed',
       at: this.#options.now(),
@@ -288,25 +282,15 @@ export class Conversations {
     return this.#windows.effective(seen);
   }
 
-  noteServed(conversation: ConversationId, seen: ParsedRequest, covering: CheckpointMatch, waited: Milliseconds): void {
-    const { checkpoint } = covering;
-    const saved = milliseconds(Math.max(0, checkpoint.duration - waited));
-    this.#notes.noteServed(conversation, checkpoint);
-    const served = { outcome: 'served', checkpoint: checkpoint.id, waited, saved } as const;
-    this.#notes.note({ ...this.#compaction(conversation, seen), ...served });
+  /** What the records say of a compaction request. */
+  compactionOf(conversation: ConversationId, { request }: ParsedRequest) {
+    return { conversation, model: request.model, tokensBefore: this.snapshot(conversation)?.context.used ?? tokens(0) };
+  }
+
+  /** The history of a conversation was answered with the summary of `checkpoint`. */
+  markServed(conversation: ConversationId, checkpoint: Checkpoint): void {
+    this.#notes.addServed(conversation, checkpoint);
     this.send(conversation, { type: 'compaction.served', at: this.#options.now(), checkpoint: refOf(checkpoint) });
-  }
-
-  noteForwarded(conversation: ConversationId, seen: ParsedRequest, reason: ForwardReason): void {
-    this.#options.log.info('compaction.forwarded', { conversation, reason });
-    this.#observe({ type: 'compaction.forwarded', conversation, reason });
-    this.#notes.note({ ...this.#compaction(conversation, seen), outcome: 'forwarded', reason });
-    this.send(conversation, { type: 'compaction.forwarded', at: this.#options.now(), reason });
-  }
-
-  #compaction(conversation: ConversationId, { request }: ParsedRequest) {
-    const tokensBefore = this.snapshot(conversation)?.context.used ?? tokens(0);
-    return { conversation, at: this.#options.now(), model: request.model, tokensBefore };
   }
 
   apiCompactionCompleted(conversation: ConversationId): void {
@@ -318,7 +302,7 @@ export class Conversations {
    * forgets tries and failure. What its turns have used stays known. False when there is no such conversation.
    */
   reset(conversation: ConversationId): boolean {
-    const { calls, index, log, now } = this.#options;
+    const { calls, index, now } = this.#options;
     const snapshot = this.snapshot(conversation);
     if (snapshot === undefined) return false;
     const servable = snapshot.context.checkpoint?.id;
@@ -327,8 +311,7 @@ export class Conversations {
     for (const checkpoint of index.checkpoints) {
       if (checkpoint.id === servable || checkpoint.conversation === conversation) index.forget(checkpoint.id);
     }
-    log.info('conversation.reset', { conversation });
-    this.#observe({ type: 'conversation.reset', conversation });
+    this.#publish({ type: 'conversation.reset', conversation });
     return true;
   }
 
@@ -359,12 +342,12 @@ export class Conversations {
   #recall(speaker: ClientIdentity): void {
     for (const { conversation, state } of this.#memory.recall(speaker)) {
       this.#tracking.open(conversation, state);
-      this.#options.log.info('conversation.restored', { conversation, phase: this.phase(conversation) });
+      this.#publish({ type: 'conversation.restored', conversation, phase: this.phase(conversation) });
     }
   }
 
   #noteSeen(conversation: ConversationId, seen: ParsedRequest): void {
-    this.#observe({ type: 'history.seen', conversation, parent: this.#parentOf(seen), seen });
+    this.#publish({ type: 'history.received', conversation, parent: this.#parentOf(seen), parsed: seen });
   }
 
   /** Subagents speak under their parent's session. */

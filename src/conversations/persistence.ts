@@ -49,7 +49,7 @@ export class ConversationPersistence {
       const served = record.served === null ? null : index.get(record.served);
       directory.restore(record);
       // A summary that is gone cannot be known again; a checkpoint that is gone cannot be served.
-      if (served !== null) notes.noteServed(record.id, served);
+      if (served !== null) notes.addServed(record.id, served);
       const kept = checkpoint === null ? null : record.state.checkpoint;
       if (kept !== null) {
         this.#walOf(record.id).note({ checkpoint: kept, entries: durable.wal(record.id, kept.id) });

@@ -20,7 +20,7 @@ import type {
 } from '../../web/contract.ts';
 import type { Checkpoint } from '../checkpoint/index.ts';
 import type { ParsedRequest } from '../conversations/parsed-request.ts';
-import type { Fact } from '../facts.ts';
+import type { ConversationFact } from '../facts.ts';
 import { readTitle } from '../wire/title.ts';
 import { readMessagesView } from './messages-view.ts';
 import { RingBuffer, DownsampledSeries } from './series.ts';
@@ -145,96 +145,92 @@ export class ConversationViews {
     };
   }
 
-  observe(observation: Fact): void {
-    switch (observation.type) {
+  onFact(fact: ConversationFact): void {
+    switch (fact.type) {
       case 'conversation.opened': {
-        const { conversation, speaker } = observation;
-        const kind = speaker.agent === null ? 'main' : 'subagent';
+        const { conversation, identity } = fact;
+        const kind = identity.agent === null ? 'main' : 'subagent';
         this.#entries.set(conversation, new Entry(conversation, kind, this.#options.now()));
         return;
       }
       case 'conversation.closed':
-        this.#entries.delete(observation.conversation);
-        this.#options.onChange(observation.conversation);
+      case 'conversation.failed':
+        this.#entries.delete(fact.conversation);
+        this.#options.onChange(fact.conversation);
+        return;
+      case 'conversation.changed':
+        this.#update(fact, (entry) => this.#follow(entry, fact.snapshot));
+        return;
+      case 'conversation.reset':
+        this.#update(fact, (entry) => this.#mark(entry, 'reset'));
+        return;
+      case 'history.received':
+        this.#update(fact, (entry) => {
+          entry.parent = fact.parent;
+          this.#read(entry, fact.parsed);
+        });
+        return;
+      case 'history.replaced':
+        this.#update(fact, (entry) => {
+          this.#mark(entry, 'replaced');
+          this.#noteTaken(entry, fact.confirmed);
+          entry.justReplaced = true;
+        });
         return;
       case 'checkpoint.completed':
-        this.#update(observation.checkpoint.conversation, (entry) => this.#mark(entry, 'checkpoint'));
+        this.#update(fact, (entry) => this.#mark(entry, 'checkpoint'));
         return;
-      case 'checkpoint.dropped':
+      case 'checkpoint.failed':
+        this.#update(fact, (entry) => this.#mark(entry, 'failed'));
+        return;
+      case 'checkpoint.postponed':
+        this.#update(fact, (entry) => {
+          entry.retryAt = this.#options.now() + fact.pause;
+        });
+        return;
+      case 'compaction.forwarded':
+        this.#update(fact, (entry) => this.#mark(entry, 'compaction'));
+        return;
+      case 'compaction.served':
+        this.#update(fact, (entry) => {
+          this.#mark(entry, 'swap');
+          entry.lastSwap = {
+            at: this.#options.now(),
+            checkpoint: fact.checkpoint.id,
+            messagesBefore: fact.messages,
+            usedBefore: entry.used,
+            summaryChars: fact.checkpoint.summary.length,
+            recentMessages: fact.recentMessages,
+            recentChars: fact.recentChars,
+            usedAfter: null,
+            taken: null,
+            waitedMs: Math.round(fact.waited),
+            savedMs: Math.round(fact.saved),
+          };
+        });
+        return;
+      case 'conversation.restored':
+      case 'phase.changed':
+      case 'checkpoint.started':
+      case 'checkpoint.aborted':
+      case 'checkpoint.skipped':
+      case 'checkpoint.deleted':
+      case 'compaction.resolved':
+      case 'compaction.measured':
+      case 'compaction.loop':
+      case 'compaction.loop_ended':
       case 'request.received':
       case 'api.answered':
       case 'api.failed':
         return;
-      default:
-        this.#update(observation.conversation, (entry) => this.#note(entry, observation));
     }
   }
 
-  #update(id: ConversationId, change: (entry: Entry) => void): void {
-    const entry = this.#entries.get(id);
+  #update({ conversation }: { readonly conversation: ConversationId }, change: (entry: Entry) => void): void {
+    const entry = this.#entries.get(conversation);
     if (entry === undefined) return;
     change(entry);
-    this.#options.onChange(id);
-  }
-
-  #note(
-    entry: Entry,
-    observation: Exclude<
-      Fact,
-      {
-        readonly type:
-          | 'conversation.opened'
-          | 'conversation.closed'
-          | 'checkpoint.completed'
-          | 'checkpoint.dropped'
-          | 'request.received'
-          | 'api.answered'
-          | 'api.failed';
-      }
-    >,
-  ): void {
-    switch (observation.type) {
-      case 'history.seen':
-        entry.parent = observation.parent;
-        this.#read(entry, observation.seen);
-        return;
-      case 'conversation.changed':
-        this.#follow(entry, observation.snapshot);
-        return;
-      case 'conversation.reset':
-        this.#mark(entry, 'reset');
-        return;
-      case 'checkpoint.failed':
-        this.#mark(entry, 'failed');
-        return;
-      case 'checkpoint.postponed':
-        entry.retryAt = this.#options.now() + observation.pause;
-        return;
-      case 'compaction.forwarded':
-        this.#mark(entry, 'compaction');
-        return;
-      case 'compaction.served':
-        this.#mark(entry, 'swap');
-        entry.lastSwap = {
-          at: this.#options.now(),
-          checkpoint: observation.checkpoint.id,
-          messagesBefore: observation.messages,
-          usedBefore: entry.used,
-          summaryChars: observation.checkpoint.summary.length,
-          recentMessages: observation.recentMessages,
-          recentChars: observation.recentChars,
-          usedAfter: null,
-          taken: null,
-          waitedMs: Math.round(observation.waited),
-          savedMs: Math.round(observation.saved),
-        };
-        return;
-      case 'history.replaced':
-        this.#mark(entry, 'replaced');
-        this.#noteTaken(entry, observation.confirmed);
-        entry.justReplaced = true;
-        return;
-    }
+    this.#options.onChange(conversation);
   }
 
   #mark(entry: Entry, kind: SeriesMark['kind']): void {

@@ -14,7 +14,7 @@ import type { Access } from '../admin/access/access.ts';
 import type { BreakerStatus } from '../checkpoint/gate.ts';
 import type { Checkpoint } from '../checkpoint/index.ts';
 import { messageOf } from '../errors.ts';
-import type { Fact } from '../facts.ts';
+import type { Facts } from '../facts.ts';
 import type { Log } from '../log.ts';
 import type { CompactionHistory } from '../store/history.ts';
 import { VERSION } from '../version.ts';
@@ -42,6 +42,7 @@ export interface Sources {
 
 export interface DashboardOptions {
   readonly log: Log;
+  readonly facts: Pick<Facts, 'subscribe'>;
   /** The newest lines of `log`, for the log page. */
   readonly events: EventLog;
   readonly thresholds: Thresholds;
@@ -108,6 +109,10 @@ export class Dashboard {
       now,
       onError: (error) => this.#fail(error),
     });
+    for (const subscriber of [this.views, this.statistics, this.metrics]) {
+      options.facts.subscribe((fact) => subscriber.onFact(fact));
+    }
+    options.facts.subscribe(news);
   }
 
   /** Called when it can no longer show anything. Returns how to stop being called. */
@@ -121,18 +126,6 @@ export class Dashboard {
     this.close();
     for (const told of this.#failed) told(error);
   }
-
-  /** Takes an observation. Never throws: whoever tells of something is not to suffer from who listens. */
-  readonly observe = (observation: Fact): void => {
-    try {
-      this.views.observe(observation);
-      this.statistics.observe(observation);
-      this.metrics.observe(observation);
-      this.live.noteNews();
-    } catch (error) {
-      this.#options.log.error('observer.failed', { message: messageOf(error) });
-    }
-  };
 
   /** Adds to the statistics what was before this process, when the state file can be read for the first time. */
   remember(history: CompactionHistory): void {

@@ -1,10 +1,10 @@
 /**
- * Figures over all conversations, from what is observed, and from what an earlier process has left in the state file.
- * As totals, and by the stretch of time in which things happened.
+ * Statistics over all conversations, from facts and from what an earlier process left in the state file: totals, and
+ * buckets of ten minutes.
  */
 import type { CheckpointId } from '../../machines/units.ts';
 import type { ApiErrorCount, HistoryBucket, TokenCounts, Totals } from '../../web/contract.ts';
-import type { Fact } from '../facts.ts';
+import type { ConversationFact } from '../facts.ts';
 
 /** Length of a stretch … */
 export const BUCKET_MS = 10 * 60_000;
@@ -94,21 +94,21 @@ export class Statistics {
     this.#version += 1;
   }
 
-  observe(observation: Fact): void {
-    switch (observation.type) {
+  onFact(fact: ConversationFact): void {
+    switch (fact.type) {
       case 'request.received':
         this.#requests += 1;
         this.#bucket().requests += 1;
         break;
       case 'api.answered':
-        if (observation.status < 400) return;
-        this.#countApiError(observation.status);
+        if (fact.status < 400) return;
+        this.#countApiError(fact.status);
         break;
       case 'api.failed':
         this.#countApiError(0);
         break;
       case 'checkpoint.completed': {
-        const { id, usage } = observation.checkpoint;
+        const { id, usage } = fact.checkpoint;
         const bucket = this.#bucket();
         this.#made += 1;
         bucket.made += 1;
@@ -121,11 +121,11 @@ export class Statistics {
         this.#failed += 1;
         this.#bucket().failed += 1;
         break;
-      case 'checkpoint.dropped':
-        this.#countDropped(observation.checkpoint);
+      case 'checkpoint.deleted':
+        this.#countDeleted(fact.checkpoint);
         break;
       case 'compaction.served': {
-        const { checkpoint, saved } = observation;
+        const { checkpoint, saved } = fact;
         const bucket = this.#bucket();
         this.#served += 1;
         bucket.served += 1;
@@ -139,14 +139,29 @@ export class Statistics {
         break;
       }
       case 'compaction.forwarded':
-        this.#countForwarded(observation.reason, 1);
+        this.#countForwarded(fact.reason, 1);
         this.#bucket().forwarded += 1;
         break;
       case 'history.replaced':
-        if (!observation.confirmed) return;
+        if (!fact.confirmed) return;
         this.#confirmed += 1;
         break;
-      default:
+      case 'conversation.opened':
+      case 'conversation.restored':
+      case 'conversation.changed':
+      case 'conversation.closed':
+      case 'conversation.failed':
+      case 'conversation.reset':
+      case 'phase.changed':
+      case 'history.received':
+      case 'checkpoint.started':
+      case 'checkpoint.aborted':
+      case 'checkpoint.skipped':
+      case 'checkpoint.postponed':
+      case 'compaction.resolved':
+      case 'compaction.measured':
+      case 'compaction.loop':
+      case 'compaction.loop_ended':
         return;
     }
     this.#version += 1;
@@ -179,7 +194,7 @@ export class Statistics {
     };
   }
 
-  #countDropped(id: CheckpointId): void {
+  #countDeleted(id: CheckpointId): void {
     if (this.#kept.get(id) === false) {
       this.#wasted += 1;
       this.#bucket().wasted += 1;

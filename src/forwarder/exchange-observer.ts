@@ -1,5 +1,5 @@
 /** Looks on while a message request and its answer pass, and tells its conversation what they meant. */
-import { noSubscriber, type Fact } from '../facts.ts';
+import { noSubscriber, type ConversationFact } from '../facts.ts';
 import type { AnswerReader } from '../wire/answer-reader.ts';
 import type { RawHeaders } from '../wire/headers.ts';
 import type { ClientHeaders } from '../wire/identity.ts';
@@ -112,7 +112,7 @@ export class TurnObserver implements RelayObserver {
     else if (now.kind === 'compaction') conversations.apiCompactionCompleted(now.conversation);
   }
 
-  private tell(observation: Fact): void {
+  private tell(observation: ConversationFact): void {
     (this.options.observe ?? noSubscriber)(observation);
   }
 }

@@ -6,6 +6,7 @@ import { CheckpointGate } from '../../../src/checkpoint/gate.ts';
 import { CheckpointCalls } from '../../../src/checkpoint/calls.ts';
 import { CheckpointIndex } from '../../../src/checkpoint/index.ts';
 import { CheckpointError } from '../../../src/errors.ts';
+import { noSubscriber } from '../../../src/facts.ts';
 import { silentLog } from '../../../src/log.ts';
 import type { Upstream, UpstreamEvents } from '../../../src/upstream/http-client.ts';
 import { lineageOf, fullPrefix } from '../../../src/wire/lineage.ts';
@@ -36,7 +37,16 @@ describe('checkpoint calls', () => {
     const now = () => timestamp(5);
     gate = new CheckpointGate({ limit: 2, log: silentLog, now, clock: new SimulatedClock() });
     budget = new ByteBudget({ limit: 2_000, log: silentLog });
-    calls = new CheckpointCalls({ upstream, gate, index, budget, log: silentLog, now, steady: now });
+    calls = new CheckpointCalls({
+      upstream,
+      gate,
+      index,
+      budget,
+      log: silentLog,
+      now,
+      steady: now,
+      publish: noSubscriber,
+    });
   });
 
   const hold = (messages: readonly Message[], conversation = ONE, body = requestBody(messages)): void =>

@@ -59,11 +59,11 @@ describe('conversations', () => {
 
   it('take a request that is read after its answer as one fact, below the threshold and above it', async () => {
     const after = async (messages: readonly Message[], used: number): Promise<number> => {
-      const before = desk.observed.length;
+      const before = desk.published.length;
       const turn = desk.conversations.beginTurn(seenOf({ messages }).seen, true);
       desk.conversations.completeTurn(turn, usageOf(used));
       await settle();
-      return desk.observed.slice(before).filter(({ type }) => type === 'conversation.changed').length;
+      return desk.published.slice(before).filter(({ type }) => type === 'conversation.changed').length;
     };
     await after(HISTORY, LOW);
     expect(await after(LONGER, LOW)).to.equal(1);
@@ -701,29 +701,34 @@ describe('conversations', () => {
     });
   });
 
-  it('are observed from their first request to their end', async () => {
+  it('publish what happens to them, from their first request to their end', async () => {
     await checkpointed();
     await desk.compact({ messages: LONGER });
     await desk.turn({ messages: HISTORY, session: 's1', agent: 'a', class: 'subagent' }, LOW);
     desk.conversations.reset(S1);
     await desk.pass(7_200_000);
-    const told = desk.observed.flatMap((seen) => (seen.type === 'conversation.changed' ? [] : [seen.type]));
-    expect(told).to.deep.equal([
+    const types = desk.published.flatMap(({ type }) => (type === 'conversation.changed' ? [] : [type]));
+    expect(types).to.deep.equal([
       'conversation.opened',
-      'history.seen',
+      'history.received',
+      'checkpoint.started',
+      'phase.changed',
       'checkpoint.completed',
-      'history.seen',
+      'phase.changed',
+      'history.received',
+      'phase.changed',
       'compaction.served',
       'conversation.opened',
-      'history.seen',
-      'checkpoint.dropped',
+      'history.received',
+      'phase.changed',
+      'checkpoint.deleted',
       'conversation.reset',
       'conversation.closed',
       'conversation.closed',
     ]);
-    const parents = desk.observed.flatMap((seen) => (seen.type === 'history.seen' ? [seen.parent] : []));
+    const parents = desk.published.flatMap((fact) => (fact.type === 'history.received' ? [fact.parent] : []));
     expect(parents).to.deep.equal([null, null, S1]);
-    const served = desk.observed.find((seen) => seen.type === 'compaction.served');
+    const served = desk.published.find(({ type }) => type === 'compaction.served');
     expect(served).to.include({ conversation: S1, messages: 3, recentMessages: 2, waited: 0 });
   });
 

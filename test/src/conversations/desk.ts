@@ -13,12 +13,14 @@ import { CheckpointGate } from '../../../src/checkpoint/gate.ts';
 import { CheckpointCalls } from '../../../src/checkpoint/calls.ts';
 import { CheckpointIndex } from '../../../src/checkpoint/index.ts';
 import { Compactions, type CompactionOutcome } from '../../../src/compaction/compactions.ts';
+import { recordCompactions } from '../../../src/compaction/records.ts';
 import { Conversations, type Turn } from '../../../src/conversations/conversations.ts';
 import type { ActorHost } from '../../../src/conversations/actors.ts';
 import type { ParsedRequest } from '../../../src/conversations/parsed-request.ts';
 import { ConversationDirectory } from '../../../src/conversations/directory.ts';
 import { nullRepository, type StateRepository } from '../../../src/conversations/repository.ts';
-import { observedKeeper, type Fact, type PublishFact } from '../../../src/facts.ts';
+import { createFacts, publishingRepository, type ConversationFact } from '../../../src/facts.ts';
+import { logFacts } from '../../../src/fact-log.ts';
 import { UpstreamUnreachableError } from '../../../src/errors.ts';
 import { silentLog, type Log, type LogFields } from '../../../src/log.ts';
 import type { Upstream, UpstreamEvents, UpstreamRequest } from '../../../src/upstream/http-client.ts';
@@ -241,10 +243,12 @@ export class Desk {
   readonly log: LogLine[] = [];
   /** Calls to the API, oldest first. */
   readonly sent: PendingCall[] = [];
-  /** What was observed, oldest first. */
-  readonly observed: Fact[] = [];
-  readonly listeners: PublishFact[] = [];
-  readonly index = new CheckpointIndex(observedKeeper(nullRepository, (told) => this.observe(told)));
+  /** All facts that were published, oldest first. */
+  readonly published: ConversationFact[] = [];
+  readonly facts = createFacts((error) => {
+    throw error;
+  });
+  readonly index = new CheckpointIndex(publishingRepository(nullRepository, this.facts.publish));
   readonly directory = new ConversationDirectory();
   readonly budget = new ByteBudget({ limit: PLAIN.maxBufferedBytes, log: silentLog });
   readonly gate: CheckpointGate;
@@ -277,20 +281,19 @@ export class Desk {
       close: () => Promise.resolve(),
     };
     this.gate = new CheckpointGate({ limit: settings.maxCheckpoints, log, now, clock: this.clock });
-    const { budget, gate, observe } = this;
-    this.calls = new CheckpointCalls({ upstream, gate, index: this.index, budget, log, now, steady: now, observe });
+    const { budget, facts, gate } = this;
+    const { publish } = facts;
+    facts.subscribe((fact) => void this.published.push(fact));
+    facts.subscribe(logFacts(log));
+    facts.subscribe(recordCompactions(durable, now));
+    this.calls = new CheckpointCalls({ upstream, gate, index: this.index, budget, log, now, steady: now, publish });
     this.#keeper = keeper === 'supervised' ? supervised(this.clock) : unsupervised(this.clock);
     const { index, calls, directory } = this;
-    const shared = { config: settings, actors: this.#keeper, directory, index, calls, log, now, steady: now, observe };
+    const shared = { config: settings, actors: this.#keeper, directory, index, calls, log, now, steady: now, publish };
     this.conversations = new Conversations({ ...shared, learnedWindows: new Map(), durable });
     const { conversations } = this;
-    this.compactions = new Compactions({ config: settings, conversations, calls, log, now, observe });
+    this.compactions = new Compactions({ config: settings, conversations, calls, now, publish });
   }
-
-  readonly observe = (observation: Fact): void => {
-    this.observed.push(observation);
-    for (const listener of this.listeners) listener(observation);
-  };
 
   now(): Timestamp {
     return timestamp(this.clock.now());

@@ -27,13 +27,13 @@ describe('the memory of an idle conversation', () => {
       checkpoint: (id) => desk.index.get(id),
       onChange: () => undefined,
     });
-    desk.listeners.push((observation) => views.observe(observation));
+    desk.facts.subscribe((fact) => views.onFact(fact));
   });
   afterEach(() => desk.stop());
 
   /** What the desk has noted for tests is none of the proxy's. */
   function kept(): number {
-    for (const notes of [desk.log, desk.sent, desk.observed]) notes.length = 0;
+    for (const notes of [desk.log, desk.sent, desk.published]) notes.length = 0;
     return bytesInUse();
   }
 

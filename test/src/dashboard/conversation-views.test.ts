@@ -23,7 +23,7 @@ describe('the conversation views', () => {
       checkpoint: (id) => desk.index.get(id),
       onChange: (id) => changed.push(id),
     });
-    desk.listeners.push((observation) => views.observe(observation));
+    desk.facts.subscribe((fact) => views.onFact(fact));
   });
   afterEach(() => desk.stop());
 
@@ -76,7 +76,7 @@ describe('the conversation views', () => {
     await desk.turn({ messages: HISTORY }, 130_000);
     desk.pending.fail(529, 'overloaded_error');
     await settle();
-    views.observe({ type: 'checkpoint.postponed', conversation: S1, pause: milliseconds(2_000) });
+    views.onFact({ type: 'checkpoint.postponed', conversation: S1, pause: milliseconds(2_000) });
     expect(views.view(S1)?.call).to.include({ state: 'waiting', retryAt: 2_000, tries: 1 });
     expect(views.view(S1)?.call.failure?.kind).to.equal('transient');
     expect(marks()).to.deep.equal(['failed']);

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { checkpointId, conversationId, milliseconds, timestamp, tokens } from '../../../machines/units.ts';
 import type { Checkpoint } from '../../../src/checkpoint/index.ts';
-import type { Fact } from '../../../src/facts.ts';
+import type { ConversationFact } from '../../../src/facts.ts';
 import { BUCKET_MS, Statistics, type StatisticsSeed } from '../../../src/dashboard/statistics.ts';
 import { lineageOf, fullPrefix } from '../../../src/wire/lineage.ts';
 
@@ -19,11 +19,17 @@ const checkpoint = (id: string): Checkpoint => ({
   duration: milliseconds(30_000),
   createdAt: timestamp(1),
 });
-const made = (id: string): Fact => ({ type: 'checkpoint.completed', checkpoint: checkpoint(id) });
-const dropped = (id: string): Fact => ({ type: 'checkpoint.dropped', checkpoint: checkpointId(id) });
-const served = (id: string, saved = 25_000): Fact => ({
+const made = (id: string): ConversationFact => ({
+  type: 'checkpoint.completed',
+  conversation: S1,
+  checkpoint: checkpoint(id),
+});
+const deleted = (id: string): ConversationFact => ({ type: 'checkpoint.deleted', checkpoint: checkpointId(id) });
+const served = (id: string, saved = 25_000): ConversationFact => ({
   type: 'compaction.served',
   conversation: S1,
+  model: 'm',
+  tokensBefore: tokens(1),
   checkpoint: checkpoint(id),
   messages: 1,
   recentMessages: 1,
@@ -35,8 +41,8 @@ const served = (id: string, saved = 25_000): Fact => ({
 describe('the statistics', () => {
   let clock: number;
   let statistics: Statistics;
-  const tell = (...observations: readonly Fact[]): void => {
-    for (const observation of observations) statistics.observe(observation);
+  const tell = (...facts: readonly ConversationFact[]): void => {
+    for (const fact of facts) statistics.onFact(fact);
   };
   beforeEach(() => {
     clock = BEGAN;
@@ -44,7 +50,7 @@ describe('the statistics', () => {
   });
 
   it('tell checkpoints that were used from those that were wasted', () => {
-    tell(made('a'), made('b'), made('c'), served('a'), served('a'), dropped('a'), dropped('b'), dropped('b'));
+    tell(made('a'), made('b'), made('c'), served('a'), served('a'), deleted('a'), deleted('b'), deleted('b'));
     expect(statistics.totals().checkpoints).to.deep.equal({ made: 3, used: 1, wasted: 1, failed: 0 });
     expect(statistics.totals().compactions).to.deep.equal({ served: 2, confirmed: 0, forwarded: {} });
     expect(statistics.totals().savedMs).to.equal(50_000);
@@ -52,8 +58,17 @@ describe('the statistics', () => {
   });
 
   it('count requests, failures, reasons and errors by status, the latest first', () => {
-    const forwarded: Fact = { type: 'compaction.forwarded', conversation: S1, reason: 'stale' };
-    tell({ type: 'request.received' }, { type: 'checkpoint.failed', conversation: S1, failure: 'transient' });
+    const forwarded: ConversationFact = {
+      type: 'compaction.forwarded',
+      conversation: S1,
+      model: 'm',
+      tokensBefore: tokens(1),
+      reason: 'stale',
+    };
+    tell(
+      { type: 'request.received' },
+      { type: 'checkpoint.failed', conversation: S1, attempt: 1, failure: 'transient', message: 'x' },
+    );
     tell(forwarded, forwarded, { type: 'history.replaced', conversation: S1, confirmed: true });
     tell({ type: 'history.replaced', conversation: S1, confirmed: false });
     tell(
@@ -73,7 +88,10 @@ describe('the statistics', () => {
   });
 
   it('change their version with their figures, and with nothing else', () => {
-    tell({ type: 'api.answered', conversation: S1, status: 200 }, { type: 'conversation.closed', conversation: S1 });
+    tell(
+      { type: 'api.answered', conversation: S1, status: 200 },
+      { type: 'conversation.closed', conversation: S1, expired: true },
+    );
     expect(statistics.version).to.equal(0);
     tell({ type: 'request.received' });
     expect(statistics.version).to.equal(1);
@@ -116,7 +134,7 @@ describe('the statistics', () => {
       buckets: [{ at: BEGAN, ...counts, tokens: tokensSpent, apiErrors: {} }],
     };
     statistics.seed(past);
-    tell(served('used before', 1), served('not used yet', 1), dropped('used before'), made('new'), dropped('new'));
+    tell(served('used before', 1), served('not used yet', 1), deleted('used before'), made('new'), deleted('new'));
     const totals = statistics.totals();
     expect(totals).to.include({ since: 5, savedMs: 9 });
     expect(totals.checkpoints).to.deep.equal({ made: 4, used: 2, wasted: 2, failed: 0 });
