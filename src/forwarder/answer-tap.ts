@@ -26,42 +26,30 @@ export interface AnswerTap {
  * threads, and the result could then arrive after the next turn has begun.
  *
  * @param onRead called once within `end` with what was read; not called for an answer that cannot be decoded
- * @param onEnd called once within `end`, after `onRead`, whether or not the answer could be decoded
  */
-export function tapAnswer(
-  headers: RawHeaders,
-  onRead: (reader: AnswerReader) => void,
-  onEnd: () => void = () => undefined,
-): AnswerTap {
+export function tapAnswer(headers: RawHeaders, onRead: (reader: AnswerReader) => void): AnswerTap {
   const decode = bodyDecoder(headers);
-  if (decode === null) return { push: () => undefined, end: onEnd };
+  if (decode === null) return { push: () => undefined, end: () => undefined };
   const reader = new AnswerReader({ keepText: false });
   const sse = new SseReader((event) => reader.takeEvent(event), AnswerReader.readsWithoutText);
   const isStream = (headerValue(headers, 'content-type') ?? '').includes('text/event-stream');
-  const isReadAsItComes = isStream && decode === plainBody;
+  const isParsedOnArrival = isStream && decode === plainBody;
   const buffered: Buffer[] = [];
   let bytes = 0;
-  const finish = (): void => {
-    if (!isReadAsItComes) {
-      const body = decode(Buffer.concat(buffered), MAX_DECODED_BYTES);
-      // The client gets a broken body as it is; it says nothing about the conversation.
-      if (body === null) return;
-      if (isStream) sse.push(body);
-      else reader.takeBody(body.toString('utf8'));
-    }
-    onRead(reader);
-  };
   return {
     push(chunk) {
-      if (isReadAsItComes) sse.push(chunk);
+      if (isParsedOnArrival) sse.push(chunk);
       else if ((bytes += chunk.length) <= MAX_BUFFERED_BYTES) buffered.push(chunk);
     },
     end() {
-      try {
-        finish();
-      } finally {
-        onEnd();
+      if (!isParsedOnArrival) {
+        const body = decode(Buffer.concat(buffered), MAX_DECODED_BYTES);
+        // The client gets a broken body as it is; it says nothing about the conversation.
+        if (body === null) return;
+        if (isStream) sse.push(body);
+        else reader.takeBody(body.toString('utf8'));
       }
+      onRead(reader);
     },
   };
 }

@@ -1,12 +1,12 @@
 /**
- * One connection of a client: requests are read off it one after the other, each handed over as an {@link Exchange} (exchange.ts).
- * It knows HTTP's framing and nothing of what requests mean.
+ * A client's connection: reads its requests one after the other and hands each over as an {@link Exchange} (exchange.ts).
+ * It knows HTTP's framing, but not what requests mean.
  */
 import type { Socket } from 'node:net';
 import { errorAnswer } from '../error-responses.ts';
 import { Deadline } from '../net/deadline.ts';
 import { BatchWriter } from '../http1/batch-writer.ts';
-import { bodyReader, keepsAlive, requestFraming, type BodyReader } from '../http1/framing.ts';
+import { bodyReader, keepsAlive, requestFraming } from '../http1/framing.ts';
 import {
   endOfHead,
   formatResponseHead,
@@ -16,44 +16,44 @@ import {
   type RequestHead,
 } from '../http1/head.ts';
 import { countOf } from '../wire/headers.ts';
+import type { ConnectionPhase, Receiving } from './connection-phase.ts';
 import { Exchange, type BodySink, type ExchangeConnection } from './exchange.ts';
 
 export interface ClientConnectionOptions {
-  /** Takes every request. */
+  /** Handles a request. */
   readonly onExchange: (exchange: Exchange) => void;
   /** Takes over a connection whose first request is not for the API, with the bytes already read; true if it did. */
   readonly handOff: (head: RequestHead, socket: Socket, bytes: Buffer) => boolean;
-  /** Time for a head to come in whole. */
+  /** Time limit of a request's head, in milliseconds. */
   readonly headMs: number;
-  /** Time that a connection may rest between two requests. */
+  /** Time limit between two requests, in milliseconds. */
   readonly idleMs: number;
 }
 
-/** After an answer to a request that did not come in whole: how long what is left of it is read and dropped. */
+/** How long the rest of an incomplete request is read and dropped after its answer. */
 const LINGER_MS = 2_000;
-/** Requests sent ahead of their turn are kept up to here. */
+/** Limit of bytes read ahead of the current request. */
 const MAX_BUFFERED = 64 * 1024;
+
+const NOTHING = Buffer.alloc(0);
 
 export class ClientConnection implements ExchangeConnection {
   readonly socket: Socket;
   lastRequest = false;
-  /** It is for our own pages, and theirs by now. */
-  isHandedOff = false;
   private readonly options: ClientConnectionOptions;
   private readonly out: BatchWriter;
-  private buffered: Buffer = Buffer.alloc(0);
-  private exchange: Exchange | null = null;
-  private body: BodyReader | null = null;
-  private sink: BodySink | null = null;
-  private held = false;
-  /** The next request waits until the client has read the answers before. */
+  private phase: ConnectionPhase = { kind: 'head' };
+  private isFirstRequest = true;
+  /** Part of a head, or bytes read ahead. */
+  private buffered: Buffer = NOTHING;
+  /** Flow control: the sink does not accept more of the body. */
+  private isBodyPaused = false;
+  /** Flow control: the next request waits until the client has read the previous answers. */
   private waitsForDrain = false;
-  private lingers = false;
-  /** Requests that are here already are being read. */
+  /** Guards against recursion while buffered requests are processed. */
   private isProcessingBuffered = false;
-  /** For the next request to begin, for its head to be there, or for what is dropped to end. */
+  /** Limits the time of a head, between requests, and of lingering. */
   private readonly deadline = new Deadline(() => this.onDeadline());
-  private first = true;
   private readonly onData = (chunk: Buffer): void => this.onBytes(chunk);
   private readonly onDrain = (): void => {
     if (!this.waitsForDrain) this.exchange?.clientDrained();
@@ -66,7 +66,8 @@ export class ClientConnection implements ExchangeConnection {
     this.deadline.end();
     this.exchange?.clientClosed();
   };
-  // Who has ended its side has gone, as Node and nginx take it too: connections through the redirector stay half open.
+  // A client that has ended its side counts as disconnected, as in Node and nginx. The redirector's connections would
+  // otherwise stay half open.
   private readonly onEnd = (): void => {
     if (this.isBusy) this.socket.destroy();
     else this.socket.destroySoon();
@@ -76,19 +77,25 @@ export class ClientConnection implements ExchangeConnection {
     this.socket = socket;
     this.options = options;
     this.out = new BatchWriter(socket);
-    socket.on('error', () => undefined); // what it means, `close` tells
-    socket.on('close', this.onClose).on('drain', this.onDrain);
-    socket.on('end', this.onEnd);
-    socket.on('data', this.onData);
+    socket.on('error', () => undefined); // handled by `close`
+    socket.on('close', this.onClose).on('drain', this.onDrain).on('end', this.onEnd).on('data', this.onData);
     this.deadline.set(options.headMs);
   }
 
-  /** True while a request is being answered. */
-  get isBusy(): boolean {
-    return this.exchange !== null;
+  get isHandedOff(): boolean {
+    return this.phase.kind === 'handed-off';
   }
 
-  /** Ends the connection as soon as nothing is under way on it. */
+  private get exchange(): Exchange | null {
+    return this.phase.kind === 'receiving' || this.phase.kind === 'answering' ? this.phase.exchange : null;
+  }
+
+  /** True while a request is being answered, and after an upgrade. */
+  get isBusy(): boolean {
+    return this.exchange !== null || this.phase.kind === 'upgraded';
+  }
+
+  /** Closes the connection after the current exchange. */
   endWhenIdle(): void {
     this.lastRequest = true;
     if (this.isHandedOff) this.socket.destroySoon();
@@ -96,67 +103,58 @@ export class ClientConnection implements ExchangeConnection {
   }
 
   readBody(sink: BodySink): void {
-    this.sink = sink;
-    this.held = false;
-    const early = this.buffered;
-    this.buffered = Buffer.alloc(0);
-    if (this.body?.done === true) {
-      this.buffered = early;
-      this.endBody();
-    } else if (early.length > 0) this.feedBody(early);
-    this.resumeUnlessHeld();
+    const { phase } = this;
+    this.isBodyPaused = false;
+    if (phase.kind === 'answering') sink.end();
+    else if (phase.kind === 'receiving') {
+      phase.sink = sink;
+      if (phase.body.done) this.endBody(phase, sink);
+      else if (this.buffered.length > 0) this.feedBody(phase, this.takeBuffered());
+    }
+    this.resumeUnlessPaused();
   }
 
   resumeBody(): void {
-    if (!this.held) return;
-    this.held = false;
+    if (!this.isBodyPaused) return;
+    this.isBodyPaused = false;
     this.socket.resume();
   }
 
   detach(): Buffer {
     this.socket.off('data', this.onData).off('drain', this.onDrain).off('end', this.onEnd).off('close', this.onClose);
     this.deadline.end();
-    const ahead = this.buffered;
-    this.buffered = Buffer.alloc(0);
-    return ahead;
+    this.phase = { kind: 'upgraded' };
+    return this.takeBuffered();
   }
 
   finish(exchange: Exchange): void {
+    const { phase } = this;
     if (this.exchange !== exchange) return;
-    this.exchange = null;
+    this.phase = { kind: 'head' };
     if (this.socket.destroyed) return;
-    const whole = this.body?.done === true;
-    this.body = null;
-    this.sink = null;
-    if (!whole) {
-      this.linger();
-      return;
+    const isRequestComplete = phase.kind !== 'receiving' || phase.body.done;
+    if (!isRequestComplete) this.linger();
+    else if (this.lastRequest) this.endSoon();
+    else {
+      this.isBodyPaused = false;
+      // A client that sends requests without reading their answers waits until it has read them.
+      this.waitsForDrain = this.out.isFull;
+      if (this.waitsForDrain) this.socket.pause();
+      else this.readNext();
     }
-    if (this.lastRequest) {
-      this.endSoon();
-      return;
-    }
-    this.held = false;
-    if (this.out.isFull) {
-      // Who asks on and on without reading waits with the next question until it has read.
-      this.socket.pause();
-      this.waitsForDrain = true;
-    } else this.readNext();
   }
 
-  /** Reads the next request, and those that are answered at once. */
+  /** Reads the next request, and all buffered ones that are answered at once. */
   private readNext(): void {
     this.deadline.set(this.options.idleMs);
     this.socket.resume();
-    // One after the other, not each within the one before: there may be thousands.
+    // In a loop and not recursively: there may be thousands.
     if (this.isProcessingBuffered) return;
     this.isProcessingBuffered = true;
     try {
       for (let left = Infinity; this.canReadNext && this.buffered.length < left;) {
-        const ahead = this.buffered;
-        left = ahead.length;
-        this.buffered = Buffer.alloc(0);
-        this.onBytes(ahead);
+        left = this.buffered.length;
+        this.onBytes(this.takeBuffered());
       }
     } finally {
       this.isProcessingBuffered = false;
@@ -164,38 +162,43 @@ export class ClientConnection implements ExchangeConnection {
   }
 
   private get canReadNext(): boolean {
-    const stopped = this.lastRequest || this.lingers || this.waitsForDrain || this.socket.destroyed;
-    return !stopped && this.exchange === null && this.buffered.length > 0;
+    const isWaiting = this.lastRequest || this.waitsForDrain || this.socket.destroyed;
+    return this.phase.kind === 'head' && !isWaiting && this.buffered.length > 0;
   }
 
-  /**
-   * Ends the connection when what was sent has left, however long the client takes to read it. What else may come is not
-   * read: nobody would be answered.
-   */
+  private takeBuffered(): Buffer {
+    const bytes = this.buffered;
+    this.buffered = NOTHING;
+    return bytes;
+  }
+
+  /** Closes the connection once all answers are sent, however long the client takes to read them. */
   private endSoon(): void {
+    this.phase = { kind: 'closing' };
     this.deadline.end();
     this.socket.off('data', this.onData).resume();
     this.socket.destroySoon();
   }
 
-  /** `framed` may have held the body back while what was read early was fed to it, and the next request may have to wait. */
-  private resumeUnlessHeld(): void {
-    if (!this.held && !this.waitsForDrain) this.socket.resume();
+  private resumeUnlessPaused(): void {
+    if (!this.isBodyPaused && !this.waitsForDrain) this.socket.resume();
   }
 
   private onBytes(chunk: Buffer): void {
-    if (this.exchange === null) this.readHead(chunk);
-    else if (this.sink !== null && this.body?.done === false) this.feedBody(chunk);
+    const { phase } = this;
+    if (phase.kind === 'head') this.readHead(chunk);
+    else if (phase.kind === 'receiving' && phase.sink !== null && !phase.body.done) this.feedBody(phase, chunk);
     else {
       this.buffered = this.buffered.length === 0 ? chunk : Buffer.concat([this.buffered, chunk]);
-      if (this.buffered.length > MAX_BUFFERED || this.sink === null) this.socket.pause();
+      const isUnread = phase.kind === 'receiving' && phase.sink === null;
+      if (this.buffered.length > MAX_BUFFERED || isUnread) this.socket.pause();
     }
   }
 
   private readHead(chunk: Buffer): void {
     const before = this.buffered.length;
     let bytes = before === 0 ? chunk : Buffer.concat([this.buffered, chunk]);
-    // Empty lines before a request are passed over (RFC 9112, 2.2).
+    // Empty lines before a request are ignored (RFC 9112, 2.2).
     while (bytes[0] === 0x0d && bytes[1] === 0x0a) bytes = bytes.subarray(2);
     const end = endOfHead(bytes);
     this.buffered = bytes;
@@ -217,79 +220,77 @@ export class ClientConnection implements ExchangeConnection {
   }
 
   private begin(head: RequestHead, bytes: Buffer, end: number): void {
-    if (this.first && this.options.handOff(head, this.socket.off('data', this.onData), bytes)) {
-      this.isHandedOff = true;
+    if (this.isFirstRequest && this.options.handOff(head, this.socket.off('data', this.onData), bytes)) {
+      this.phase = { kind: 'handed-off' };
       this.deadline.end();
       return;
     }
-    if (this.first) this.socket.on('data', this.onData);
-    this.first = false;
+    if (this.isFirstRequest) this.socket.on('data', this.onData);
+    this.isFirstRequest = false;
     const framing = requestFraming(head);
     const hosts = countOf(head.headers, 'host');
     if (hosts > 1 || (hosts === 0 && head.version === 'HTTP/1.1')) {
       throw new MalformedHead(hosts === 0 ? 'the request has no host' : 'the request has two hosts');
     }
     this.buffered = bytes.subarray(end);
-    const isChunked = framing.kind === 'chunked';
-    this.body = bodyReader(framing, isChunked ? (bytes) => this.sink?.onPayload?.(bytes) : undefined);
+    const onPayload = (payload: Buffer): void => phase.sink?.onPayload?.(payload);
+    const body = bodyReader(framing, framing.kind === 'chunked' ? onPayload : undefined);
     if (!keepsAlive(head)) this.lastRequest = true;
     const exchange = new Exchange(this, head, framing, this.out);
-    this.exchange = exchange;
+    const phase: Receiving = { kind: 'receiving', exchange, body, sink: null };
+    this.phase = phase;
     this.options.onExchange(exchange);
-    // Nobody takes the body yet.
-    if (this.exchange === exchange && this.sink === null) this.socket.pause();
+    if (this.phase === phase && phase.sink === null) this.socket.pause();
   }
 
-  private feedBody(chunk: Buffer): void {
-    const body = this.body;
-    const sink = this.sink;
-    if (body === null || sink === null) return;
+  private feedBody(phase: Receiving, chunk: Buffer): void {
+    const { body, sink } = phase;
+    if (sink === null) return;
     let slice;
     try {
       slice = body.read(chunk);
     } catch {
-      this.socket.destroy(); // half of it is on its way: there is nothing sensible left to answer
+      this.socket.destroy(); // a part of it has been forwarded: no answer makes sense
       return;
     }
-    const mine = slice.taken === chunk.length ? chunk : chunk.subarray(0, slice.taken);
+    const bytes = slice.taken === chunk.length ? chunk : chunk.subarray(0, slice.taken);
     if (slice.taken < chunk.length) this.buffered = chunk.subarray(slice.taken);
-    const goesOn = mine.length === 0 || sink.write(mine);
-    // Another sink may have taken over within that, and has been told of the body's end, or reads on.
-    if (this.sink !== sink) return;
-    if (slice.done) this.endBody();
-    else if (!goesOn) {
-      this.held = true;
+    const acceptsMore = bytes.length === 0 || sink.write(bytes);
+    // `write` may have replaced the sink, which has then received the body's end or continues to read.
+    if (this.phase !== phase || phase.sink !== sink) return;
+    if (slice.done) this.endBody(phase, sink);
+    else if (!acceptsMore) {
+      this.isBodyPaused = true;
       this.socket.pause();
     }
   }
 
-  private endBody(): void {
-    this.sink?.end();
-    // Reading on, to notice when the client goes away.
-    this.held = false;
-    this.resumeUnlessHeld();
+  private endBody({ exchange }: Receiving, sink: BodySink): void {
+    this.phase = { kind: 'answering', exchange };
+    sink.end();
+    if (this.exchange !== exchange) return;
+    // Reading continues, to detect when the client disconnects.
+    this.isBodyPaused = false;
+    this.resumeUnlessPaused();
   }
 
-  /** The answer is out, the request is not in: it is read to its end and dropped, so that the client sees the answer. */
   private linger(): void {
+    this.phase = { kind: 'lingering' };
     this.socket.off('data', this.onData);
     this.socket.resume();
     this.socket.end();
-    this.lingers = true;
     this.deadline.set(LINGER_MS);
   }
 
   private refuse(status: number, reason: string, message: string): void {
-    this.socket.off('data', this.onData);
     const { body, headers } = errorAnswer({ status, type: 'invalid_request_error', message });
     const all = [...headers, 'content-length', String(body.length), 'Connection', 'close'];
     this.socket.write(Buffer.concat([formatResponseHead({ status, reason, headers: all }), body]));
     this.linger();
   }
 
-  /** What was waited for has not come in time. */
   private onDeadline(): void {
-    if (this.lingers) this.socket.destroy();
+    if (this.phase.kind === 'lingering') this.socket.destroy();
     else if (this.buffered.length > 0) this.refuse(408, 'Request Timeout', 'the header did not come in time');
     else this.endSoon();
   }

@@ -6,10 +6,11 @@ import { messageOf } from '../errors.ts';
 import { formatResponseHead } from '../http1/head.ts';
 import { headerValue, isNamed, withoutHeaders } from '../wire/headers.ts';
 import { requestLabels, type ClientHeaders } from '../wire/identity.ts';
+import { AnswerObserver, ClassifiedRequest } from './answer-observer.ts';
 import { withReadableEncodings } from './answer-tap.ts';
 import { BodyCopy } from './body-copy.ts';
 import type { Exchange } from './exchange.ts';
-import { TurnObserver, StreamedTurnObserver } from './exchange-observer.ts';
+import { ExchangeObserver } from './exchange-observer.ts';
 import {
   phaseHeaders,
   parseRequest,
@@ -20,6 +21,7 @@ import {
 } from './request-classifier.ts';
 import { relay } from './relay.ts';
 import { requestHeaders } from './request-head.ts';
+import { StreamedRequest } from './streamed-request.ts';
 
 /** The header that marks a served compaction. */
 const SERVED = ['x-double-buffer-served', 'checkpoint'];
@@ -40,12 +42,19 @@ export function handleMessages(options: MessagesOptions, exchange: Exchange): vo
 /** Forwards the request while it arrives; it is parsed later. */
 function relayStreaming(options: MessagesOptions, exchange: Exchange, labels: ClientHeaders): void {
   const headers = requestHeaders(exchange.head.headers);
-  if (labels.class === 'auxiliary') relay(options, exchange, { headers }, new TurnObserver(options, labels, null));
+  if (labels.class === 'auxiliary') relay(options, exchange, { headers }, observeAnswer(options, labels, null));
   else {
-    const observer = new StreamedTurnObserver(options, exchange, labels, headers);
+    const request = new StreamedRequest(options, exchange, labels, headers);
+    const observer = new ExchangeObserver(request, new AnswerObserver(options, labels, request));
     relay(options, exchange, { headers: withReadableEncodings(headers) }, observer);
   }
 }
+
+const observeAnswer = (
+  options: MessagesOptions,
+  labels: ClientHeaders,
+  classification: RequestClassification | null,
+): AnswerObserver => new AnswerObserver(options, labels, new ClassifiedRequest(options, labels, classification));
 
 /** Buffers the complete request before deciding whether to serve it. */
 function bufferAndDecide(options: MessagesOptions, exchange: Exchange, labels: ClientHeaders): void {
@@ -61,7 +70,7 @@ function bufferAndDecide(options: MessagesOptions, exchange: Exchange, labels: C
   let isForwarded = false;
   const forward = (classification: RequestClassification, early: readonly Buffer[], complete: boolean): void => {
     isForwarded = true;
-    const observer = new TurnObserver(options, labels, classification);
+    const observer = observeAnswer(options, labels, classification);
     relay(options, exchange, { headers: withReadableEncodings(headers), early, complete }, observer);
   };
   exchange.readBody({

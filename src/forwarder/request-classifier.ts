@@ -1,4 +1,4 @@
-/** Classifies message requests and decides when they are parsed. Used by messages.ts and exchange-observer.ts. */
+/** Classifies message requests and decides when they are parsed. Used by messages.ts and streamed-request.ts. */
 import type { Phase } from '../../machines/phases.ts';
 import type { ConversationId } from '../../machines/units.ts';
 import type { ByteBudget } from '../net/byte-budget.ts';

@@ -152,9 +152,9 @@ describe('a connection of a client', () => {
       leased += 1;
       throw new Error('nobody asks');
     };
-    const over: boolean[] = [];
+    const outcomes: string[] = [];
     const options = { connections, log: silentLog, upstreamHost: 'x', upstreamPrefix: '' };
-    relay(options, exchange, { headers: [] }, { over: (whole) => over.push(whole) });
-    expect([leased, over]).to.deep.equal([0, [false]]);
+    relay(options, exchange, { headers: [] }, { onSettled: (outcome) => outcomes.push(outcome) });
+    expect([leased, outcomes]).to.deep.equal([0, ['aborted']]);
   });
 });
