@@ -33,6 +33,8 @@ export function logLineOf(fact: ConversationFact): LogLine | null {
       const { conversation, from, to, utilisation } = fact;
       return line('info', fact.type, { conversation, from, to, utilisation: rounded(utilisation) });
     }
+    case 'history.read_failed':
+      return line('error', fact.type, { conversation: fact.conversation, message: fact.message });
     case 'history.replaced':
       return line('info', fact.type, { conversation: fact.conversation, confirmed: fact.confirmed });
     case 'checkpoint.started': {
@@ -60,6 +62,8 @@ export function logLineOf(fact: ConversationFact): LogLine | null {
       return line('info', fact.type, { conversation: fact.conversation, attempt: fact.attempt });
     case 'checkpoint.skipped':
       return line('info', fact.type, { conversation: fact.conversation, attempt: fact.attempt, reason: fact.reason });
+    case 'checkpoint.not_buffered':
+      return line('debug', fact.type, { conversation: fact.conversation, bytes: fact.bytes });
     case 'compaction.served':
       return line('info', fact.type, {
         conversation: fact.conversation,

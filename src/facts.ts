@@ -43,6 +43,8 @@ export type ConversationFact =
   | (Of<'phase.changed'> & { readonly from: Phase; readonly to: Phase; readonly utilisation: number })
   /** A request with its history has come, a turn or a compaction. `parent`: the conversation that runs this subagent. */
   | (Of<'history.received'> & { readonly parent: ConversationId | null; readonly parsed: ParsedRequest })
+  /** Reading the history of a turn threw an error. */
+  | (Of<'history.read_failed'> & { readonly message: string })
   /** The history was replaced by a summary; by the one served here if `confirmed`. */
   | (Of<'history.replaced'> & { readonly confirmed: boolean })
   /** The checkpoint call was sent. `replaces`: the checkpoint that the new one is to replace. */
@@ -62,6 +64,8 @@ export type ConversationFact =
   | (Of<'checkpoint.aborted'> & { readonly attempt: number })
   /** A checkpoint call that was wanted was not made. */
   | (Of<'checkpoint.skipped'> & { readonly attempt: number; readonly reason: string })
+  /** There was no memory to keep a request of so many bytes for the next call. */
+  | (Of<'checkpoint.not_buffered'> & { readonly bytes: number })
   /** A failed call is tried again after a pause. */
   | (Of<'checkpoint.postponed'> & { readonly pause: Milliseconds })
   /** A checkpoint was deleted: it expired, was replaced, or its conversation was reset. */

@@ -128,7 +128,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
 
   const index = new CheckpointIndex(publishingRepository(store, publish));
   const gate = new CheckpointGate({ limit: config.maxCheckpoints, log, now: steady });
-  const calls = new CheckpointCalls({ upstream, gate, index, budget, log, now, steady, publish });
+  const calls = new CheckpointCalls({ upstream, gate, index, budget, now, monotonicNow: steady, publish });
   const conversations = new Conversations({
     config,
     actors: supervisedActors(() => supervisor),
@@ -137,7 +137,6 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     calls,
     learnedWindows: modelWindows.learned,
     durable: store,
-    log,
     now,
     steady,
     publish,

@@ -127,11 +127,13 @@ export class Metrics {
       case 'conversation.failed':
       case 'conversation.reset':
       case 'phase.changed':
+      case 'history.read_failed':
       case 'history.received':
       case 'history.replaced':
       case 'checkpoint.started':
       case 'checkpoint.aborted':
       case 'checkpoint.skipped':
+      case 'checkpoint.not_buffered':
       case 'checkpoint.postponed':
       case 'checkpoint.deleted':
       case 'compaction.resolved':

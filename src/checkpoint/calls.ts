@@ -1,6 +1,6 @@
 /**
- * The checkpoint calls under way, and the requests they are made from. Bodies and credentials are held here, outside
- * every machine, for as long as a conversation may need them for a call, and no longer.
+ * The checkpoint calls and the requests that they are made from. Bodies and credentials are kept here, outside every
+ * machine, only as long as the conversation may need them for a call.
  */
 import { randomUUID } from 'node:crypto';
 import type { CallFailureKind, CheckpointCallInput, CheckpointRef } from '../../machines/conversation-events.ts';
@@ -10,156 +10,164 @@ import type { CallEnd, CheckpointGate } from './gate.ts';
 import { checkpointBody } from './request.ts';
 import type { ByteBudget, Reservation } from '../net/byte-budget.ts';
 import { CheckpointError, messageOf } from '../errors.ts';
-import type { Log } from '../log.ts';
 import type { Upstream } from '../upstream/http-client.ts';
 import type { RawHeaders } from '../wire/headers.ts';
 import { coveredBlocks, type Lineage, type Prefix } from '../wire/lineage.ts';
 import { refOf, type CheckpointIndex } from './index.ts';
 import type { PublishFact } from '../facts.ts';
 
-/** A completed turn's request, as a checkpoint call is made from it. */
+/** The request of a completed turn, from which a checkpoint call is made. */
 export interface CallSource {
   readonly path: string;
   readonly headers: RawHeaders;
   readonly body: Buffer;
   readonly model: string;
   readonly prefix: Prefix;
-  /** Tokens in use at the turn's end. */
+  /** Tokens in use at the end of the turn. */
   readonly used: Tokens;
-  /** Tokens that the window has left. */
-  readonly room: number;
+  /** Tokens that are free in the context window. */
+  readonly freeTokens: number;
 }
 
 /** What a call summarises. */
-interface Subject {
-  readonly prefix: Prefix;
-  readonly model: string;
-}
+type CallSubject = Pick<CallSource, 'model' | 'prefix'>;
 
-interface RunningCall extends Subject {
+interface RunningCall {
+  readonly subject: CallSubject;
+  /** Resolves when the call has ended, in any way. */
   readonly ended: Promise<unknown>;
 }
+
+/** A request with the memory that is reserved for it. */
+interface BufferedRequest {
+  readonly source: CallSource;
+  readonly reservation: Reservation;
+}
+
+/** The calls of one conversation. The three fields are independent: a retry runs with its request kept after a failure. */
+interface CallState {
+  /** The request for the next call. `unbuffered`: there was no memory for it, so that call is skipped. */
+  readonly request: BufferedRequest | 'unbuffered' | null;
+  readonly running: RunningCall | null;
+  /** What the last call that failed was about; null once a call has succeeded. */
+  readonly failed: CallSubject | null;
+}
+
+const NO_CALL: CallState = { request: null, running: null, failed: null };
 
 export interface CheckpointCallsOptions {
   readonly upstream: Upstream;
   readonly gate: CheckpointGate;
   readonly index: CheckpointIndex;
-  /** Room for the requests that are held; any amount where it is not given. */
+  /** Memory for the requests; unlimited when left out. */
   readonly budget?: ByteBudget;
-  readonly log: Log;
   readonly now: () => Timestamp;
-  /** A clock that nobody sets, see `src/clock.ts`. */
-  readonly steady: () => Timestamp;
+  /** A monotonic clock, see `src/clock.ts`. */
+  readonly monotonicNow: () => Timestamp;
   readonly publish: PublishFact;
 }
 
-/** Where nobody counts bytes. */
 const UNLIMITED: Pick<ByteBudget, 'reserve'> = { reserve: () => ({ grow: () => true, release: () => undefined }) };
 
-/** True when a history begins with what a call is about; after a switch of the model as in `CheckpointIndex.find`. */
-function covers(about: Subject, lineage: Lineage, model: string | undefined): boolean {
-  if (coveredBlocks(lineage, about.prefix) > 0) return true;
-  return model !== undefined && model !== about.model && coveredBlocks(lineage, about.prefix, 'bare') > 0;
+/** True when a history begins with the subject of a call; after a switch of the model as in `CheckpointIndex.find`. */
+function beginsWith(lineage: Lineage, subject: CallSubject, model: string | undefined): boolean {
+  if (coveredBlocks(lineage, subject.prefix) > 0) return true;
+  return model !== undefined && model !== subject.model && coveredBlocks(lineage, subject.prefix, 'bare') > 0;
 }
 
 const failureOf = (error: unknown): CallFailureKind => (error instanceof CheckpointError ? error.failure : 'transient');
 
 export class CheckpointCalls {
-  readonly #sources = new Map<ConversationId, CallSource>();
-  /** Room that the sources take up. */
-  readonly #reservations = new Map<ConversationId, Reservation>();
-  /** Conversations whose request there was no room for. */
-  readonly #unbuffered = new Set<ConversationId>();
-  readonly #running = new Map<ConversationId, RunningCall>();
-  /** What the last call of a conversation was about, where it failed. */
-  readonly #failed = new Map<ConversationId, Subject>();
+  /** Only conversations whose state differs from {@link NO_CALL}. */
+  readonly #states = new Map<ConversationId, CallState>();
   readonly #options: CheckpointCallsOptions;
 
   constructor(options: CheckpointCallsOptions) {
     this.#options = options;
   }
 
-  /** Calls under way. */
+  /** Number of running calls. */
   get size(): number {
-    return this.#running.size;
+    let running = 0;
+    for (const state of this.#states.values()) if (state.running !== null) running += 1;
+    return running;
   }
 
-  /** Room for a request of so many bytes, to be given to {@link hold} or back; null where there is none. */
+  /** Reserves memory for a request, to be passed to {@link keep} or released; null when the budget is exhausted. */
   reserve(bytes: number): Reservation | null {
-    const room = (this.#options.budget ?? UNLIMITED).reserve();
-    return room.grow(bytes) ? room : null;
+    const reservation = (this.#options.budget ?? UNLIMITED).reserve();
+    return reservation.grow(bytes) ? reservation : null;
   }
 
   /**
-   * Keeps a request for the call that its conversation may want now. Where there is no room, that call is skipped.
+   * Keeps a request for the next call of its conversation. Without memory for it that call is skipped.
    *
-   * @param made the room that was made for it; null where there was none as long as its predecessor was held
+   * @param reserved what {@link reserve} returned; null when it found no memory, which the request before may free now
    */
-  hold(conversation: ConversationId, source: CallSource, made: Reservation | null = null): void {
+  keep(conversation: ConversationId, source: CallSource, reserved: Reservation | null = null): void {
     this.release(conversation);
-    const room = made ?? this.reserve(source.body.length);
-    if (room === null) {
-      this.#options.log.debug('checkpoint.unheld', { conversation, bytes: source.body.length });
-      this.#unbuffered.add(conversation);
-      return;
-    }
-    this.#reservations.set(conversation, room);
-    this.#sources.set(conversation, source);
+    const bytes = source.body.length;
+    const reservation = reserved ?? this.reserve(bytes);
+    if (reservation === null) this.#options.publish({ type: 'checkpoint.not_buffered', conversation, bytes });
+    this.#change(conversation, { request: reservation === null ? 'unbuffered' : { source, reservation } });
   }
 
-  /** Lets go of the request kept for a conversation. */
+  /** Drops the request that is kept for a conversation. */
   release(conversation: ConversationId): void {
-    this.#sources.delete(conversation);
-    this.#reservations.get(conversation)?.release();
-    this.#reservations.delete(conversation);
-    this.#unbuffered.delete(conversation);
+    const { request } = this.#stateOf(conversation);
+    if (request === null) return;
+    if (request !== 'unbuffered') request.reservation.release();
+    this.#change(conversation, { request: null });
   }
 
-  /** Lets go of the request kept for a conversation, and of what its last call failed for. */
+  /** Drops the request that is kept for a conversation, and what its last call failed for. */
   forget(conversation: ConversationId): void {
     this.release(conversation);
-    this.#failed.delete(conversation);
+    this.#change(conversation, { failed: null });
   }
 
-  /** True while a conversation's request, body and credentials included, is kept. */
-  holds(conversation: ConversationId): boolean {
-    return this.#sources.has(conversation);
+  /** True while a request of the conversation is kept, with body and credentials. */
+  hasRequest(conversation: ConversationId): boolean {
+    return this.#sourceOf(conversation) !== null;
   }
 
-  /** True while a conversation has a call under way, a request kept for the next try, or one that failed. */
+  /** True while a conversation has a running call, a request for the next one, or one that failed. */
   hasStateFor(conversation: ConversationId): boolean {
-    return this.#running.has(conversation) || this.#sources.has(conversation) || this.#failed.has(conversation);
+    return this.#subjectOf(conversation) !== null;
   }
 
-  /** False when a conversation's call, running, about to be tried again or failed, is about a history that `lineage` has left. */
+  /** False when `lineage` does not begin with what the conversation's call is about: running, next or failed. */
   matchesCall(conversation: ConversationId, lineage: Lineage, model?: string): boolean {
-    const about = this.#running.get(conversation) ?? this.#sources.get(conversation) ?? this.#failed.get(conversation);
-    return about === undefined || covers(about, lineage, model);
+    const subject = this.#subjectOf(conversation);
+    return subject === null || beginsWith(lineage, subject, model);
   }
 
-  /** The end of the running call that is worth waiting for: any that summarises a beginning of `lineage`; else null. */
+  /** Resolves with the end of a running call that summarises a beginning of `lineage`; null when there is none. */
   runningCallFor(lineage: Lineage, model?: string): Promise<unknown> | null {
-    for (const call of this.#running.values()) if (covers(call, lineage, model)) return call.ended;
+    for (const { running } of this.#states.values()) {
+      if (running !== null && beginsWith(lineage, running.subject, model)) return running.ended;
+    }
     return null;
   }
 
   /**
-   * Computes a checkpoint for a conversation from the request held for it, and adds it to the index. Sends nothing
-   * where the gate does not let it through: then it was skipped.
+   * Computes a checkpoint from the request that is kept for a conversation, and adds it to the index. Sends nothing when
+   * the gate does not admit the call: the call is skipped then.
    *
    * @throws CheckpointError
    */
   async compute(input: CheckpointCallInput, signal: AbortSignal): Promise<CheckpointRef> {
-    const source = this.#sources.get(input.conversation);
-    if (source === undefined) {
-      if (this.#unbuffered.has(input.conversation)) throw this.#skipped(input, 'no room to hold the request');
-      throw new CheckpointError('rejected', 'there is no request to make the checkpoint from');
-    }
-    const pass = this.#options.gate.acquire();
-    if (typeof pass === 'string') throw this.#skipped(input, pass);
-    const work = this.#perform(input, source, signal);
-    const call = { prefix: source.prefix, model: source.model, ended: work.catch(() => undefined) };
-    this.#running.set(input.conversation, call);
+    const { conversation } = input;
+    const { request } = this.#stateOf(conversation);
+    if (request === 'unbuffered') throw this.#skipped(input, 'no memory for the request');
+    if (request === null) throw new CheckpointError('rejected', 'there is no request to make the checkpoint from');
+    const permit = this.#options.gate.acquire();
+    if (typeof permit === 'string') throw this.#skipped(input, permit);
+    const { model, prefix } = request.source;
+    const subject = { model, prefix };
+    const work = this.#perform(input, request.source, signal);
+    const running = { subject, ended: work.catch(() => undefined) };
+    this.#change(conversation, { running });
     let end: CallEnd = 'completed';
     try {
       return await work;
@@ -167,9 +175,34 @@ export class CheckpointCalls {
       end = signal.aborted ? 'aborted' : failureOf(error);
       throw error;
     } finally {
-      pass.release(end);
-      if (this.#running.get(input.conversation) === call) this.#running.delete(input.conversation);
+      permit.release(end);
+      // A newer call of the conversation may have taken the place of an aborted one.
+      if (this.#stateOf(conversation).running === running) {
+        this.#change(conversation, { running: null });
+        if (end !== 'aborted') this.#change(conversation, { failed: end === 'completed' ? null : subject });
+      }
     }
+  }
+
+  #stateOf(conversation: ConversationId): CallState {
+    return this.#states.get(conversation) ?? NO_CALL;
+  }
+
+  #change(conversation: ConversationId, change: Partial<CallState>): void {
+    const state = { ...this.#stateOf(conversation), ...change };
+    if (Object.values(state).every((value) => value === null)) this.#states.delete(conversation);
+    else this.#states.set(conversation, state);
+  }
+
+  #sourceOf(conversation: ConversationId): CallSource | null {
+    const { request } = this.#stateOf(conversation);
+    return request === null || request === 'unbuffered' ? null : request.source;
+  }
+
+  /** What the running call is about, else the next one, else the one that failed. */
+  #subjectOf(conversation: ConversationId): CallSubject | null {
+    const { failed, running } = this.#stateOf(conversation);
+    return running?.subject ?? this.#sourceOf(conversation) ?? failed;
   }
 
   #skipped({ conversation, attempt }: CheckpointCallInput, reason: string): CheckpointError {
@@ -178,12 +211,12 @@ export class CheckpointCalls {
   }
 
   async #perform(input: CheckpointCallInput, source: CallSource, signal: AbortSignal): Promise<CheckpointRef> {
-    const { index, now, publish, steady, upstream } = this.#options;
+    const { index, monotonicNow, now, publish, upstream } = this.#options;
     const { conversation, attempt, replaces } = input;
     const { messages } = source.prefix;
     publish({ type: 'checkpoint.started', conversation, attempt, model: source.model, messages, replaces });
     try {
-      const body = checkpointBody(source.body, source.room);
+      const body = checkpointBody(source.body, source.freeTokens);
       if (body === null) throw new CheckpointError('rejected', 'the request could not be read a second time');
       const { path, headers, prefix, model } = source;
       const { summary, usage, duration } = await performCheckpointCall(upstream, { path, headers, body }, signal);
@@ -192,14 +225,12 @@ export class CheckpointCalls {
       const id = checkpointId(randomUUID());
       const anchorTokens = source.used;
       const checkpoint = { id, conversation, prefix, anchorTokens, summary, model, usage, duration, createdAt };
-      index.add(checkpoint, steady());
-      this.#failed.delete(conversation);
+      index.add(checkpoint, monotonicNow());
       publish({ type: 'checkpoint.completed', conversation, checkpoint });
       return refOf(checkpoint);
     } catch (error) {
       if (signal.aborted) publish({ type: 'checkpoint.aborted', conversation, attempt });
       else {
-        this.#failed.set(conversation, { prefix: source.prefix, model: source.model });
         const failure = failureOf(error);
         const message = messageOf(error);
         publish({ type: 'checkpoint.failed', conversation, attempt, failure, message });

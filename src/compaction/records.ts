@@ -40,6 +40,7 @@ export function recordCompactions(
       case 'conversation.failed':
       case 'conversation.reset':
       case 'phase.changed':
+      case 'history.read_failed':
       case 'history.received':
       case 'history.replaced':
       case 'checkpoint.started':
@@ -47,6 +48,7 @@ export function recordCompactions(
       case 'checkpoint.failed':
       case 'checkpoint.aborted':
       case 'checkpoint.skipped':
+      case 'checkpoint.not_buffered':
       case 'checkpoint.postponed':
       case 'checkpoint.deleted':
       case 'compaction.loop':

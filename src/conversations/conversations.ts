@@ -9,7 +9,6 @@ import type { ConversationEvent } from '../../machines/conversation-events.ts';
 import type { Phase } from '../../machines/phases.ts';
 import { tokens, turnId, type ConversationId, type Timestamp, type Tokens, type TurnId } from '../../machines/units.ts';
 import type { Config } from '../config.ts';
-import type { Log } from '../log.ts';
 import { usedTokens, type Usage } from '../wire/answer-reader.ts';
 import { continuationText } from '../wire/compaction.ts';
 import { rootOf, fullPrefix, type Lineage } from '../wire/lineage.ts';
@@ -47,7 +46,6 @@ export interface ConversationsOptions {
   readonly calls: CheckpointCalls;
   readonly learnedWindows: ReadonlyMap<string, Tokens>;
   readonly durable: StateRepository;
-  readonly log: Log;
   readonly now: () => Timestamp;
   /** A clock that nobody sets, see `src/clock.ts`. */
   readonly steady: () => Timestamp;
@@ -66,11 +64,11 @@ export class Conversations {
   #turns = 0;
 
   constructor(options: ConversationsOptions) {
-    const { actors, calls, config, directory, durable, index, log, now, publish } = options;
+    const { actors, calls, config, directory, durable, index, now, publish } = options;
     this.#options = options;
     this.#publish = publish;
     this.#settling = new KeyedTaskQueue((conversation, error) =>
-      log.error('history.unread', { conversation, message: String(error) }),
+      publish({ type: 'history.read_failed', conversation, message: String(error) }),
     );
     this.#windows = new RequestWindows({ config, learned: options.learnedWindows });
     this.#notes = new ServedSummaryTracker();
@@ -193,7 +191,7 @@ export class Conversations {
       const { path, headers, body, request } = seen;
       const { model } = request;
       const prefix = fullPrefix(lineage);
-      calls.hold(conversation, { path, headers, body, model, prefix, used, room: window - used }, room);
+      calls.keep(conversation, { path, headers, body, model, prefix, used, freeTokens: window - used }, room);
     } else room?.release();
     this.#tellCompleted(turn, used, effective);
     const snapshot = this.snapshot(conversation);

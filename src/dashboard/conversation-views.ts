@@ -211,9 +211,11 @@ export class ConversationViews {
         return;
       case 'conversation.restored':
       case 'phase.changed':
+      case 'history.read_failed':
       case 'checkpoint.started':
       case 'checkpoint.aborted':
       case 'checkpoint.skipped':
+      case 'checkpoint.not_buffered':
       case 'checkpoint.deleted':
       case 'compaction.resolved':
       case 'compaction.measured':

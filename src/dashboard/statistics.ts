@@ -153,10 +153,12 @@ export class Statistics {
       case 'conversation.failed':
       case 'conversation.reset':
       case 'phase.changed':
+      case 'history.read_failed':
       case 'history.received':
       case 'checkpoint.started':
       case 'checkpoint.aborted':
       case 'checkpoint.skipped':
+      case 'checkpoint.not_buffered':
       case 'checkpoint.postponed':
       case 'compaction.resolved':
       case 'compaction.measured':

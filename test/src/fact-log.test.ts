@@ -32,6 +32,8 @@ const LINES: readonly (readonly [ConversationFact, level: string, LogFields, eve
     'info',
     { conversation, from: 'IDLE', to: 'CHECKPOINTING', utilisation: 0.7222 },
   ],
+  [{ type: 'history.read_failed', conversation, message: 'x' }, 'error', { conversation, message: 'x' }],
+  [{ type: 'checkpoint.not_buffered', conversation, bytes: 7 }, 'debug', { conversation, bytes: 7 }],
   [{ type: 'history.replaced', conversation, confirmed: true }, 'info', { conversation, confirmed: true }],
   [
     { type: 'checkpoint.started', conversation, attempt: 2, model: 'm', messages: 3, replaces: id },

@@ -42,22 +42,21 @@ describe('checkpoint calls', () => {
       gate,
       index,
       budget,
-      log: silentLog,
       now,
-      steady: now,
+      monotonicNow: now,
       publish: noSubscriber,
     });
   });
 
-  const hold = (messages: readonly Message[], conversation = ONE, body = requestBody(messages)): void =>
-    calls.hold(conversation, {
+  const keep = (messages: readonly Message[], conversation = ONE, body = requestBody(messages)): void =>
+    calls.keep(conversation, {
       path: '/v1/messages',
       headers: [],
       body,
       model: 'm',
       prefix: fullPrefix(lineageOf(messages)),
       used: tokens(130_000),
-      room: 50_000,
+      freeTokens: 50_000,
     });
   const compute = (conversation = ONE, signal = new AbortController().signal) =>
     calls.compute({ conversation, turn: turnId(1), attempt: 1, replaces: null }, signal);
@@ -80,8 +79,8 @@ describe('checkpoint calls', () => {
     }
   };
 
-  it('put what they bring into the index, under what it summarises', async () => {
-    hold(HELLO);
+  it('add the checkpoint to the index, under the prefix that it summarises', async () => {
+    keep(HELLO);
     const work = compute();
     answer('it');
     const { id, anchorMessages, anchorTokens } = await work;
@@ -91,14 +90,14 @@ describe('checkpoint calls', () => {
     expect(checkpointId(id)).to.match(/^[\w-]{36}$/);
   });
 
-  it('account for the requests they hold, and are skipped where there is no room for one', async () => {
+  it('reserve memory for the requests that they keep, and are skipped when there is none', async () => {
     const bytes = (size: number): Buffer => Buffer.alloc(size);
-    hold(HELLO, ONE, bytes(1_500));
+    keep(HELLO, ONE, bytes(1_500));
     expect(budget.used).to.equal(1_500);
-    hold(HELLO, ONE, bytes(1_000));
+    keep(HELLO, ONE, bytes(1_000));
     expect(budget.used).to.equal(1_000);
-    hold(HELLO, TWO, bytes(1_001));
-    expect([calls.holds(TWO), budget.used]).to.deep.equal([false, 1_000]);
+    keep(HELLO, TWO, bytes(1_001));
+    expect([calls.hasRequest(TWO), budget.used]).to.deep.equal([false, 1_000]);
     expect(await failure(compute(TWO))).to.include({ failure: 'skipped' });
     expect(raised).to.have.length(0);
     calls.release(TWO);
@@ -106,29 +105,29 @@ describe('checkpoint calls', () => {
     calls.forget(ONE);
     calls.release(ONE);
     expect(budget.used).to.equal(0);
-    hold(HELLO, TWO, bytes(1_001));
-    expect(calls.holds(TWO)).to.equal(true);
+    keep(HELLO, TWO, bytes(1_001));
+    expect(calls.hasRequest(TWO)).to.equal(true);
   });
 
-  it('need a request to be made from', async () => {
+  it('are rejected without a request', async () => {
     expect(await failure(compute()))
       .to.be.instanceOf(CheckpointError)
       .and.to.include({ failure: 'rejected' });
-    hold(HELLO);
+    keep(HELLO);
     calls.release(ONE);
     expect(await failure(compute())).to.include({ failure: 'rejected' });
     expect(raised).to.have.length(0);
   });
 
-  it('are refused for a request that is none', async () => {
-    hold(HELLO, ONE, Buffer.from('hello'));
+  it('are rejected for a body that is no request', async () => {
+    keep(HELLO, ONE, Buffer.from('hello'));
     expect(await failure(compute())).to.include({ failure: 'rejected' });
     expect(calls.size).to.equal(0);
   });
 
-  it('bring nothing when they were aborted, however good the answer', async () => {
+  it('add no checkpoint when they were aborted before the answer', async () => {
     const before = index.size;
-    hold([user('aborted')]);
+    keep([user('aborted')]);
     const controller = new AbortController();
     const work = compute(ONE, controller.signal);
     controller.abort();
@@ -138,9 +137,9 @@ describe('checkpoint calls', () => {
     expect(calls.size).to.equal(0);
   });
 
-  it('bring nothing when they were aborted in the moment of the answer', async () => {
+  it('add no checkpoint when they are aborted right after the answer', async () => {
     const before = index.size;
-    hold([user('at the last moment')]);
+    keep([user('at the last moment')]);
     const controller = new AbortController();
     const work = compute(ONE, controller.signal);
     answer('late');
@@ -150,8 +149,8 @@ describe('checkpoint calls', () => {
   });
 
   it('are counted while they run', async () => {
-    hold(HELLO);
-    hold(HELLO, TWO);
+    keep(HELLO);
+    keep(HELLO, TWO);
     const [first, second] = [compute(ONE), compute(TWO)];
     expect(calls.size).to.equal(2);
     answer('two');
@@ -163,9 +162,9 @@ describe('checkpoint calls', () => {
     expect(calls.size).to.equal(0);
   });
 
-  it('concern a conversation while they run, and while a request is kept for the next try', async () => {
+  it('have state for a conversation while they run, and while a request is kept for the next call', async () => {
     expect(calls.hasStateFor(ONE)).to.equal(false);
-    hold(HELLO);
+    keep(HELLO);
     expect(calls.hasStateFor(ONE)).to.equal(true);
     const work = compute();
     calls.release(ONE);
@@ -175,13 +174,13 @@ describe('checkpoint calls', () => {
     expect(calls.hasStateFor(ONE)).to.equal(false);
   });
 
-  it('say whether a history goes on from what they summarise', async () => {
+  it('match a history that begins with what they summarise', async () => {
     const other = lineageOf([user('other')]);
     expect(calls.matchesCall(ONE, other), 'no call').to.equal(true);
-    hold(HELLO);
-    expect(calls.matchesCall(ONE, other), 'about to be tried').to.equal(false);
+    keep(HELLO);
+    expect(calls.matchesCall(ONE, other), 'waiting').to.equal(false);
     const work = compute();
-    hold([user('other')]);
+    keep([user('other')]);
     expect(calls.matchesCall(ONE, other), 'running').to.equal(false);
     expect(calls.matchesCall(ONE, lineageOf([...HELLO, user('more')]))).to.equal(true);
     expect(calls.matchesCall(TWO, other)).to.equal(true);
@@ -190,13 +189,30 @@ describe('checkpoint calls', () => {
     expect(calls.matchesCall(ONE, other), 'ended, with a newer request kept').to.equal(true);
   });
 
-  it('are skipped beyond the limit: nothing is sent, nobody waits for it', async () => {
+  it('have state for a conversation after they failed, also when the retry is aborted, until they are forgotten', async () => {
+    keep(HELLO);
+    const failed = failure(compute());
+    raised[0]?.onHead(500, 'x', []);
+    raised[0]?.onEnd([]);
+    await failed;
+    const controller = new AbortController();
+    const retry = failure(compute(ONE, controller.signal));
+    controller.abort();
+    await retry;
+    calls.release(ONE);
+    expect(calls.hasStateFor(ONE)).to.equal(true);
+    expect(calls.matchesCall(ONE, lineageOf([user('other')]))).to.equal(false);
+    calls.forget(ONE);
+    expect(calls.hasStateFor(ONE)).to.equal(false);
+  });
+
+  it('are skipped beyond the limit: nothing is sent, and no compaction waits for them', async () => {
     for (const name of [ONE, TWO]) {
-      hold(HELLO, name);
+      keep(HELLO, name);
       void failure(compute(name));
     }
     const three = conversationId('three');
-    hold([user('three')], three);
+    keep([user('three')], three);
     expect(await failure(compute(three)))
       .to.be.instanceOf(CheckpointError)
       .and.to.include({ failure: 'skipped' });
@@ -210,9 +226,9 @@ describe('checkpoint calls', () => {
     expect((await work).anchorMessages).to.equal(1);
   });
 
-  it('count as failed for the breaker only where the API may be down', async () => {
+  it('count as failed for the breaker only when the API may be down', async () => {
     const end = async (status: number): Promise<void> => {
-      hold(HELLO);
+      keep(HELLO);
       const work = failure(compute());
       raised.at(-1)?.onHead(status, 'x', []);
       raised.at(-1)?.onEnd([]);
@@ -220,7 +236,7 @@ describe('checkpoint calls', () => {
     };
     for (let count = 0; count < 9; count += 1) await end(400);
     for (let count = 0; count < 9; count += 1) {
-      hold(HELLO);
+      keep(HELLO);
       const controller = new AbortController();
       const work = failure(compute(ONE, controller.signal));
       controller.abort();
@@ -229,12 +245,12 @@ describe('checkpoint calls', () => {
     expect(gate.breaker.state).to.equal('closed');
     for (let count = 0; count < 5; count += 1) await end(503);
     expect(gate.breaker.state).to.equal('open');
-    hold(HELLO);
+    keep(HELLO);
     expect(await failure(compute())).to.include({ failure: 'skipped' });
   });
 
-  it('can be waited for by whom they concern, whether they succeed or fail', async () => {
-    hold(HELLO);
+  it('can be awaited by a history that begins with what they summarise, until they end in any way', async () => {
+    keep(HELLO);
     const work = failure(compute());
     expect(calls.runningCallFor(lineageOf([user('other')]))).to.equal(null);
     const awaited = calls.runningCallFor(lineageOf([...HELLO, user('more')]));
@@ -245,11 +261,11 @@ describe('checkpoint calls', () => {
     expect(calls.runningCallFor(lineageOf(HELLO))).to.equal(null);
   });
 
-  it('of a conversation do not end with an older one of it', async () => {
-    hold([user('old')]);
+  it('go on when an older call of the same conversation is aborted', async () => {
+    keep([user('old')]);
     const controller = new AbortController();
     const old = failure(compute(ONE, controller.signal));
-    hold(HELLO);
+    keep(HELLO);
     const now = compute();
     controller.abort();
     await old;

@@ -171,7 +171,7 @@ describe('conversations', () => {
     expect(desk.sent, 'neither a new call nor a second try').to.have.length(5);
     expect(desk.events('breaker.opened')).to.have.length(1);
     expect(desk.events('checkpoint.skipped')).to.have.length(6);
-    expect(['a', 'f'].map((session) => desk.calls.holds(conversationId(session)))).to.deep.equal([false, false]);
+    expect(['a', 'f'].map((session) => desk.calls.hasRequest(conversationId(session)))).to.deep.equal([false, false]);
     await desk.pass(120_000);
     await cross('f', [user('f'), assistant('x'), user('y')]);
     await cross('g');
@@ -320,7 +320,7 @@ describe('conversations', () => {
       await desk.turn({ messages: LONGER }, SWAP);
       await desk.pass(1_000_000);
       expect(desk.sent).to.have.length(3);
-      expect(desk.calls.holds(S1)).to.equal(false);
+      expect(desk.calls.hasRequest(S1)).to.equal(false);
     });
 
     it('again with the next turn when this request was refused', async () => {
@@ -331,7 +331,7 @@ describe('conversations', () => {
       expect(desk.sent).to.have.length(1);
       await desk.turn({ messages: HISTORY }, CHECKPOINT);
       expect(desk.sent, 'the same request').to.have.length(1);
-      expect(desk.calls.holds(S1)).to.equal(false);
+      expect(desk.calls.hasRequest(S1)).to.equal(false);
       await desk.turn({ messages: LONGER }, CHECKPOINT);
       expect(desk.sent).to.have.length(2);
     });
@@ -649,9 +649,9 @@ describe('conversations', () => {
     desk.conversations.completeTurn(turn, usageOf(130_000));
     // Its history is still being read.
     const { length } = turn.seen.body;
-    expect([desk.calls.holds(S1), desk.budget.used]).to.deep.equal([false, length]);
+    expect([desk.calls.hasRequest(S1), desk.budget.used]).to.deep.equal([false, length]);
     await settle();
-    expect([desk.calls.holds(S1), desk.budget.used]).to.deep.equal([true, length]);
+    expect([desk.calls.hasRequest(S1), desk.budget.used]).to.deep.equal([true, length]);
     desk.pending.succeed('SUMMARY');
     await settle();
     expect(desk.budget.used).to.equal(0);

@@ -286,10 +286,10 @@ export class Desk {
     facts.subscribe((fact) => void this.published.push(fact));
     facts.subscribe(logFacts(log));
     facts.subscribe(recordCompactions(durable, now));
-    this.calls = new CheckpointCalls({ upstream, gate, index: this.index, budget, log, now, steady: now, publish });
+    this.calls = new CheckpointCalls({ upstream, gate, index: this.index, budget, now, monotonicNow: now, publish });
     this.#keeper = keeper === 'supervised' ? supervised(this.clock) : unsupervised(this.clock);
     const { index, calls, directory } = this;
-    const shared = { config: settings, actors: this.#keeper, directory, index, calls, log, now, steady: now, publish };
+    const shared = { config: settings, actors: this.#keeper, directory, index, calls, now, steady: now, publish };
     this.conversations = new Conversations({ ...shared, learnedWindows: new Map(), durable });
     const { conversations } = this;
     this.compactions = new Compactions({ config: settings, conversations, calls, now, publish });
