@@ -1,4 +1,4 @@
-/** The frame around every page: where one is, how the connection is, what everyone has to know. */
+/** The frame around every page: navigation, connection status, banners. */
 import type { JSX } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { Banners } from './banners.tsx';
@@ -94,7 +94,7 @@ function ThemeButton(): JSX.Element {
     <button
       type="button"
       class="button icon quiet"
-      aria-label={dark ? 'Use the light theme' : 'Use the dark theme'}
+      aria-label={dark ? 'Switch to the light theme' : 'Switch to the dark theme'}
       onClick={toggleTheme}
     >
       <Icon name={dark ? 'sun' : 'moon'} />
@@ -102,7 +102,7 @@ function ThemeButton(): JSX.Element {
   );
 }
 
-/** The window's title says where one is. */
+/** Puts the page's name, or the open conversation's, into the window title. */
 function useDocumentTitle(): void {
   const { value: here } = route;
   const place =
@@ -116,7 +116,7 @@ function useDocumentTitle(): void {
   }, [place]);
 }
 
-/** A new page begins at its top, for the eye and for the keyboard; not on the very first one. */
+/** Scrolls a new page to its top and focuses it, except for the first page. */
 function useFocusOnPageChange(page: Route['page'], main: { readonly current: HTMLElement | null }): void {
   const before = useRef(page);
   useEffect(() => {

@@ -1,5 +1,6 @@
-/** What everyone has to know, on whatever page: the proxy is gone, passthrough is on, checkpoints fail. */
+/** The notices above every page: connection lost, passthrough on, checkpoints paused or failing. */
 import type { JSX } from 'preact';
+import { RetryStatus } from './components/retry-status.tsx';
 import { clockTime, plural } from './format.ts';
 import { Countdown } from './components/relative-time.tsx';
 import { connection, restartedAt } from './state/connection.ts';
@@ -7,7 +8,7 @@ import { routeUrl } from './state/route-url.ts';
 import { route } from './state/current-route.ts';
 import { failing, hello, totals } from './state/store.ts';
 
-/** How long a restart is mentioned. */
+/** How long the notice of a restart is shown. */
 const RESTART_NOTICE_MS = 60_000;
 
 export function Banners(): JSX.Element {
@@ -17,7 +18,7 @@ export function Banners(): JSX.Element {
       <PassthroughBanner />
       <PausedBanner />
       <FailingBanner />
-      {/* What ticks is not read out every second; that the connection was lost, or is back, is. */}
+      {/* Screen readers announce a lost connection once, and not the banners, whose countdowns change every second. */}
       <p class="visually-hidden" role="status">
         {connection.value.state === 'gone' ? 'The connection to the proxy is lost.' : ''}
       </p>
@@ -27,13 +28,13 @@ export function Banners(): JSX.Element {
 
 function DisconnectedBanner(): JSX.Element | null {
   const { value } = connection;
-  const offline = route.value.page === 'inspector' ? ' A recording can be opened without it.' : '';
+  const offline = route.value.page === 'inspector' ? ' Recordings can still be opened.' : '';
   if (value.state === 'gone') {
     return (
       <p class="banner bad">
-        <strong>The proxy is gone.</strong>
+        <strong>Connection lost.</strong>
         <span>
-          Reconnecting by itself since {clockTime(value.since)}. What you see is as it was then.{offline}
+          Reconnecting since {clockTime(value.since)}. This page shows the state from then.{offline}
         </span>
       </p>
     );
@@ -43,7 +44,8 @@ function DisconnectedBanner(): JSX.Element | null {
       <p class="banner bad">
         <strong>The proxy cannot be reached.</strong>
         <span>
-          Trying since {clockTime(value.since)}. Is it running, and is this the address that it printed?{offline}
+          Trying since {clockTime(value.since)}. Check that it is running and that this is the address it printed.
+          {offline}
         </span>
       </p>
     );
@@ -53,7 +55,7 @@ function DisconnectedBanner(): JSX.Element | null {
   return (
     <p class="banner info">
       <strong>The proxy was restarted</strong>
-      <span>at {clockTime(at)}. It knows a conversation again from its next request on.</span>
+      <span>at {clockTime(at)}. Each conversation appears again with its next request.</span>
     </p>
   );
 }
@@ -64,30 +66,30 @@ function PassthroughBanner(): JSX.Element | null {
     <p class="banner warn">
       <strong>Passthrough is on.</strong>
       <span>
-        Requests pass as they come; no checkpoint is computed and nothing is served. Start the proxy without{' '}
-        <code>DBPROXY_PASSTHROUGH</code> to change that.
+        Requests are forwarded unchanged; no checkpoint is computed and no compaction is served. To turn it off, restart
+        the proxy without <code>DBPROXY_PASSTHROUGH</code>.
       </span>
     </p>
   );
 }
 
-/** Many calls have failed: the proxy holds back with further ones. */
+/** The circuit breaker is open: many checkpoint calls have failed. */
 function PausedBanner(): JSX.Element | null {
   const paused = totals.value?.checkpoints.paused;
   if (paused === undefined) return null;
   return (
     <p class="banner bad">
-      <strong>Checkpoints pause.</strong>
+      <strong>Checkpoints are paused.</strong>
       <span>
-        Many have failed in a row;{' '}
+        Many calls failed in a row.{' '}
         {paused.until === null ? (
-          'one is tried now.'
+          'Retrying now.'
         ) : (
           <>
-            the next one is tried <Countdown at={paused.until} />.
+            Next attempt <Countdown at={paused.until} />.
           </>
         )}{' '}
-        Until then a conversation without a checkpoint compacts by the API, as without the proxy.
+        Until then, the API compacts conversations that have no checkpoint.
       </span>
     </p>
   );
@@ -103,24 +105,14 @@ function FailingBanner(): JSX.Element | null {
     ) : (
       plural(views.length, 'conversation')
     );
-  const { retryAt, failure, state } = first.call;
+  const { message } = first.call.failure;
   return (
     <p class="banner warn">
       <strong>Checkpoints are failing</strong>
       <span>
-        in {where}: {failure.message}
-        {/[.!?]$/.test(failure.message) ? ' ' : '. '}
-        {retryAt !== null ? (
-          <>
-            Tried again <Countdown at={retryAt} />.
-          </>
-        ) : state === 'given_up' ? (
-          'Given up until the history changes; compactions go to the API.'
-        ) : state === 'running' ? (
-          'Being tried again now.'
-        ) : (
-          'Tried again after the next answer.'
-        )}
+        in {where}: {message}
+        {/[.!?]$/.test(message) ? ' ' : '. '}
+        <RetryStatus call={first.call} />.
       </span>
     </p>
   );

@@ -1,20 +1,20 @@
 /**
- * The wording of the reasons why a compaction went to the API, for the pages and the terminal alike. It stands in web/
- * because the pages may import nothing else, while cli/ may import from here.
+ * The wording of the reasons why a compaction went to the API, for the dashboard and the CLI. It is in web/ because the
+ * dashboard may import nothing from elsewhere, while cli/ may import from web/.
  */
 import type { KnownForwardReason } from './contract.ts';
 
 const TEXTS: Readonly<Record<KnownForwardReason, string>> = {
   passthrough: 'passthrough was on',
-  no_checkpoint: 'no checkpoint covered it',
-  instructions: 'it had instructions of its own',
-  stale: 'too much was said since the checkpoint',
-  wait_timeout: 'the checkpoint took too long',
-  checkpoint_failed: 'the checkpoint had failed',
-  loop: 'it had just been compacted',
-  unreadable: 'it could not be read',
+  no_checkpoint: 'no matching checkpoint',
+  instructions: 'custom instructions',
+  stale: 'checkpoint too old',
+  wait_timeout: 'checkpoint took too long',
+  checkpoint_failed: 'checkpoint call failed',
+  loop: 'repeated compaction',
+  unreadable: 'unreadable request',
 };
 
-/** A reason that only another version of the proxy knows is shown as it is. */
+/** The text of a reason; one that another version of the proxy added is shown by its name. */
 export const forwardReasonText = (reason: string): string =>
   (TEXTS as Readonly<Record<string, string | undefined>>)[reason] ?? reason.replaceAll('_', ' ');

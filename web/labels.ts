@@ -1,4 +1,4 @@
-/** The words that the pages use for what the contract names. */
+/** Display texts for the values of the contract. */
 import type { Phase, SeriesMark } from './contract.ts';
 
 export const PHASE_NAME: Readonly<Record<Phase, string>> = {
@@ -10,15 +10,15 @@ export const PHASE_NAME: Readonly<Record<Phase, string>> = {
 
 export const PHASES = Object.keys(PHASE_NAME) as readonly Phase[];
 
-/** What goes on in a phase, in one sentence. */
+/** What a phase means, in one sentence. */
 export const PHASE_MEANING: Readonly<Record<Phase, string>> = {
-  IDLE: 'The conversation grows; nothing has to be done yet.',
-  CHECKPOINTING: 'The summary is being computed in the background while the work goes on.',
-  WAL_ACTIVE: 'The summary is ready; what is said now is kept behind it, as in a write-ahead log.',
-  SWAP_READY: 'The client may compact at any moment and will be answered at once.',
+  IDLE: 'No checkpoint is needed yet.',
+  CHECKPOINTING: 'A summary is being computed in the background.',
+  WAL_ACTIVE: 'The summary is ready; newer messages are appended to it, as in a write-ahead log.',
+  SWAP_READY: 'The next compaction is served instantly from the checkpoint.',
 };
 
-/** What leads into the phase after this one. */
+/** What ends a phase. */
 export const PHASE_EXIT: Readonly<Record<Phase, string>> = {
   IDLE: 'checkpoint threshold',
   CHECKPOINTING: 'ready',
@@ -29,13 +29,13 @@ export const PHASE_EXIT: Readonly<Record<Phase, string>> = {
 export const MARK_NAME: Readonly<Record<SeriesMark['kind'], string>> = {
   checkpoint: 'checkpoint ready',
   failed: 'checkpoint failed',
-  swap: 'compaction served here',
-  compaction: 'compaction by the API',
-  replaced: 'went on from the summary',
-  reset: 'reset by hand',
+  swap: 'compaction served by proxy',
+  compaction: 'compaction served by API',
+  replaced: 'continued from summary',
+  reset: 'reset manually',
 };
 
-/** Marks that share a look: what is good, what went wrong, and what only happened. */
+/** The colour of a mark: success, failure or neutral. */
 export const MARK_TONE: Readonly<Record<SeriesMark['kind'], 'wal' | 'bad' | 'swap' | 'warn' | 'muted'>> = {
   checkpoint: 'wal',
   failed: 'bad',
@@ -45,14 +45,14 @@ export const MARK_TONE: Readonly<Record<SeriesMark['kind'], 'wal' | 'bad' | 'swa
   reset: 'muted',
 };
 
-/** A status of the API as people know it. */
+/** What an HTTP status of the API means. */
 export function statusText(status: number): string {
   const known: Readonly<Record<number, string>> = {
-    0: 'not reached, or broken off',
+    0: 'unreachable or connection lost',
     400: 'invalid request',
-    401: 'not authenticated',
-    402: 'billing',
-    403: 'not permitted',
+    401: 'authentication failed',
+    402: 'billing error',
+    403: 'permission denied',
     404: 'not found',
     413: 'request too large',
     429: 'rate limit',
@@ -60,5 +60,5 @@ export function statusText(status: number): string {
     504: 'timeout',
     529: 'overloaded',
   };
-  return known[status] ?? (status >= 500 ? 'server error' : 'refused');
+  return known[status] ?? (status >= 500 ? 'server error' : 'client error');
 }

@@ -12,8 +12,8 @@ import { App } from './app.tsx';
 import { connect } from './state/connection.ts';
 import { trackLocation } from './state/current-route.ts';
 
-const place = document.getElementById('app');
-if (place === null) throw new Error('the page has no #app');
+const root = document.getElementById('app');
+if (root === null) throw new Error('the page has no #app');
 trackLocation();
 connect();
-render(<App />, place);
+render(<App />, root);

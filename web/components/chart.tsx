@@ -1,4 +1,4 @@
-/** A uPlot chart in the page: as wide as its place, in the colours of the theme, gone when it goes. */
+/** A uPlot chart, as wide as its container and in the colours of the theme. */
 import type { JSX } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
@@ -6,25 +6,25 @@ import 'uplot/dist/uPlot.min.css';
 import { theme } from '../state/theme.ts';
 
 interface ChartProps {
-  /** What is to be seen, in a sentence, for those who do not see it. */
+  /** Describes the chart's content to screen readers. */
   readonly label: string;
   readonly height: number;
   readonly data: uPlot.AlignedData;
-  /** Made anew for every theme; `width` and `height` are filled in. Must not depend on `data`. */
+  /** Called once for each theme and `shape`; must not depend on `data`. */
   readonly options: () => Omit<uPlot.Options, 'width' | 'height'>;
-  /** When this changes the chart is built anew. */
+  /** The chart is rebuilt when this changes. */
   readonly shape: string;
 }
 
-/** What a legend tells while nobody points at anything: the newest value of a series. */
+/** The newest value of a series, which the legend shows while the cursor is elsewhere. */
 export const latestValue = (plot: uPlot, series: number): number => plot.data[series]?.at(-1) ?? 0;
 
 export function Chart({ label, height, data, options, shape }: ChartProps): JSX.Element {
-  const place = useRef<HTMLDivElement>(null);
+  const container = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const { value: colours } = theme;
   useEffect(() => {
-    const { current } = place;
+    const { current } = container;
     if (current === null) return;
     const chart = new uPlot({ ...options(), width: current.clientWidth, height }, data, current);
     plot.current = chart;
@@ -41,5 +41,5 @@ export function Chart({ label, height, data, options, shape }: ChartProps): JSX.
   useEffect(() => {
     plot.current?.setData(data);
   }, [data]);
-  return <div ref={place} class="chart" role="img" aria-label={label} style={{ minHeight: `${height}px` }} />;
+  return <div ref={container} class="chart" role="img" aria-label={label} style={{ minHeight: `${height}px` }} />;
 }

@@ -1,4 +1,4 @@
-/** Asks before something is done that cannot be undone. The browser's own dialog: it keeps the focus, Escape leaves. */
+/** Asks for confirmation in the browser's own dialog, which traps the focus and closes on Escape. */
 import type { ComponentChildren, JSX } from 'preact';
 import { useEffect, useId, useRef } from 'preact/hooks';
 
@@ -6,7 +6,7 @@ interface ConfirmDialogProps {
   readonly title: string;
   readonly action: string;
   readonly busy: boolean;
-  /** It is done: the dialog closes, and the focus goes back to where it was. */
+  /** Closes the dialog once true; the focus returns to where it was. */
   readonly finished: boolean;
   readonly children: ComponentChildren;
   readonly onConfirm: () => void;
@@ -38,7 +38,7 @@ export function ConfirmDialog({
       aria-describedby={`${id}-text`}
       onClose={onClose}
       onClick={(event) => {
-        // Beside the dialog, on what it covers.
+        // The backdrop, which belongs to the dialog element.
         if (event.target === event.currentTarget) event.currentTarget.close();
       }}
     >

@@ -1,12 +1,10 @@
-/** How full the context is: one bar, with the two thresholds and the client's own compaction point marked on it. */
+/** A bar of the context in use, with marks for the two thresholds and the client's own compaction point. */
 import type { JSX } from 'preact';
 import type { ConversationView } from '../contract.ts';
 import { count, percent } from '../format.ts';
 import { PHASE_CLASS } from './phase-badge.tsx';
 
-export type ContextOf = Pick<ConversationView, 'used' | 'effectiveWindow' | 'marks' | 'phase'>;
-
-/** Share of the effective window in use; 0 while nothing is known. */
+/** Share of the effective window in use; 0 while the window is unknown. */
 export const contextShare = ({ used, effectiveWindow }: Pick<ConversationView, 'used' | 'effectiveWindow'>): number =>
   effectiveWindow > 0 ? used / effectiveWindow : 0;
 
@@ -14,10 +12,10 @@ const markPosition = (at: number, window: number): { left: string } => ({
   left: `${Math.min(100, (100 * at) / window)}%`,
 });
 
-export function ContextBar({ of }: { readonly of: ContextOf }): JSX.Element {
-  const { used, effectiveWindow: window, marks, phase } = of;
+export function ContextBar({ view }: { readonly view: ConversationView }): JSX.Element {
+  const { used, effectiveWindow: window, marks, phase } = view;
   const text =
-    window === 0 ? 'not known yet' : `${count(used)} of ${count(window)} tokens, ${percent(contextShare(of))}`;
+    window === 0 ? 'not known yet' : `${count(used)} of ${count(window)} tokens, ${percent(contextShare(view))}`;
   return (
     <div
       class={`context ${PHASE_CLASS[phase]}`}
@@ -30,7 +28,7 @@ export function ContextBar({ of }: { readonly of: ContextOf }): JSX.Element {
       title={text}
     >
       <div class="context-track">
-        <div class="context-fill" style={{ transform: `scaleX(${Math.min(1, contextShare(of))})` }} />
+        <div class="context-fill" style={{ transform: `scaleX(${Math.min(1, contextShare(view))})` }} />
       </div>
       {marks !== null && window > 0 && (
         <>

@@ -1,19 +1,19 @@
-/** Copies a text, and says so. */
+/** Copies a text to the clipboard and confirms it. */
 import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { Icon } from './icons.tsx';
 
 const FEEDBACK_MS = 1_600;
 
-interface CopyProps {
+interface CopyButtonProps {
   readonly text: string;
-  /** What is copied, for those who do not see what the button stands beside. */
+  /** What is copied, for screen readers. */
   readonly what: string;
-  /** True where there is room for the sign only. */
+  /** Shows the icon only. */
   readonly bare?: boolean;
 }
 
-export function CopyButton({ text, what, bare = false }: CopyProps): JSX.Element {
+export function CopyButton({ text, what, bare = false }: CopyButtonProps): JSX.Element {
   const outcome = useSignal<'copied' | 'failed' | null>(null);
   const copy = async (): Promise<void> => {
     outcome.value = (await writeToClipboard(text)) ? 'copied' : 'failed';
@@ -24,7 +24,7 @@ export function CopyButton({ text, what, bare = false }: CopyProps): JSX.Element
     <button type="button" class={bare ? 'button copy bare' : 'button copy'} onClick={() => void copy()}>
       <Icon name={value === 'copied' ? 'check' : 'copy'} />
       <span class={bare ? 'visually-hidden' : undefined}>
-        {value === 'copied' ? 'Copied' : value === 'failed' ? 'Not copied' : 'Copy'}
+        {value === 'copied' ? 'Copied' : value === 'failed' ? 'Copy failed' : 'Copy'}
       </span>
       <span class="visually-hidden"> {what}</span>
       <span class="visually-hidden" role="status">
@@ -34,7 +34,7 @@ export function CopyButton({ text, what, bare = false }: CopyProps): JSX.Element
   );
 }
 
-/** The clipboard is there in secure pages only; a selection that is copied works everywhere. */
+/** Falls back to copying a selection, because the Clipboard API exists in secure contexts only. */
 async function writeToClipboard(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);
@@ -46,14 +46,14 @@ async function writeToClipboard(text: string): Promise<boolean> {
     area.style.opacity = '0';
     document.body.append(area);
     area.select();
-    // eslint-disable-next-line @typescript-eslint/no-deprecated -- the one way that is left here
+    // eslint-disable-next-line @typescript-eslint/no-deprecated -- the only way outside of secure contexts
     const copied = document.execCommand('copy');
     area.remove();
     return copied;
   }
 }
 
-/** A command to be typed into a shell. */
+/** A shell command with a copy button. */
 export function Command({ text, what }: { readonly text: string; readonly what: string }): JSX.Element {
   return (
     <div class="command">

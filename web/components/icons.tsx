@@ -1,4 +1,4 @@
-/** The few signs that the pages use, drawn in the colour of the text around them. Always beside words, or labelled. */
+/** The icons, drawn in the colour of the surrounding text. Each has a text beside it, or a label. */
 import type { JSX } from 'preact';
 import type { Phase } from '../contract.ts';
 
@@ -23,7 +23,7 @@ const PATHS = {
   first: 'M4 3v10M12 3 7 8l5 5',
 } as const;
 
-export type IconName = keyof typeof PATHS;
+type IconName = keyof typeof PATHS;
 
 export function Icon({ name }: { readonly name: IconName }): JSX.Element {
   return (
@@ -40,7 +40,19 @@ export function Icon({ name }: { readonly name: IconName }): JSX.Element {
   );
 }
 
-/** Two buffers: the one behind fills, comes forward, and takes over. */
+interface IconButtonProps {
+  readonly icon: IconName;
+  readonly name: string;
+  readonly disabled?: boolean;
+  readonly onClick: () => void;
+}
+
+export const IconButton = ({ icon, name, disabled = false, onClick }: IconButtonProps): JSX.Element => (
+  <button type="button" class="button icon" aria-label={name} title={name} disabled={disabled} onClick={onClick}>
+    <Icon name={icon} />
+  </button>
+);
+
 const PHASE_SHAPE: Readonly<Record<Phase, JSX.Element>> = {
   IDLE: <circle cx="8" cy="8" r="5.25" fill="none" stroke="currentColor" stroke-width="1.5" />,
   CHECKPOINTING: (

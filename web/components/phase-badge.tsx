@@ -1,4 +1,4 @@
-/** A phase as colour, sign and word: never colour alone. */
+/** A phase as colour, icon and word: colour alone is not accessible. */
 import type { JSX } from 'preact';
 import type { Phase } from '../contract.ts';
 import { PHASE_MEANING, PHASE_NAME } from '../labels.ts';

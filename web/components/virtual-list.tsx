@@ -1,28 +1,28 @@
 /**
- * A long list of rows of one height, of which only those in sight are drawn, so that thousands cost what twenty do.
- * Arrow keys walk through it, Home and End jump; what a row does on Enter is its own affair (a link, a button).
+ * A virtualized list of rows of one height: only the visible rows are rendered. Arrow keys, page keys, Home and End
+ * move the focus; each row handles Enter itself, as a link or a button.
  */
 import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { useLayoutEffect, useRef } from 'preact/hooks';
 
-/** Rows drawn above and below what can be seen. */
+/** Rows rendered above and below the visible ones. */
 const OVERSCAN = 6;
-/** As near to the end as this is at the end. */
+/** The list counts as scrolled to its end within this distance. */
 const END_PX = 24;
 
 export interface VirtualListProps {
   readonly label: string;
   readonly count: number;
   readonly height: number;
-  /** Draws `<li>` with one focusable element that carries `data-row={index}`. Gives its key along. */
+  /** Renders a keyed `<li>` with one focusable element that has `data-row={index}`. */
   readonly row: (index: number) => JSX.Element | null;
-  /** Stay at the end while the list grows, as long as nobody has scrolled away from it. */
+  /** Keeps the list at its end while it grows, until the user scrolls away from it. */
   readonly stickToEnd?: boolean;
-  /** Bring this row into sight whenever it changes. */
+  /** Scrolls to this row whenever the number changes. */
   readonly reveal?: number | null;
-  /** Somebody points at rows or walks through them, or does so no longer. */
-  readonly onInteraction?: (held: boolean) => void;
+  /** Called with true while the pointer or the focus is in the list, and with false afterwards. */
+  readonly onInteraction?: (active: boolean) => void;
 }
 
 export function VirtualList({
@@ -63,7 +63,7 @@ export function VirtualList({
   const rows: (JSX.Element | null)[] = [];
   for (let index = first; index < last; index += 1) rows.push(row(index));
 
-  const walk = (event: KeyboardEvent): void => {
+  const onKeyDown = (event: KeyboardEvent): void => {
     const at = rowOf(event.target);
     const { current } = scroller;
     if (at === null || current === null || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -89,7 +89,7 @@ export function VirtualList({
       onMouseLeave={() => onInteraction?.(false)}
       onFocusIn={() => onInteraction?.(true)}
       onFocusOut={() => onInteraction?.(false)}
-      onKeyDown={walk}
+      onKeyDown={onKeyDown}
     >
       <ol aria-label={label} style={{ paddingTop: `${first * height}px`, height: `${count * height}px` }}>
         {rows}
@@ -103,8 +103,8 @@ function rowOf(target: EventTarget | null): number | null {
   return row === null ? null : Number(row.dataset['row']);
 }
 
-/** Where a key leads from row `at`, or null when it leads nowhere. Pure. */
-export function targetRow(key: string, at: number, page: number, last: number): number | null {
+/** The row that a key moves to from row `at`; null for other keys. Pure. */
+function targetRow(key: string, at: number, page: number, last: number): number | null {
   const to: Readonly<Record<string, number>> = {
     ArrowDown: at + 1,
     ArrowUp: at - 1,
@@ -115,8 +115,8 @@ export function targetRow(key: string, at: number, page: number, last: number): 
     Home: 0,
     End: last,
   };
-  const wanted = to[key];
-  return wanted === undefined ? null : Math.max(0, Math.min(last, wanted));
+  const target = to[key];
+  return target === undefined ? null : Math.max(0, Math.min(last, target));
 }
 
 function scrollToRow(scroller: HTMLElement, at: number, height: number): void {

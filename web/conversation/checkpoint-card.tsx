@@ -1,4 +1,4 @@
-/** The checkpoint that a compaction would be answered from: its summary, and what it cost. */
+/** The card of the checkpoint that the next compaction is served from: its summary and its cost. */
 import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
 import type { CheckpointView, ConversationView } from '../contract.ts';
@@ -10,13 +10,13 @@ import { hello, nameOf } from '../state/store.ts';
 import { Markdown } from './markdown.tsx';
 import { TokenBar } from './token-bar.tsx';
 
-interface CheckpointProps {
+interface CheckpointCardProps {
   readonly view: ConversationView;
   readonly checkpoint: CheckpointView | null;
   readonly loading: boolean;
 }
 
-export function CheckpointCard({ view, checkpoint, loading }: CheckpointProps): JSX.Element {
+export function CheckpointCard({ view, checkpoint, loading }: CheckpointCardProps): JSX.Element {
   return (
     <section class="card checkpoint-card">
       <header>
@@ -28,7 +28,7 @@ export function CheckpointCard({ view, checkpoint, loading }: CheckpointProps): 
         )}
       </header>
       {checkpoint === null ? (
-        <p class="body muted">{loading ? 'Fetching …' : reasonForNone(view)}</p>
+        <p class="body muted">{loading ? 'Loading …' : reasonForNone(view)}</p>
       ) : (
         <CheckpointDetails checkpoint={checkpoint} />
       )}
@@ -38,26 +38,26 @@ export function CheckpointCard({ view, checkpoint, loading }: CheckpointProps): 
 
 function reasonForNone(view: ConversationView): string {
   if (view.call.state === 'running')
-    return 'The summary is being computed in the background. It appears here when it is ready.';
+    return 'The summary is being computed in the background and appears here when it is ready.';
   const { value } = hello;
-  if (value?.passthrough === true) return 'Passthrough is on: none is computed.';
-  const from = value === null ? 'the threshold' : percent(value.thresholds.checkpoint);
-  return view.call.failure === null
-    ? `None yet. It is computed when the context is ${from} full.`
-    : 'None: the last call failed.';
+  if (value?.passthrough === true) return 'Passthrough is on: no checkpoint is computed.';
+  if (view.call.failure !== null) return 'None: the last call failed.';
+  return value === null
+    ? 'None yet.'
+    : `None yet. One is computed when the context is ${percent(value.thresholds.checkpoint)} full.`;
 }
 
 function CheckpointDetails({ checkpoint }: { readonly checkpoint: CheckpointView }): JSX.Element {
-  const whole = useSignal(false);
+  const expanded = useSignal(false);
   const { summary, covered, tokens, durationMs, computedFor } = checkpoint;
   return (
     <div class="body">
       <p class="muted metadata">
         <span>
-          made <TimeAgo at={checkpoint.created} past />
+          created <TimeAgo at={checkpoint.created} past />
         </span>
         <span>{plural(covered, 'message')}</span>
-        <span>took {duration(durationMs)} in the background</span>
+        <span>computed in {duration(durationMs)}</span>
         <span>{checkpoint.model}</span>
         {computedFor !== null && (
           <span>
@@ -66,11 +66,16 @@ function CheckpointDetails({ checkpoint }: { readonly checkpoint: CheckpointView
         )}
       </p>
       <TokenBar tokens={tokens} />
-      <div class={whole.value ? 'summary expanded' : 'summary'} tabIndex={0} role="region" aria-label="Summary">
+      <div class={expanded.value ? 'summary expanded' : 'summary'} tabIndex={0} role="region" aria-label="Summary">
         <Markdown text={summary} />
       </div>
-      <button type="button" class="toggle" aria-expanded={whole.value} onClick={() => (whole.value = !whole.value)}>
-        {whole.value ? 'Show less' : `Show all ${count(summary.length)} characters`}
+      <button
+        type="button"
+        class="toggle"
+        aria-expanded={expanded.value}
+        onClick={() => (expanded.value = !expanded.value)}
+      >
+        {expanded.value ? 'Show less' : `Show all ${count(summary.length)} characters`}
       </button>
     </div>
   );

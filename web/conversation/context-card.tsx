@@ -1,4 +1,4 @@
-/** The context, large: the bar, and what its marks mean in tokens. */
+/** The context in use as a large bar, with its marks listed in tokens. */
 import type { JSX } from 'preact';
 import type { ConversationView } from '../contract.ts';
 import { count, percent } from '../format.ts';
@@ -11,12 +11,10 @@ export function ContextCard({ view }: { readonly view: ConversationView }): JSX.
       <p class="context-value">
         <strong class="number">{window === 0 ? '—' : percent(contextShare(view))}</strong>
         <span class="muted number">
-          {window === 0
-            ? 'how full the context is shows the first answer'
-            : `${count(used)} of ${count(window)} tokens`}
+          {window === 0 ? 'known after the first answer' : `${count(used)} of ${count(window)} tokens`}
         </span>
       </p>
-      <ContextBar of={view} />
+      <ContextBar view={view} />
       {marks !== null && (
         <dl class="context-marks">
           <Mark kind="checkpoint-mark" name="checkpoint" at={marks.checkpoint} window={window} />

@@ -1,4 +1,4 @@
-/** The life of a conversation: four phases in a ring, the current one lit, and what leads from each to the next. */
+/** The four phases in order, the current one highlighted, and what ends each of them. */
 import type { JSX } from 'preact';
 import type { ConversationView, Phase } from '../contract.ts';
 import { percent } from '../format.ts';
@@ -30,7 +30,7 @@ export function Lifecycle({ view }: { readonly view: ConversationView }): JSX.El
         ))}
       </ol>
       <p class="phase-description muted">
-        {meaningText(view)} It began <TimeAgo at={view.phaseSince} past />.
+        {meaningText(view)} Started <TimeAgo at={view.phaseSince} past />.
       </p>
     </div>
   );
@@ -45,9 +45,9 @@ function exitText(phase: Phase): string {
 }
 
 function meaningText(view: ConversationView): string {
-  if (view.phase === 'IDLE' && view.call.state === 'given_up') return 'No checkpoint: it was tried and given up.';
+  if (view.phase === 'IDLE' && view.call.state === 'given_up') return 'No checkpoint: given up after failed attempts.';
   if (view.phase === 'IDLE' && view.call.state === 'waiting')
-    return 'A checkpoint is wanted; the next try is waited for.';
-  if (view.phase === 'IDLE' && view.effectiveWindow === 0) return 'The first answer has not ended yet.';
+    return 'A checkpoint is due; waiting for the next attempt.';
+  if (view.phase === 'IDLE' && view.effectiveWindow === 0) return 'Waiting for the end of the first answer.';
   return PHASE_MEANING[view.phase];
 }

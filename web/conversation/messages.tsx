@@ -1,6 +1,6 @@
 /**
- * The messages: those that are in the checkpoint's summary, the boundary, and the write-ahead part behind it. Long ones
- * are cut until somebody wants to read them; of a long history the newest are drawn first.
+ * The messages: those that the checkpoint summarizes, the boundary, and the write-ahead part after it. Long messages
+ * are collapsed; of a long history only the newest are rendered until more are requested.
  */
 import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
@@ -9,9 +9,9 @@ import { useLayoutEffect, useRef } from 'preact/hooks';
 import type { BlockView, ConversationView, MessagesView, MessageView } from '../contract.ts';
 import { clockTime, count, plural } from '../format.ts';
 
-/** How many are drawn at first, and more with each wish for earlier ones. */
+/** Messages rendered at first. */
 const PAGE_SIZE = 40;
-/** What is shown of a long text. */
+/** The part of a collapsed text that is shown. */
 const EXCERPT_CHARS = 480;
 const EXCERPT_LINES = 8;
 
@@ -34,42 +34,38 @@ export function Messages({ view, messages }: MessagesProps): JSX.Element {
         )}
       </header>
       {messages === null ? (
-        <p class="body muted">Fetching …</p>
+        <p class="body muted">Loading …</p>
       ) : messages.state === 'waiting' ? (
         <div class="body placeholder">
-          <h3>They appear with the next request</h3>
-          <p class="muted">
-            The proxy keeps no message of a conversation that nobody looks at. From now on it shows them here, as long
-            as this page is open.
-          </p>
+          <h3>Messages appear with the next request</h3>
+          <p class="muted">The proxy keeps them only while this page is open.</p>
         </div>
       ) : (
-        <MessageList total={messages.total} messages={messages.messages} covered={covered} at={messages.at} />
+        <MessageList messages={messages.messages} covered={covered} at={messages.at} />
       )}
     </section>
   );
 }
 
 interface MessageListProps {
-  readonly total: number;
   readonly messages: readonly MessageView[];
   readonly covered: number | null;
   readonly at: number;
 }
 
 function MessageList({ messages, covered, at }: MessageListProps): JSX.Element {
-  const drawn = useSignal(PAGE_SIZE);
+  const limit = useSignal(PAGE_SIZE);
   const scroller = useRef<HTMLDivElement>(null);
   const atEnd = useRef(true);
-  const from = Math.max(0, messages.length - drawn.value);
+  const from = Math.max(0, messages.length - limit.value);
   const visible = messages.slice(from);
-  const missing = messages[0]?.index ?? 0;
+  const omitted = messages[0]?.index ?? 0;
   useLayoutEffect(() => {
     const { current } = scroller;
     if (current !== null && atEnd.current) current.scrollTop = current.scrollHeight;
   }, [messages]);
-  const inSummary = visible.filter(({ index }) => covered !== null && index < covered);
-  const after = visible.slice(inSummary.length);
+  const summarized = visible.filter(({ index }) => covered !== null && index < covered);
+  const after = visible.slice(summarized.length);
   return (
     <div
       ref={scroller}
@@ -80,16 +76,16 @@ function MessageList({ messages, covered, at }: MessageListProps): JSX.Element {
       onScroll={({ currentTarget: it }) => (atEnd.current = it.scrollHeight - it.scrollTop - it.clientHeight < 24)}
     >
       {from > 0 && (
-        <button type="button" class="button load-earlier" onClick={() => (drawn.value += 2 * PAGE_SIZE)}>
+        <button type="button" class="button load-earlier" onClick={() => (limit.value += 2 * PAGE_SIZE)}>
           Show {count(Math.min(from, 2 * PAGE_SIZE))} earlier of {count(from)}
         </button>
       )}
-      {from === 0 && missing > 0 && (
-        <p class="muted load-earlier">{plural(missing, 'earlier message')} left out because of their size</p>
+      {from === 0 && omitted > 0 && (
+        <p class="muted load-earlier">{plural(omitted, 'earlier message')} omitted because of their size</p>
       )}
       {covered !== null && (
-        <ol class="in-summary" aria-label="In the checkpoint’s summary">
-          {inSummary.map((message) => (
+        <ol class="summarized" aria-label="Summarized by the checkpoint">
+          {summarized.map((message) => (
             <Message key={message.index} message={message} />
           ))}
         </ol>
@@ -98,8 +94,8 @@ function MessageList({ messages, covered, at }: MessageListProps): JSX.Element {
         <p class="boundary">
           <strong>Checkpoint</strong>
           <span>
-            {plural(covered, 'message')} above {covered === 1 ? 'is' : 'are'} in its summary ·{' '}
-            {after.length === 0 ? 'nothing since' : `write-ahead: ${plural(after.length, 'message')} since`}
+            {plural(covered, 'message')} above {covered === 1 ? 'is' : 'are'} summarized ·{' '}
+            {after.length === 0 ? 'none since' : `write-ahead: ${plural(after.length, 'message')} since`}
           </span>
         </p>
       )}
@@ -142,18 +138,18 @@ const Message = memo(function Message({ message }: { message: MessageView }): JS
 const BLOCK_NAME: Readonly<Record<BlockView['type'], string>> = {
   text: '',
   thinking: 'thinking',
-  tool_use: 'calls',
-  tool_result: 'result',
-  image: 'picture',
+  tool_use: 'tool call',
+  tool_result: 'tool result',
+  image: 'image',
   document: 'document',
   other: '',
 };
 
 function Block({ block }: { readonly block: BlockView }): JSX.Element {
-  const open = useSignal(false);
+  const expanded = useSignal(false);
   const long = block.text.length > EXCERPT_CHARS || countLines(block.text) > EXCERPT_LINES;
-  const text = long && !open.value ? excerpt(block.text) : block.text;
-  const cut = open.value && block.chars > block.text.length;
+  const text = long && !expanded.value ? excerpt(block.text) : block.text;
+  const truncated = expanded.value && block.chars > block.text.length;
   return (
     <div class={`block ${block.type} ${block.failed ? 'failed' : ''}`}>
       {block.type !== 'text' && (
@@ -162,20 +158,26 @@ function Block({ block }: { readonly block: BlockView }): JSX.Element {
         </p>
       )}
       {text !== '' && <div class="block-text">{text}</div>}
-      {cut && <p class="muted">… and {count(block.chars - block.text.length)} characters more, not shown here</p>}
+      {truncated && <p class="muted">… {count(block.chars - block.text.length)} more characters not shown</p>}
       {long && (
-        <button type="button" class="toggle" aria-expanded={open.value} onClick={() => (open.value = !open.value)}>
-          {open.value ? 'Show less' : `Show all ${count(block.chars)} characters`}
+        <button
+          type="button"
+          class="toggle"
+          aria-expanded={expanded.value}
+          onClick={() => (expanded.value = !expanded.value)}
+        >
+          {expanded.value ? 'Show less' : `Show all ${count(block.chars)} characters`}
         </button>
       )}
     </div>
   );
 }
 
+/** Lines of the text; counting stops above {@link EXCERPT_LINES}. */
 function countLines(text: string): number {
-  let found = 1;
-  for (let at = text.indexOf('\n'); at !== -1 && found <= EXCERPT_LINES; at = text.indexOf('\n', at + 1)) found += 1;
-  return found;
+  let lines = 1;
+  for (let at = text.indexOf('\n'); at !== -1 && lines <= EXCERPT_LINES; at = text.indexOf('\n', at + 1)) lines += 1;
+  return lines;
 }
 
 const excerpt = (text: string): string =>

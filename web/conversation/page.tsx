@@ -1,8 +1,8 @@
-/** One conversation: where it is in its life, how its context fills, what is in it, and what a compaction would get. */
+/** The page of one conversation: lifecycle, context, tokens over time, messages, checkpoint and last swap. */
 import { useSignal, type Signal } from '@preact/signals';
 import type { JSX } from 'preact';
 import type { ConversationView } from '../contract.ts';
-import { count, dateTime, plural } from '../format.ts';
+import { dateTime, plural } from '../format.ts';
 import { TimeAgo } from '../components/relative-time.tsx';
 import { ConfirmDialog } from '../components/confirm-dialog.tsx';
 import { CopyButton } from '../components/copy-button.tsx';
@@ -26,11 +26,11 @@ export function ConversationPage({ id }: { readonly id: string }): JSX.Element {
     <div class="conversation">
       <BackLink />
       <div class="empty">
-        <h1>{isListLoaded.value ? 'This conversation is not here' : 'Fetching …'}</h1>
+        <h1>{isListLoaded.value ? 'Conversation not found' : 'Loading …'}</h1>
         {isListLoaded.value && (
           <p>
-            The proxy does not know <code>{id}</code>. It may have been forgotten after a time without requests, or the
-            proxy was restarted; with its next request it is here again.
+            The proxy does not know <code>{id}</code>. It was removed after a time without requests, or the proxy was
+            restarted. It appears again with its next request.
           </p>
         )}
       </div>
@@ -46,29 +46,29 @@ const BackLink = (): JSX.Element => (
 
 function Conversation({ view }: { readonly view: Signal<ConversationView> }): JSX.Element {
   const { value: it } = view;
-  const known = detail.value?.id === it.id ? detail.value : null;
+  const loaded = detail.value?.id === it.id ? detail.value : null;
   return (
     <article class="conversation">
       <BackLink />
-      <Head view={it} />
+      <ConversationHeader view={it} />
       <CallNotice call={it.call} />
       <div class="cards">
         <section class="card lifecycle-card" aria-label="Lifecycle">
           <Lifecycle view={it} />
           <ContextCard view={it} />
         </section>
-        <TokensCard view={it} detail={known} />
-        <Messages view={it} messages={known?.messages ?? null} />
+        <TokensCard view={it} detail={loaded} />
+        <Messages view={it} messages={loaded?.messages ?? null} />
         <div class="side-column">
-          <CheckpointCard view={it} checkpoint={known?.checkpoint ?? null} loading={known === null} />
-          <SwapCard swap={known?.lastSwap ?? null} counters={it.counters} />
+          <CheckpointCard view={it} checkpoint={loaded?.checkpoint ?? null} loading={loaded === null} />
+          <SwapCard swap={loaded?.lastSwap ?? null} counters={it.counters} />
         </div>
       </div>
     </article>
   );
 }
 
-function Head({ view }: { readonly view: ConversationView }): JSX.Element {
+function ConversationHeader({ view }: { readonly view: ConversationView }): JSX.Element {
   const { name } = view;
   return (
     <header class="conversation-header">
@@ -82,7 +82,7 @@ function Head({ view }: { readonly view: ConversationView }): JSX.Element {
           <a class="button" href={routeUrl({ page: 'inspector', actor: `conversation:${view.id}` })}>
             Inspect
           </a>
-          <Reset view={view} />
+          <ResetButton view={view} />
         </span>
       </div>
       {name.words !== null && name.from !== 'words' && <p class="conversation-first-words muted">“{name.words}”</p>}
@@ -93,10 +93,10 @@ function Head({ view }: { readonly view: ConversationView }): JSX.Element {
             of <a href={routeUrl({ page: 'conversations', id: view.parent })}>{nameOf(view.parent)}</a>
           </span>
         )}
-        <span>{view.model ?? 'model not known yet'}</span>
+        <span>{view.model ?? 'model unknown'}</span>
         <span>{plural(view.messages, 'message')}</span>
         <span title={dateTime(view.created)}>
-          begun <TimeAgo at={view.created} past />
+          started <TimeAgo at={view.created} past />
         </span>
         <span>
           active <TimeAgo at={view.lastActivity} past />
@@ -110,14 +110,14 @@ function Head({ view }: { readonly view: ConversationView }): JSX.Element {
   );
 }
 
-function Reset({ view }: { readonly view: ConversationView }): JSX.Element {
-  const state = useSignal<'closed' | 'asking' | 'busy' | 'done'>('closed');
+function ResetButton({ view }: { readonly view: ConversationView }): JSX.Element {
+  const state = useSignal<'closed' | 'open' | 'busy' | 'done'>('closed');
   const failure = useSignal<string | null>(null);
   const reset = async (): Promise<void> => {
     state.value = 'busy';
     const outcome = await resetConversation(view.id);
     failure.value = outcome.ok ? null : outcome.error.message;
-    state.value = outcome.ok ? 'done' : 'asking';
+    state.value = outcome.ok ? 'done' : 'open';
   };
   const { covered } = view;
   return (
@@ -128,7 +128,7 @@ function Reset({ view }: { readonly view: ConversationView }): JSX.Element {
         disabled={connection.value.state !== 'live'}
         onClick={() => {
           failure.value = null;
-          state.value = 'asking';
+          state.value = 'open';
         }}
       >
         <Icon name="reset" /> Reset
@@ -144,16 +144,16 @@ function Reset({ view }: { readonly view: ConversationView }): JSX.Element {
         >
           <p>
             {covered === null
-              ? 'A checkpoint call that is running ends, and earlier tries and failures are forgotten.'
-              : `The checkpoint is dropped, a summary of ${plural(covered, 'message')}. Another one costs another call.`}
+              ? 'A running checkpoint call is cancelled, and attempts and failures are cleared.'
+              : `The checkpoint (a summary of ${plural(covered, 'message')}) is deleted. A new one costs another API call.`}
           </p>
           <p class="muted">
-            The conversation itself, and what Claude Code shows, stay as they are. It is {count(view.messages)} messages
-            long, and the next answer decides whether a checkpoint is wanted.
+            The conversation of {plural(view.messages, 'message')} and Claude Code are not affected. After the next
+            answer, the proxy decides whether to compute a new checkpoint.
           </p>
           {failure.value !== null && (
             <p class="failure" role="alert">
-              Not reset: {failure.value}
+              Reset failed: {failure.value}
             </p>
           )}
         </ConfirmDialog>

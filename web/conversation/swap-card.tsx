@@ -1,15 +1,15 @@
-/** The last swap: what was replaced by what, and the wait that it saved. */
+/** The card of the last swap: the context before and after it, the time it saved, and the conversation's counters. */
 import type { JSX } from 'preact';
 import type { ConversationView, SwapView } from '../contract.ts';
 import { clockTime, count, duration, plural, short } from '../format.ts';
 import { TimeAgo } from '../components/relative-time.tsx';
 
-interface SwapProps {
+interface SwapCardProps {
   readonly swap: SwapView | null;
   readonly counters: ConversationView['counters'];
 }
 
-export function SwapCard({ swap, counters }: SwapProps): JSX.Element {
+export function SwapCard({ swap, counters }: SwapCardProps): JSX.Element {
   return (
     <section class="card swap-card">
       <header>
@@ -22,15 +22,15 @@ export function SwapCard({ swap, counters }: SwapProps): JSX.Element {
       </header>
       <div class="body">
         {swap === null ? (
-          <p class="muted">None yet: no compaction was answered from a checkpoint.</p>
+          <p class="muted">None yet: no compaction was served from a checkpoint.</p>
         ) : (
           <Swap swap={swap} />
         )}
         <dl class="counters">
-          <Counter name="made" value={counters.checkpoints} />
+          <Counter name="checkpoints" value={counters.checkpoints} />
           <Counter name="failed" value={counters.failures} />
           <Counter name="served" value={counters.served} />
-          <Counter name="taken" value={counters.confirmed} />
+          <Counter name="accepted" value={counters.confirmed} />
           <Counter name="to the API" value={counters.forwarded} />
         </dl>
       </div>
@@ -49,8 +49,8 @@ function Swap({ swap }: { readonly swap: SwapView }): JSX.Element {
   return (
     <>
       <p class="time-saved">
-        <strong>{duration(swap.savedMs)}</strong> not waited
-        <span class="muted"> · answered in {duration(swap.waitedMs)}</span>
+        <strong>{duration(swap.savedMs)}</strong> saved
+        <span class="muted"> · served in {duration(swap.waitedMs)}</span>
       </p>
       <div class="swap-comparison">
         <p>
@@ -69,17 +69,17 @@ function Swap({ swap }: { readonly swap: SwapView }): JSX.Element {
           <span class="muted">
             summary of {short(swap.summaryChars)} characters,{' '}
             {swap.recentMessages === 0
-              ? 'no recent message'
+              ? 'no recent messages'
               : `${plural(swap.recentMessages, 'recent message')} (${short(swap.recentChars)} characters)`}
           </span>
         </p>
       </div>
       <p class="muted">
         {swap.taken === null
-          ? 'The next request shows whether Claude Code took it.'
+          ? 'The next request shows whether Claude Code accepted it.'
           : swap.taken
-            ? 'Claude Code took it and went on from it.'
-            : 'Claude Code did not take it; the old history went on.'}
+            ? 'Claude Code accepted it and continued from it.'
+            : 'Claude Code did not accept it and continued with the old history.'}
       </p>
     </>
   );

@@ -1,9 +1,9 @@
-/** What a checkpoint call cost: its tokens by kind, as one bar and its figures. */
+/** The tokens of checkpoint calls by kind, as a bar and as numbers. */
 import type { JSX } from 'preact';
 import type { TokenCounts } from '../contract.ts';
 import { count, percent, short } from '../format.ts';
 
-export const TOKEN_KINDS: readonly { readonly kind: keyof TokenCounts; readonly name: string }[] = [
+const TOKEN_KINDS: readonly { readonly kind: keyof TokenCounts; readonly name: string }[] = [
   { kind: 'cacheRead', name: 'cache read' },
   { kind: 'cacheCreation', name: 'cache write' },
   { kind: 'input', name: 'input' },

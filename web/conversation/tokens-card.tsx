@@ -1,4 +1,4 @@
-/** Tokens over time: the context as it filled, the thresholds it met, and what happened at them. */
+/** The chart of the context in use over time, with the thresholds as lines and events as marks. */
 import type { JSX } from 'preact';
 import { useMemo, useRef } from 'preact/hooks';
 import type uPlot from 'uplot';
@@ -10,12 +10,12 @@ import { MARK_NAME, MARK_TONE } from '../labels.ts';
 
 const HEIGHT = 240;
 
-interface TokensProps {
+interface TokensCardProps {
   readonly view: ConversationView;
   readonly detail: ConversationDetail | null;
 }
 
-export function TokensCard({ view, detail }: TokensProps): JSX.Element {
+export function TokensCard({ view, detail }: TokensCardProps): JSX.Element {
   const samples = detail?.samples ?? [];
   const kinds = [...new Set((detail?.marks ?? []).map(({ kind }) => kind))];
   return (
@@ -32,7 +32,7 @@ export function TokensCard({ view, detail }: TokensProps): JSX.Element {
       </header>
       <div class="body">
         {samples.length === 0 ? (
-          <p class="placeholder muted">{detail === null ? 'Fetching …' : 'The curve begins with the first answer.'}</p>
+          <p class="placeholder muted">{detail === null ? 'Loading …' : 'The chart starts with the first answer.'}</p>
         ) : (
           <TokensChart view={view} samples={samples} marks={detail?.marks ?? []} />
         )}
@@ -41,7 +41,6 @@ export function TokensCard({ view, detail }: TokensProps): JSX.Element {
   );
 }
 
-/** What a kind of mark is drawn as, beside its colour. */
 const MARK_SYMBOL: Readonly<Record<SeriesMark['kind'], string>> = {
   checkpoint: '◆',
   failed: '✕',
@@ -62,7 +61,7 @@ interface TokensChartProps {
 }
 
 function TokensChart({ view, samples, marks }: TokensChartProps): JSX.Element {
-  // The plot's hooks outlive a drawing: they look here for what is current.
+  // The plot's hooks outlive a render, so they read the current values from here.
   const latest = useRef({ view, marks });
   latest.current = { view, marks };
   const data = useMemo<uPlot.AlignedData>(
@@ -108,7 +107,7 @@ function plotOptions(latest: Latest): Omit<uPlot.Options, 'width' | 'height'> {
   };
 }
 
-/** All samples and marks, and at least a minute. */
+/** Seconds. Covers all samples and marks, and at least a minute. */
 function timeRange(min: number, max: number, marks: readonly SeriesMark[]): [number, number] {
   const times = marks.map(({ at }) => at / 1_000);
   const [from, to] = [Math.min(min, ...times), Math.max(max, ...times)];
@@ -116,7 +115,7 @@ function timeRange(min: number, max: number, marks: readonly SeriesMark[]): [num
   return [from - pad, to + pad];
 }
 
-/** Up to a little above the highest mark, so that the thresholds can be seen before they are reached. */
+/** A little above the highest mark, so that the thresholds are visible before they are reached. */
 function maximumOf(max: number, view: ConversationView): number {
   const highest = view.marks === null ? 0 : Math.max(view.marks.swap, view.marks.client);
   return Math.max(max, highest, 1) * 1.12;
@@ -135,10 +134,10 @@ function drawMarks(plot: uPlot, { view, marks }: Latest['current']): void {
       ['checkpoint', view.marks.checkpoint, colorOf('wal')],
       ['swap', view.marks.swap, colorOf('swap')],
     ] as const;
-    for (const [name, at, ink] of lines) {
+    for (const [name, at, color] of lines) {
       const y = plot.valToPos(at, 'y', true);
-      ctx.strokeStyle = ink;
-      ctx.fillStyle = ink;
+      ctx.strokeStyle = color;
+      ctx.fillStyle = color;
       ctx.setLineDash([5 * ratio, 4 * ratio]);
       drawLine(ctx, bbox.left, y, bbox.left + bbox.width, y);
       ctx.textAlign = 'left';

@@ -1,4 +1,4 @@
-/** The proxy runs and nobody talks through it yet: what to do next. */
+/** Shown while no client has connected: how to start one through the proxy. */
 import type { JSX } from 'preact';
 import { percent } from '../format.ts';
 import { Command } from '../components/copy-button.tsx';
@@ -7,7 +7,7 @@ import { hello } from '../state/store.ts';
 
 export function EmptyState(): JSX.Element {
   const { value } = hello;
-  if (value === null) return <p class="empty muted">Fetching …</p>;
+  if (value === null) return <p class="empty muted">Loading …</p>;
   const { proxyUrl, caPath } = value.setup;
   const command = [
     `HTTPS_PROXY=${shellQuote(proxyUrl)} \\`,
@@ -18,17 +18,16 @@ export function EmptyState(): JSX.Element {
   return (
     <div class="empty">
       <Logo />
-      <h2>Nothing yet. Start Claude Code through the proxy</h2>
-      <p>In the shell where you work:</p>
+      <h2>No conversations yet. Start Claude Code through the proxy</h2>
+      <p>Run in your shell:</p>
       <Command text={command} what="the command" />
       <p class="after">
-        The conversation appears here with its first request. At {percent(value.thresholds.checkpoint)} of its context
-        its summary is computed in the background; at {percent(value.thresholds.swap)} it compacts at once.
+        The conversation appears here with its first request. At {percent(value.thresholds.checkpoint)} of its context,
+        a summary is computed in the background; at {percent(value.thresholds.swap)}, it is compacted instantly.
       </p>
     </div>
   );
 }
 
-/** As a shell takes it. */
 const shellQuote = (text: string): string =>
   /^[\w@%+=:,./~-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;

@@ -1,4 +1,4 @@
-/** The list of conversations, in one line each where there is room and in three where not. */
+/** The list of conversations: rows of one line in a wide list, of three in a narrow one. */
 import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { useLayoutEffect, useRef } from 'preact/hooks';
@@ -7,54 +7,57 @@ import { conversationSignals } from '../state/store.ts';
 import { isOrderPaused, visibleIds } from './order.ts';
 import { ConversationRow } from './row.tsx';
 
-/** Heights of a row, as in the style sheet. */
+/** Heights of a row in pixels, as in the style sheet. */
 const HEIGHT = { wide: 46, narrow: 92 } as const;
-const WIDE_FROM = 940;
+const MIN_WIDE_PX = 940;
 
 export function ConversationList({ selected }: { readonly selected: string | null }): JSX.Element {
-  const place = useRef<HTMLDivElement>(null);
+  const container = useRef<HTMLDivElement>(null);
   const hadFocus = useRef(false);
-  const form = useSignal<'wide' | 'narrow'>(window.innerWidth >= WIDE_FROM && selected === null ? 'wide' : 'narrow');
+  const layout = useSignal<'wide' | 'narrow'>(
+    window.innerWidth >= MIN_WIDE_PX && selected === null ? 'wide' : 'narrow',
+  );
   useLayoutEffect(() => {
-    const { current } = place;
+    const { current } = container;
     if (current === null) return;
     const measure = (): void => {
       if (current.clientWidth === 0) return;
       hadFocus.current = current.contains(document.activeElement);
-      form.value = current.clientWidth >= WIDE_FROM ? 'wide' : 'narrow';
+      layout.value = current.clientWidth >= MIN_WIDE_PX ? 'wide' : 'narrow';
     };
     measure();
     const observer = new ResizeObserver(measure);
     observer.observe(current);
     return () => observer.disconnect();
   }, []);
-  // The rows of another form are new ones; who walked through the list goes on at the one that was chosen.
+  // Another layout renders new rows; a list that had the focus keeps it, at the selected row.
   useLayoutEffect(() => {
-    if (hadFocus.current) place.current?.querySelector<HTMLElement>('[aria-current]')?.focus({ preventScroll: true });
-  }, [form.value]);
+    if (hadFocus.current)
+      container.current?.querySelector<HTMLElement>('[aria-current]')?.focus({ preventScroll: true });
+  }, [layout.value]);
   const { value: ids } = visibleIds;
-  const { value: known } = conversationSignals;
+  const { value: conversations } = conversationSignals;
   return (
-    <div ref={place} class={`list ${form.value}`}>
-      {form.value === 'wide' && <ListHeader />}
+    <div ref={container} class={`list ${layout.value}`}>
+      {layout.value === 'wide' && <ListHeader />}
       <VirtualList
-        key={form.value}
+        key={layout.value}
         label="Conversations, the most recently active first"
         count={ids.length}
-        height={HEIGHT[form.value]}
-        onInteraction={(hold) => (isOrderPaused.value = hold)}
+        height={HEIGHT[layout.value]}
+        onInteraction={(active) => (isOrderPaused.value = active)}
         row={(index) => {
           const id = ids[index] ?? '';
-          const view = known.get(id);
+          const view = conversations.get(id);
           if (view === undefined) return null;
-          return <ConversationRow key={id} view={view} selected={id === selected} place={index + 1} of={ids.length} />;
+          return <ConversationRow key={id} view={view} selected={id === selected} index={index} total={ids.length} />;
         }}
       />
     </div>
   );
 }
 
-/** Over the columns, for the eye: what is read out names its figures itself. */
+/** The column titles. Hidden from screen readers, since every row labels its own values. */
 const ListHeader = (): JSX.Element => (
   <div class="list-head" aria-hidden="true">
     <span>Conversation</span>

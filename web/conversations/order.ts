@@ -1,6 +1,6 @@
 /**
- * Which conversations the list shows, and in what order. The order follows activity, but calmly: once a second, and not
- * while somebody is about to click or walks through the list.
+ * Which conversations the list shows, and in what order. The list is sorted by activity once a second, except while the
+ * user points at it or navigates in it.
  */
 import { computed, effect, signal, untracked } from '@preact/signals';
 import type { Phase } from '../contract.ts';
@@ -11,14 +11,14 @@ import { matches, wordsOf } from './search.ts';
 const SORT_INTERVAL_MS = 1_000;
 
 export const searchInput = signal('');
-/** Phases that are shown; empty: all. */
+/** The phases shown; empty: all. */
 export const phaseFilter = signal<ReadonlySet<Phase>>(new Set());
-/** Somebody is pointing at a row, or walks through them. */
+/** The pointer or the focus is in the list. */
 export const isOrderPaused = signal(false);
 
 export const isFiltered = computed(() => searchInput.value.trim() !== '' || phaseFilter.value.size > 0);
 
-/** All ids, the most recently active first, as of the last time it was looked. */
+/** All ids, the most recently active first, as of the last update. */
 const order = signal<readonly string[]>([]);
 
 function updateOrder(): void {
@@ -41,7 +41,7 @@ effect(() => {
   }, SORT_INTERVAL_MS);
 });
 
-// Who comes or goes is shown at once.
+// Added and removed conversations show immediately.
 effect(() => {
   track(conversationSignals);
   untracked(updateOrder);
@@ -50,12 +50,12 @@ effect(() => {
 /** The ids to show, in order. */
 export const visibleIds = computed<readonly string[]>(() => {
   const words = wordsOf(searchInput.value);
-  const { value: wanted } = phaseFilter;
+  const { value: phases } = phaseFilter;
   const { value: ids } = order;
-  if (words.length === 0 && wanted.size === 0) return ids;
+  if (words.length === 0 && phases.size === 0) return ids;
   track(searchVersion);
   return ids.filter((id) => {
     const view = conversationSignals.value.get(id)?.peek();
-    return view !== undefined && matches(view, words, wanted);
+    return view !== undefined && matches(view, words, phases);
   });
 });

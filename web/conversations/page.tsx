@@ -1,4 +1,4 @@
-/** All conversations and, beside them, the one that is open. On a narrow screen one of the two. */
+/** All conversations and, beside them, the open one; on a narrow screen only one of the two. */
 import type { JSX } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { ConversationPage } from '../conversation/page.tsx';
@@ -32,7 +32,7 @@ export function ConversationsPage({ id }: { readonly id: string | null }): JSX.E
 
 function ListPane({ selected }: { readonly selected: string | null }): JSX.Element {
   if (!isListLoaded.value)
-    return connection.value.state === 'live' ? <p class="empty muted">Fetching …</p> : <NotConnected />;
+    return connection.value.state === 'live' ? <p class="empty muted">Loading …</p> : <NotConnected />;
   if (totalConversations.value === 0) return <EmptyState />;
   return (
     <>
@@ -46,14 +46,14 @@ function ListPane({ selected }: { readonly selected: string | null }): JSX.Eleme
 function ListTools(): JSX.Element {
   const field = useRef<HTMLInputElement>(null);
   useEffect(() => {
-    const jump = (event: KeyboardEvent): void => {
+    const onKeyDown = (event: KeyboardEvent): void => {
       const typing = event.target instanceof HTMLElement && event.target.matches('input, textarea, select');
       if (event.key !== '/' || typing || event.ctrlKey || event.metaKey || event.altKey) return;
       event.preventDefault();
       field.current?.select();
     };
-    document.addEventListener('keydown', jump);
-    return () => document.removeEventListener('keydown', jump);
+    document.addEventListener('keydown', onKeyDown);
+    return () => document.removeEventListener('keydown', onKeyDown);
   }, []);
   return (
     <div class="toolbar list-tools">
@@ -87,7 +87,7 @@ function ListTools(): JSX.Element {
         {isFiltered.value
           ? `${count(visibleIds.value.length)} of ${plural(totalConversations.value, 'conversation')}`
           : plural(totalConversations.value, 'conversation')}
-        <span aria-hidden="true">{isOrderPaused.value ? ' · order held' : ''}</span>
+        <span aria-hidden="true">{isOrderPaused.value ? ' · order paused' : ''}</span>
       </p>
     </div>
   );
@@ -103,7 +103,7 @@ function NoMatches(): JSX.Element {
   return (
     <div class="empty">
       <h2>No conversation matches</h2>
-      <p>Names, first words, folders, models, phases and ids are searched.</p>
+      <p>The search covers names, first words, folders, models, phases and ids.</p>
       <p>
         <button
           type="button"
@@ -124,9 +124,9 @@ function NotConnected(): JSX.Element {
   return (
     <div class="empty">
       <h2>
-        {connection.value.state === 'connecting' && connection.value.failed ? 'No proxy here yet' : 'Connecting …'}
+        {connection.value.state === 'connecting' && connection.value.failed ? 'Proxy not reachable' : 'Connecting …'}
       </h2>
-      <p>As soon as the proxy answers, its conversations appear here. There is nothing to reload.</p>
+      <p>Conversations appear here as soon as the proxy answers, without a reload.</p>
     </div>
   );
 }

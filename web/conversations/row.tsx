@@ -1,4 +1,4 @@
-/** One conversation in the list. It follows its own signal: a change of it redraws this row only. */
+/** One conversation in the list, bound to its own signal so that a change renders only this row. */
 import type { Signal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { memo } from 'preact/compat';
@@ -12,19 +12,19 @@ import { routeUrl } from '../state/route-url.ts';
 interface RowProps {
   readonly view: Signal<ConversationView>;
   readonly selected: boolean;
-  /** Place in the whole list, which is larger than what is drawn. */
-  readonly place: number;
-  readonly of: number;
+  /** Position in the whole list, of which only a part is rendered. */
+  readonly index: number;
+  readonly total: number;
 }
 
-export const ConversationRow = memo(function Row({ view, selected, place, of }: RowProps): JSX.Element {
+export const ConversationRow = memo(function Row({ view, selected, index, total }: RowProps): JSX.Element {
   const { value: it } = view;
   return (
-    <li class="row" aria-setsize={of} aria-posinset={place}>
+    <li class="row" aria-setsize={total} aria-posinset={index + 1}>
       <a
         href={routeUrl({ page: 'conversations', id: it.id })}
         aria-current={selected ? 'true' : undefined}
-        data-row={place - 1}
+        data-row={index}
       >
         <span class="row-name">
           <strong>{it.name.text}</strong>
@@ -37,7 +37,7 @@ export const ConversationRow = memo(function Row({ view, selected, place, of }: 
         </span>
         <span class="row-model muted">{it.model?.replace(/^claude-/, '') ?? '—'}</span>
         <span class="row-context">
-          <ContextBar of={it} />
+          <ContextBar view={it} />
           <span class="number row-share" aria-hidden="true">
             {it.effectiveWindow === 0 ? '—' : percent(contextShare(it))}
           </span>
@@ -50,7 +50,7 @@ export const ConversationRow = memo(function Row({ view, selected, place, of }: 
           <span class="unit"> {it.messages === 1 ? 'message' : 'messages'}</span>
         </span>
         <span class="row-age number muted">
-          <span class="visually-hidden">begun </span>
+          <span class="visually-hidden">started </span>
           <TimeAgo at={it.created} />
         </span>
         <span class="row-activity number">

@@ -1,11 +1,11 @@
-/** What a search for conversations finds. Pure. */
+/** The search for conversations. Pure. */
 import type { ConversationView, Phase } from '../contract.ts';
 import { PHASE_NAME } from '../labels.ts';
 
-/** The words of a search, each of which must be there. */
+/** The words of a search text. */
 export const wordsOf = (text: string): string[] => text.toLowerCase().split(/\s+/).filter(Boolean);
 
-/** Everything about a conversation that a search may hit, in lower case. */
+/** The searched fields of a conversation, in lower case. */
 function searchText(view: ConversationView): string {
   const { name } = view;
   const kind = view.kind === 'subagent' ? 'subagent' : 'agent main';
@@ -17,9 +17,9 @@ function searchText(view: ConversationView): string {
     .toLowerCase();
 }
 
-/** Whether a conversation is what was searched for: every word must be there. */
-export function matches(view: ConversationView, words: readonly string[], wanted: ReadonlySet<Phase>): boolean {
-  if (wanted.size > 0 && !wanted.has(view.phase)) return false;
+/** Whether a conversation has every word, and one of the phases; no phases mean all. */
+export function matches(view: ConversationView, words: readonly string[], phases: ReadonlySet<Phase>): boolean {
+  if (phases.size > 0 && !phases.has(view.phase)) return false;
   if (words.length === 0) return true;
   const text = searchText(view);
   return words.every((word) => text.includes(word));

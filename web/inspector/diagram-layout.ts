@@ -1,23 +1,23 @@
-/** Statecharts laid out by ELK, in a worker of its own: the page stays quick. Each chart once. */
+/** Lays out statecharts with ELK in a worker, so that the page stays responsive. Each chart is laid out once. */
 import Elk, { type ELK } from 'elkjs/lib/elk-api.js';
 import workerUrl from 'elkjs/lib/elk-worker.min.js?url';
 import type { MachineGraph } from '../contract.ts';
 import { diagramOf, layoutGraphOf, type Diagram } from './diagram.ts';
 
 let elk: ELK | null = null;
-const known = new Map<string, Promise<Diagram>>();
+const cache = new Map<string, Promise<Diagram>>();
 
-/** The drawing of a statechart. Rejects when the layout fails. */
+/** The diagram of a statechart. Rejects when the layout fails. */
 export function layOutDiagram(graph: MachineGraph): Promise<Diagram> {
-  // Recordings may hold another version of a machine of the same name.
+  // By content, since a recording may hold another version of a machine.
   const key = JSON.stringify(graph);
-  let drawing = known.get(key);
-  if (drawing === undefined) {
-    drawing = compute(graph);
-    known.set(key, drawing);
-    drawing.catch(() => known.delete(key));
+  let diagram = cache.get(key);
+  if (diagram === undefined) {
+    diagram = compute(graph);
+    cache.set(key, diagram);
+    diagram.catch(() => cache.delete(key));
   }
-  return drawing;
+  return diagram;
 }
 
 async function compute(graph: MachineGraph): Promise<Diagram> {

@@ -1,22 +1,22 @@
 /**
- * A statechart as the layout library takes it, and what is drawn from its answer. Pure: where text is measured it is
- * counted, for everything is set in one monospaced face.
+ * Converts a statechart into a graph for ELK, and ELK's layout into a diagram. Pure: the width of a text is computed
+ * from its length, since the font is monospaced.
  *
- * States are boxes, nested; a transition that stays where it is, is a line inside its box, as UML has it; transitions
+ * States are nested boxes. A transition without another target is a line inside its state's box, as in UML; transitions
  * between the same two states share one arrow.
  */
 import type { ElkEdgeSection, ElkExtendedEdge, ElkNode } from 'elkjs/lib/elk-api.js';
 import type { GraphEdge, GraphNode, MachineGraph } from '../contract.ts';
 
-/** Sizes in the drawing's own units. */
-export const TITLE = 24;
-export const LINE = 15;
-const CHAR = 6.7;
-const TITLE_CHAR = 8;
-const PAD = 10;
-const DOT = 9;
+/** Sizes in the diagram's units. */
+export const TITLE_HEIGHT = 24;
+export const LINE_HEIGHT = 15;
+const CHAR_WIDTH = 6.7;
+const TITLE_CHAR_WIDTH = 8;
+const PADDING = 10;
+const MARKER_SIZE = 9;
 
-/** A line of text in a box or at an arrow. `edge`: the transition that it tells of. */
+/** A line of text in a box or at an arrow. `edge`: the transition that it describes. */
 export interface Line {
   readonly text: string;
   readonly tone: 'plain' | 'quiet';
@@ -30,7 +30,7 @@ export interface Box {
   readonly width: number;
   readonly height: number;
   readonly lines: readonly Line[];
-  /** Transitions that stay in this state. */
+  /** Transitions from this state to itself. */
   readonly edges: readonly GraphEdge[];
   /** One of several regions that are active together. */
   readonly region: boolean;
@@ -43,7 +43,7 @@ export interface Arrow {
   readonly label: { readonly x: number; readonly y: number; readonly width: number; readonly lines: readonly Line[] };
 }
 
-/** The dot from which a compound state is entered, and its arrow. */
+/** The dot and the arrow that lead to the initial state of a compound state. */
 export interface InitialMarker {
   readonly id: string;
   readonly x: number;
@@ -60,8 +60,8 @@ export interface Diagram {
 }
 
 /**
- * What a transition says: its event, and its guard in a line below, for long lines make wide charts. Its actions are told
- * by its tooltip, or no chart would fit a screen.
+ * The label of a transition: its event, and its guard in a second line to keep charts narrow. Its actions are in the
+ * tooltip for the same reason.
  */
 export function linesOf({ id, label, guard }: GraphEdge, mark = ''): Line[] {
   const line = (text: string): Line => ({ text, tone: 'plain', edge: id });
@@ -71,18 +71,18 @@ export function linesOf({ id, label, guard }: GraphEdge, mark = ''): Line[] {
 const selfTransitions = (node: GraphNode, edges: readonly GraphEdge[]): GraphEdge[] =>
   edges.filter(({ source, target }) => source === node.id && target === node.id);
 
-/** What stands inside a state's box. */
+/** The text inside a state's box. */
 function boxLinesOf(node: GraphNode, edges: readonly GraphEdge[]): Line[] {
-  const about = (text: string): Line => ({ text, tone: 'quiet', edge: null });
+  const quiet = (text: string): Line => ({ text, tone: 'quiet', edge: null });
   return [
     ...node.invokes.map(({ src }) => ({ text: `⚙ ${src}`, tone: 'plain', edge: null }) as const),
-    ...(node.entry.length > 0 ? [about(`entry / ${node.entry.join(', ')}`)] : []),
-    ...(node.exit.length > 0 ? [about(`exit / ${node.exit.join(', ')}`)] : []),
+    ...(node.entry.length > 0 ? [quiet(`entry / ${node.entry.join(', ')}`)] : []),
+    ...(node.exit.length > 0 ? [quiet(`exit / ${node.exit.join(', ')}`)] : []),
     ...selfTransitions(node, edges).flatMap((edge) => linesOf(edge, edge.moves ? '↻ ' : '· ')),
   ];
 }
 
-const widthOf = (lines: readonly Line[]): number => Math.max(0, ...lines.map(({ text }) => text.length)) * CHAR;
+const widthOf = (lines: readonly Line[]): number => Math.max(0, ...lines.map(({ text }) => text.length)) * CHAR_WIDTH;
 
 interface LayoutGraph {
   readonly root: ElkNode;
@@ -90,35 +90,35 @@ interface LayoutGraph {
   readonly arrows: ReadonlyMap<string, readonly GraphEdge[]>;
 }
 
-const initialMarkerId = (id: string): string => `${id}#entrance`;
+const initialMarkerId = (id: string): string => `${id}#initial`;
 
-/** The graph as ELK takes it. */
+/** The graph in ELK's format. */
 export function layoutGraphOf({ nodes, edges }: MachineGraph): LayoutGraph {
   const boxLines = new Map(nodes.map((node) => [node.id, boxLinesOf(node, edges)]));
-  const kin = new NodeHierarchy(nodes);
-  const made = new Map<string, ElkNode>();
+  const hierarchy = new NodeHierarchy(nodes);
+  const elkNodes = new Map<string, ElkNode>();
   const root: ElkNode = { id: '#root', layoutOptions: { ...LAYERED, ...ROOT }, children: [], edges: [] };
-  /** An arrow belongs to the innermost box that holds both its ends. */
-  const holderOf = (source: string, target: string): ElkNode =>
-    made.get(kin.commonAncestor(source, target) ?? '') ?? root;
-  // Regions that lie below each other are best flat; a chart of one region fits its place best as a column.
+  /** ELK wants an arrow in the innermost box that contains both of its ends. */
+  const containerOf = (source: string, target: string): ElkNode =>
+    elkNodes.get(hierarchy.commonAncestor(source, target) ?? '') ?? root;
+  // Stacked regions are most compact as rows, a chart without regions as a column.
   const direction = nodes.some(({ type }) => type === 'parallel') ? 'RIGHT' : 'DOWN';
   Object.assign(root.layoutOptions ?? {}, { 'elk.direction': direction });
   for (const node of nodes) {
     const elk = elkNode(node, boxLines.get(node.id) ?? [], direction);
-    const parent = (node.parent === null ? null : made.get(node.parent)) ?? root;
-    made.set(node.id, elk);
+    const parent = (node.parent === null ? null : elkNodes.get(node.parent)) ?? root;
+    elkNodes.set(node.id, elk);
     parent.children?.push(elk);
     if (node.initial === null) continue;
-    elk.children?.push({ id: initialMarkerId(node.id), width: DOT, height: DOT });
+    elk.children?.push({ id: initialMarkerId(node.id), width: MARKER_SIZE, height: MARKER_SIZE });
     elk.edges?.push({ id: initialMarkerId(node.id), sources: [initialMarkerId(node.id)], targets: [node.initial] });
   }
-  // Regions that no arrow leaves are laid out each for itself and packed: beside each other they would fit no screen.
+  // Regions without arrows between them are laid out separately and packed, since side by side they are too wide.
   for (const node of nodes) {
-    const elk = made.get(node.id);
-    if (node.type !== 'parallel' || elk === undefined || !kin.regionsAreClosed(node.id, edges)) continue;
+    const elk = elkNodes.get(node.id);
+    if (node.type !== 'parallel' || elk === undefined || !hierarchy.regionsAreClosed(node.id, edges)) continue;
     Object.assign(elk.layoutOptions ?? {}, PACKED);
-    // A frame around each, for arrows from a region to what is inside of it are no business of the region's inside.
+    // A frame around each region holds the arrows between the region itself and the states inside it.
     elk.children =
       elk.children?.map((region) => ({
         id: `${region.id}#frame`,
@@ -137,13 +137,12 @@ export function layoutGraphOf({ nodes, edges }: MachineGraph): LayoutGraph {
   for (const [id, group] of arrows) {
     const [{ source, target }] = group;
     const lines = group.flatMap((edge) => linesOf(edge));
-    const label = { id: `${id}#label`, text: id, width: widthOf(lines) + 8, height: lines.length * LINE + 4 };
-    holderOf(source, target).edges?.push({ id, sources: [source], targets: [target], labels: [label] });
+    const label = { id: `${id}#label`, text: id, width: widthOf(lines) + 8, height: lines.length * LINE_HEIGHT + 4 };
+    containerOf(source, target).edges?.push({ id, sources: [source], targets: [target], labels: [label] });
   }
   return { root, boxLines, arrows };
 }
 
-/** Who is inside whom. */
 class NodeHierarchy {
   readonly #parents: ReadonlyMap<string, string | null>;
 
@@ -151,14 +150,14 @@ class NodeHierarchy {
     this.#parents = new Map(nodes.map(({ id, parent }) => [id, parent]));
   }
 
-  /** A node and all that it is inside of, from the outermost. */
+  /** The ancestors of a node, outermost first, and the node itself. */
   path(id: string): string[] {
     const path: string[] = [];
     for (let at: string | null | undefined = id; at != null; at = this.#parents.get(at)) path.unshift(at);
     return path;
   }
 
-  /** The innermost box with both in it; an arrow between a box and something inside of it belongs to that box. */
+  /** The innermost node that contains both; of a node and its descendant, that node itself. */
   commonAncestor(a: string, b: string): string | null {
     const [from, to] = [this.path(a), this.path(b)];
     let shared: string | null = null;
@@ -170,7 +169,7 @@ class NodeHierarchy {
     return shared;
   }
 
-  /** Whether every arrow that begins or ends in a region of `parallel` stays within that region. */
+  /** Whether no arrow connects two regions of `parallel`, or a region with the outside. */
   regionsAreClosed(parallel: string, edges: readonly GraphEdge[]): boolean {
     const regionOf = (id: string): string | null => {
       const path = this.path(id);
@@ -187,8 +186,8 @@ const ROOT = {
   'elk.padding': '[top=8,left=8,bottom=8,right=8]',
 };
 
-/** For every box with something in it: ELK hands down none of these. */
-const INSIDE = {
+/** Set on every compound node, since ELK does not inherit them. */
+const COMPOUND = {
   'elk.edgeRouting': 'ORTHOGONAL',
   'elk.spacing.nodeNode': '14',
   'elk.spacing.edgeNode': '8',
@@ -201,7 +200,7 @@ const INSIDE = {
 };
 
 const LAYERED = {
-  ...INSIDE,
+  ...COMPOUND,
   'elk.algorithm': 'layered',
   'elk.hierarchyHandling': 'INCLUDE_CHILDREN',
   'elk.layered.considerModelOrder.strategy': 'NODES_AND_EDGES',
@@ -215,8 +214,9 @@ const PACKED = {
 };
 
 function elkNode(node: GraphNode, lines: readonly Line[], direction: 'DOWN' | 'RIGHT'): ElkNode {
-  const width = Math.max(node.key.length * TITLE_CHAR + 2 * PAD + 8, widthOf(lines) + 2 * PAD, 72);
-  const height = TITLE + lines.length * LINE + (lines.length > 0 ? 8 : 4);
+  const titleWidth = node.key.length * TITLE_CHAR_WIDTH + 2 * PADDING + 8;
+  const width = Math.max(titleWidth, widthOf(lines) + 2 * PADDING, 72);
+  const height = TITLE_HEIGHT + lines.length * LINE_HEIGHT + (lines.length > 0 ? 8 : 4);
   const compound = node.type === 'compound' || node.type === 'parallel';
   if (!compound) return { id: node.id, width, height };
   return {
@@ -224,7 +224,7 @@ function elkNode(node: GraphNode, lines: readonly Line[], direction: 'DOWN' | 'R
     children: [],
     edges: [],
     layoutOptions: {
-      ...INSIDE,
+      ...COMPOUND,
       'elk.direction': direction,
       'elk.padding': `[top=${height + 12},left=16,bottom=16,right=16]`,
       'elk.nodeSize.constraints': 'MINIMUM_SIZE',
@@ -234,30 +234,30 @@ function elkNode(node: GraphNode, lines: readonly Line[], direction: 'DOWN' | 'R
 }
 
 /**
- * Where one should look: where the last of the transitions `taken` led to; else the first active state that has none
- * inside of it. Null when nothing is active.
+ * The box to keep visible: the innermost active state that the last of the transitions `taken` led to; else the first
+ * innermost active state. Null when no state is active.
  */
 export function focusOf({ boxes, arrows }: Diagram, active: readonly string[], taken: readonly string[]): Box | null {
-  const moving = arrows.flatMap(({ edges }) => edges);
-  const led = taken.toReversed().flatMap((id) => moving.find((edge) => edge.id === id)?.target ?? []);
-  const lit = active.filter((id) => !active.some((other) => other.startsWith(`${id}.`)));
-  const wanted = [...led.filter((id) => lit.includes(id)), ...lit][0];
-  return boxes.find(({ node }) => node.id === wanted) ?? null;
+  const edges = arrows.flatMap((arrow) => arrow.edges);
+  const targets = taken.toReversed().flatMap((id) => edges.find((edge) => edge.id === id)?.target ?? []);
+  const innermost = active.filter((id) => !active.some((other) => other.startsWith(`${id}.`)));
+  const focus = [...targets.filter((id) => innermost.includes(id)), ...innermost][0];
+  return boxes.find(({ node }) => node.id === focus) ?? null;
 }
 
-/** What is drawn, from the layout. */
-export function diagramOf(graph: MachineGraph, plan: LayoutGraph, laidOut: ElkNode): Diagram {
-  const placed = new Map<string, ElkNode>();
-  const laid: ElkExtendedEdge[] = [];
+/** The diagram, from the graph that was given to ELK and the layout that ELK returned. */
+export function diagramOf(graph: MachineGraph, layoutGraph: LayoutGraph, layout: ElkNode): Diagram {
+  const nodes = new Map<string, ElkNode>();
+  const edges: ElkExtendedEdge[] = [];
   const collect = (node: ElkNode): void => {
-    placed.set(node.id, node);
-    laid.push(...(node.edges ?? []));
+    nodes.set(node.id, node);
+    edges.push(...(node.edges ?? []));
     node.children?.forEach(collect);
   };
-  collect(laidOut);
+  collect(layout);
   const byId = new Map(graph.nodes.map((node) => [node.id, node]));
   const boxes = graph.nodes.map((node): Box => {
-    const { x = 0, y = 0, width = 0, height = 0 } = placed.get(node.id) ?? {};
+    const { x = 0, y = 0, width = 0, height = 0 } = nodes.get(node.id) ?? {};
     const region = node.parent !== null && byId.get(node.parent)?.type === 'parallel';
     return {
       node,
@@ -265,25 +265,25 @@ export function diagramOf(graph: MachineGraph, plan: LayoutGraph, laidOut: ElkNo
       y,
       width,
       height,
-      lines: plan.boxLines.get(node.id) ?? [],
+      lines: layoutGraph.boxLines.get(node.id) ?? [],
       edges: selfTransitions(node, graph.edges),
       region,
     };
   });
   const arrows: Arrow[] = [];
   const initialMarkers: InitialMarker[] = [];
-  for (const edge of laid) {
+  for (const edge of edges) {
     const path = pathOf(edge.sections ?? []);
-    const group = plan.arrows.get(edge.id);
+    const group = layoutGraph.arrows.get(edge.id);
     if (group === undefined) {
-      const { x = 0, y = 0 } = placed.get(edge.id) ?? {};
-      initialMarkers.push({ id: edge.id, x: x + DOT / 2, y: y + DOT / 2, path });
+      const { x = 0, y = 0 } = nodes.get(edge.id) ?? {};
+      initialMarkers.push({ id: edge.id, x: x + MARKER_SIZE / 2, y: y + MARKER_SIZE / 2, path });
       continue;
     }
     const { x = 0, y = 0, width = 0 } = edge.labels?.[0] ?? {};
     arrows.push({ id: edge.id, edges: group, path, label: { x, y, width, lines: group.flatMap((it) => linesOf(it)) } });
   }
-  return { width: laidOut.width ?? 0, height: laidOut.height ?? 0, boxes, arrows, initialMarkers };
+  return { width: layout.width ?? 0, height: layout.height ?? 0, boxes, arrows, initialMarkers };
 }
 
 interface Point {
@@ -291,9 +291,9 @@ interface Point {
   readonly y: number;
 }
 
-const CORNER = 7;
+const CORNER_RADIUS = 7;
 
-/** The arrow's line, with its corners rounded. */
+/** An arrow's SVG path with rounded corners. */
 function pathOf(sections: readonly ElkEdgeSection[]): string {
   return sections
     .map(({ startPoint, bendPoints = [], endPoint }) => {
@@ -313,6 +313,6 @@ function step(before: Point | undefined, at: Point, after: Point | undefined): s
 
 function towards(from: Point, to: Point): Point {
   const length = Math.hypot(to.x - from.x, to.y - from.y) || 1;
-  const share = Math.min(CORNER, length / 2) / length;
+  const share = Math.min(CORNER_RADIUS, length / 2) / length;
   return { x: from.x + (to.x - from.x) * share, y: from.y + (to.y - from.y) * share };
 }

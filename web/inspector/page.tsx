@@ -1,6 +1,6 @@
 /**
- * The inspector: the actors on the left, the statechart of one of them in the middle, what happened on the right. It
- * looks at what runs, or at a recording; a recording needs no proxy.
+ * The inspector: the actors on the left, the statechart of the selected one in the middle, the events on the right. It
+ * shows the live system, or a recording, which needs no proxy.
  */
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren, JSX } from 'preact';
@@ -22,15 +22,16 @@ import {
   selected,
 } from '../state/inspection.ts';
 import { connection } from '../state/connection.ts';
-import { StateChart } from './statechart.tsx';
-import { actorName, leaves } from './names.ts';
+import { Statechart } from './statechart.tsx';
+import { EventList } from './event-list.tsx';
+import { actorName, innermostStates } from './names.ts';
 import { makeRecording, parseRecording, RecordingError } from './recording.ts';
-import { Sequence } from './sequence.tsx';
-import { ActorTree } from './tree.tsx';
+
+import { ActorTree } from './actor-tree.tsx';
 
 export function InspectorPage(): JSX.Element {
   const problem = useSignal<string | null>(null);
-  const dropping = useFileDrop((file) => void openRecording(file, problem));
+  const isDragging = useFileDrop((file) => void openRecording(file, problem));
   const { value: actor } = selected;
   const empty = !hasLiveData.value && openedFile.value === null;
   return (
@@ -47,7 +48,7 @@ export function InspectorPage(): JSX.Element {
       </div>
       {problem.value !== null && (
         <p class="notice bad" role="alert">
-          <strong>Not opened.</strong> {problem.value}
+          <strong>The file could not be opened.</strong> {problem.value}
         </p>
       )}
       {empty ? (
@@ -56,10 +57,10 @@ export function InspectorPage(): JSX.Element {
         <div class="inspector-grid">
           <ActorTree selected={actor?.session ?? null} />
           <ActorPanel actor={actor} />
-          <Sequence selected={actor?.session ?? null} />
+          <EventList selected={actor?.session ?? null} />
         </div>
       )}
-      {dropping.value && (
+      {isDragging.value && (
         <div class="drop-overlay" aria-hidden="true">
           <p>Drop a recording to open it</p>
         </div>
@@ -71,11 +72,7 @@ export function InspectorPage(): JSX.Element {
 function Source(): JSX.Element {
   const { value: file } = openedFile;
   if (file === null) {
-    return (
-      <p class="muted">
-        {connection.value.state === 'live' ? 'what runs now' : 'as it was when the proxy was last seen'}
-      </p>
-    );
+    return <p class="muted">{connection.value.state === 'live' ? 'live' : 'state before the connection was lost'}</p>;
   }
   return (
     <p class="recording-name">
@@ -94,11 +91,11 @@ function Source(): JSX.Element {
 function InspectorEmptyState(): JSX.Element {
   return (
     <div class="empty">
-      <h2>{connection.value.state === 'live' ? 'Looking inside …' : 'No proxy, and no recording yet'}</h2>
+      <h2>{connection.value.state === 'live' ? 'Loading …' : 'No proxy and no recording'}</h2>
       {connection.value.state !== 'live' && (
         <p>
-          Open a recording, or drop one anywhere on this page: it shows the statecharts, the actors and everything that
-          happened, as they were when it was exported. As soon as a proxy answers, it is looked at instead.
+          Open a recording, or drop one on this page: it shows the statecharts, actors and events as they were when it
+          was exported. When a proxy answers, the live system is shown here.
         </p>
       )}
     </div>
@@ -109,7 +106,7 @@ function ActorPanel({ actor }: { readonly actor: ActorView | null }): JSX.Elemen
   if (actor === null) {
     return (
       <section class="card actor-panel">
-        <p class="placeholder muted">No actor is there at this moment.</p>
+        <p class="placeholder muted">No actor is running at this point.</p>
       </section>
     );
   }
@@ -122,53 +119,53 @@ function ActorPanel({ actor }: { readonly actor: ActorView | null }): JSX.Elemen
         <span class="tag">{actor.machine ?? actor.kind}</span>
         {actor.status !== 'active' && <span class={`tag ${actor.status}`}>{actor.status}</span>}
         <code class="muted">{actor.session}</code>
-        <span class="align-end muted mono">{leaves(actor.states).join(' · ')}</span>
+        <span class="align-end muted mono">{innermostStates(actor.states).join(' · ')}</span>
       </header>
       {graph === undefined ? (
         <div class="canvas placeholder muted">
-          A {actor.kind} has no statechart. What it was sent, and what it sent, is in the sequence.
+          Actors of kind “{actor.kind}” have no statechart. Their events are in the list of events.
         </div>
       ) : (
-        <StateChart key={graph.id} graph={graph} active={actor.states} taken={last?.edges ?? []} />
+        <Statechart key={graph.id} graph={graph} active={actor.states} taken={last?.edges ?? []} />
       )}
       <RecordDetail record={detailOf(actor, last)} />
     </section>
   );
 }
 
-/** The record that one stands on when it is about this actor; else the last one that moved it. */
+/** The current record if this actor received it, else the last one that caused a transition of the actor. */
 function detailOf(actor: ActorView, last: InspectionRecord | null): InspectionRecord | null {
-  const { value: here } = currentRecord;
-  return here?.kind === 'event' && here.receiver === actor.session ? here : last;
+  const { value: current } = currentRecord;
+  return current?.kind === 'event' && current.receiver === actor.session ? current : last;
 }
 
 function RecordDetail({ record }: { readonly record: InspectionRecord | null }): JSX.Element {
   if (record?.kind !== 'event') {
-    return <p class="record-detail muted">No event has changed it since the history began.</p>;
+    return <p class="record-detail muted">This actor has had no transition yet.</p>;
   }
-  const sender = record.sender === null ? 'outside' : (actors.value.get(record.sender)?.id ?? record.sender);
+  const sender = record.sender === null ? 'external' : (actors.value.get(record.sender)?.id ?? record.sender);
   return (
-    <div class="record-detail" tabIndex={0} role="region" aria-label="What changed it last">
+    <div class="record-detail" tabIndex={0} role="region" aria-label="Last event">
       <div>
         <h3>
           <code>{record.type}</code>
         </h3>
         <p class="muted">
           {preciseTime(record.at)} · from {sender}
-          {record.edges.length === 0 && ' · nothing came of it'}
+          {record.edges.length === 0 && ' · no transition'}
         </p>
         <Fields of={record.payload} none="no payload" />
       </div>
       <div>
         <h3>States</h3>
         <p class="mono states">
-          <span class="muted">{leaves(record.before).join(' · ') || '—'}</span>
-          <br />→ {leaves(record.after).join(' · ') || '—'}
+          <span class="muted">{innermostStates(record.before).join(' · ') || '—'}</span>
+          <br />→ {innermostStates(record.after).join(' · ') || '—'}
         </p>
       </div>
       <div>
-        <h3>Context afterwards</h3>
-        <Fields of={record.context} none="nothing" />
+        <h3>Context after it</h3>
+        <Fields of={record.context} none="empty" />
       </div>
     </div>
   );
@@ -194,7 +191,7 @@ function Fields({ of, none }: FieldsProps): ComponentChildren {
   );
 }
 
-/** Times are read as such, all else as it is. */
+/** Shows timestamps as times of day. */
 function formatValue(name: string, value: LogValue): string {
   if (typeof value === 'number' && /^(at|resumesAt)$/.test(name)) return preciseTime(value);
   return Array.isArray(value) ? value.join(', ') : String(value);
@@ -216,7 +213,7 @@ function OpenButton({ onFile }: { readonly onFile: (file: File) => void }): JSX.
         aria-label="Recording"
         onChange={({ currentTarget: it }) => {
           const file = it.files?.[0];
-          // The same file may be opened again.
+          // So that choosing the same file again is a change.
           it.value = '';
           if (file !== undefined) onFile(file);
         }}
@@ -244,34 +241,32 @@ function downloadRecording(): void {
   URL.revokeObjectURL(url);
 }
 
-/** Files may be dropped anywhere on the page. True while one hovers over it. */
-function useFileDrop(take: (file: File) => void): { readonly value: boolean } {
-  const over = useSignal(false);
+/** Accepts files dropped anywhere on the page. True while one is dragged over it. */
+function useFileDrop(onFile: (file: File) => void): { readonly value: boolean } {
+  const isDragging = useSignal(false);
   useEffect(() => {
     const hasFile = (event: DragEvent): boolean => event.dataTransfer?.types.includes('Files') === true;
-    const drag = (event: DragEvent): void => {
+    const onDragOver = (event: DragEvent): void => {
       if (!hasFile(event)) return;
       event.preventDefault();
-      over.value = true;
+      isDragging.value = true;
     };
-    const leave = (event: DragEvent): void => {
-      if (event.relatedTarget === null) over.value = false;
+    const onDragLeave = (event: DragEvent): void => {
+      if (event.relatedTarget === null) isDragging.value = false;
     };
-    const drop = (event: DragEvent): void => {
+    const onDrop = (event: DragEvent): void => {
       if (!hasFile(event)) return;
       event.preventDefault();
-      over.value = false;
+      isDragging.value = false;
       const file = event.dataTransfer?.files[0];
-      if (file !== undefined) take(file);
+      if (file !== undefined) onFile(file);
     };
-    document.addEventListener('dragover', drag);
-    document.addEventListener('dragleave', leave);
-    document.addEventListener('drop', drop);
-    return () => {
-      document.removeEventListener('dragover', drag);
-      document.removeEventListener('dragleave', leave);
-      document.removeEventListener('drop', drop);
-    };
+    const abort = new AbortController();
+    const { signal } = abort;
+    document.addEventListener('dragover', onDragOver, { signal });
+    document.addEventListener('dragleave', onDragLeave, { signal });
+    document.addEventListener('drop', onDrop, { signal });
+    return () => abort.abort();
   }, []);
-  return over;
+  return isDragging;
 }

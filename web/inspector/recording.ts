@@ -1,10 +1,10 @@
-/** Recordings: written to a file, read from one. A file is somebody's bug report and may hold anything: it is checked. */
+/** Writes and reads recordings. A file comes with a bug report and may hold anything, so its fields are checked. */
 import type { ActorView, InspectionRecord, MachineGraph, Recording } from '../contract.ts';
 
 const FORMAT = 'claude-db-proxy/recording';
 const VERSION = 1;
 
-/** Why a file cannot be shown. The message is for the person who opened it. */
+/** Why a file cannot be shown, in words for the user. */
 export class RecordingError extends Error {
   override readonly name = 'RecordingError';
 }
@@ -23,14 +23,14 @@ export function makeRecording({ version, machines, actors, records }: RecordingP
 /**
  * Reads a recording.
  *
- * @throws RecordingError that says what is wrong with the file
+ * @throws RecordingError when the file is not a valid recording
  */
 export function parseRecording(text: string): Recording {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
-    throw new RecordingError('This file is not JSON. A recording is what “Export” in the inspector writes.');
+    throw new RecordingError('This file is not JSON. Recordings are made with “Export” in the inspector.');
   }
   if (!isObject(value) || value['format'] !== FORMAT) {
     throw new RecordingError('This JSON file is not a recording of claude-db-proxy.');
@@ -65,7 +65,7 @@ const isObject = (value: unknown): value is Unknown =>
 const isText = (value: unknown): value is string => typeof value === 'string';
 const isTextOrNull = (value: unknown): boolean => value === null || isText(value);
 const areTexts = (value: unknown): boolean => Array.isArray(value) && value.every(isText);
-const isPlace = (value: Unknown): boolean => typeof value['seq'] === 'number' && typeof value['at'] === 'number';
+const hasPosition = (value: Unknown): boolean => typeof value['seq'] === 'number' && typeof value['at'] === 'number';
 const isFields = (value: unknown): boolean =>
   isObject(value) &&
   Object.values(value).every((field) => typeof field !== 'object' || field === null || areTexts(field));
@@ -85,7 +85,7 @@ function isActor(value: unknown): value is ActorView {
 }
 
 function isRecord(value: unknown): value is InspectionRecord {
-  if (!isObject(value) || !isPlace(value)) return false;
+  if (!isObject(value) || !hasPosition(value)) return false;
   switch (value['kind']) {
     case 'started':
       return isActor(value['actor']);
@@ -117,11 +117,11 @@ function isGraph(value: unknown): value is MachineGraph {
   const { nodes, edges } = value;
   if (!Array.isArray(nodes) || !nodes.every(isNode) || !Array.isArray(edges)) return false;
   const known = new Set(nodes.map(({ id }) => id));
-  // Parents come first, as the layout needs them; and an edge leads nowhere unknown.
-  const orderly = nodes.every(
+  // The layout needs parents before their children, and edges between known nodes.
+  const parentsFirst = nodes.every(
     ({ parent }, at) => parent === null || nodes.slice(0, at).some(({ id }) => id === parent),
   );
-  return orderly && edges.every((edge) => isEdge(edge, known));
+  return parentsFirst && edges.every((edge) => isEdge(edge, known));
 }
 
 function isNode(value: unknown): value is MachineGraph['nodes'][number] {
@@ -145,9 +145,11 @@ function isNode(value: unknown): value is MachineGraph['nodes'][number] {
 function isEdge(value: unknown, known: ReadonlySet<string>): boolean {
   if (!isObject(value)) return false;
   const { id, source, target, label, kind, guard, actions, moves } = value;
-  const joined = isText(source) && isText(target) && known.has(source) && known.has(target);
   return (
-    joined &&
+    isText(source) &&
+    isText(target) &&
+    known.has(source) &&
+    known.has(target) &&
     isText(id) &&
     isText(label) &&
     isText(kind) &&

@@ -1,6 +1,6 @@
 /**
- * Actors as they were at any moment: the ones there were before the first record, and what the records did to them.
- * Pure, and the same for what comes in live and for a recording from a file.
+ * Computes the actors at any record from those before the first record. Pure; used for the live system and for
+ * recordings.
  */
 import type { ActorView, InspectionRecord } from '../contract.ts';
 
@@ -36,7 +36,7 @@ function setStates(actors: Map<string, ActorView>, session: string, states: read
   if (actor?.machine != null) actors.set(session, { ...actor, states });
 }
 
-/** The actors before `records`, from those after them. Who ended meanwhile and is not known any more stays unknown. */
+/** The actors before `records`, from those after them. Ended actors that are missing in `now` stay missing. */
 export function rewind(now: readonly ActorView[], records: readonly InspectionRecord[]): Actors {
   const actors = new Map(now.map((actor) => [actor.session, actor]));
   for (const record of records.toReversed()) {
@@ -59,7 +59,7 @@ export function rewind(now: readonly ActorView[], records: readonly InspectionRe
   return actors;
 }
 
-/** The last record up to `end` (exclusive) in which `session` took a transition or an event. */
+/** The last record before index `end` in which `session` took a transition. */
 export function lastEvent(
   records: readonly InspectionRecord[],
   end: number,
@@ -72,7 +72,7 @@ export function lastEvent(
   return null;
 }
 
-/** What actor a record is about; null for one that is about several. */
+/** The actor that a record is about; null for a record about several. */
 export const sessionOf = (record: InspectionRecord): string | null => {
   switch (record.kind) {
     case 'started':

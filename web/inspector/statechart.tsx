@@ -1,4 +1,4 @@
-/** A statechart, drawn: nested boxes and arrows, what is active lit, what was taken last marked. Pans and zooms. */
+/** A statechart that can be panned and zoomed. Active states and the last transitions are highlighted. */
 import { useSignal } from '@preact/signals';
 import { select } from 'd3-selection';
 import { zoom, zoomIdentity, zoomTransform, type ZoomBehavior } from 'd3-zoom';
@@ -6,21 +6,21 @@ import type { JSX } from 'preact';
 import { memo } from 'preact/compat';
 import { useEffect, useRef } from 'preact/hooks';
 import type { GraphEdge, MachineGraph } from '../contract.ts';
-import { Icon, type IconName } from '../components/icons.tsx';
-import { focusOf, LINE, TITLE, type Arrow, type Box, type Diagram, type Line } from './diagram.ts';
+import { IconButton } from '../components/icons.tsx';
+import { focusOf, LINE_HEIGHT, TITLE_HEIGHT, type Arrow, type Box, type Diagram, type Line } from './diagram.ts';
 import { layOutDiagram } from './diagram-layout.ts';
 
 const SCALE_EXTENT: readonly [number, number] = [0.15, 3];
-/** A chart that is smaller than its place is not blown up. */
+/** Keeps small charts from being enlarged to the whole canvas. */
 const MAX_FIT_SCALE = 1.15;
-/** What is written in a chart can be read from here on. A larger one is not shrunk further: it moves to where something happens. */
+/** The smallest scale with readable text. A chart that needs a smaller one is panned to the active state instead. */
 const MIN_READABLE_SCALE = 0.72;
-/** How near to the edge the active state may be before the chart moves. */
+/** The chart is panned when the active state is closer to the edge than this. */
 const MARGIN = 12;
 const ZOOM_STEP = 1.3;
 const PAN_STEP = 60;
 
-interface ChartProps {
+interface StatechartProps {
   readonly graph: MachineGraph;
   /** Ids of the active states. */
   readonly active: readonly string[];
@@ -28,24 +28,24 @@ interface ChartProps {
   readonly taken: readonly string[];
 }
 
-export function StateChart({ graph, active, taken }: ChartProps): JSX.Element {
+export function Statechart({ graph, active, taken }: StatechartProps): JSX.Element {
   const diagram = useSignal<Diagram | null>(null);
   const failed = useSignal<string | null>(null);
   useEffect(() => {
-    let wanted = true;
+    let mounted = true;
     layOutDiagram(graph).then(
-      (drawing) => {
-        if (wanted) diagram.value = drawing;
+      (result) => {
+        if (mounted) diagram.value = result;
       },
       (error: unknown) => {
-        if (wanted) failed.value = error instanceof Error ? error.message : String(error);
+        if (mounted) failed.value = error instanceof Error ? error.message : String(error);
       },
     );
-    return () => (wanted = false);
+    return () => (mounted = false);
   }, [graph]);
   if (failed.value !== null) return <p class="placeholder muted">The chart could not be laid out: {failed.value}</p>;
   if (diagram.value === null) return <p class="placeholder muted">Laying out the statechart …</p>;
-  const label = `Statechart ${graph.id}. Active: ${active.join(', ') || 'nothing'}`;
+  const label = `Statechart ${graph.id}. Active: ${active.join(', ') || 'none'}`;
   return <Canvas diagram={diagram.value} label={label} active={active} taken={taken} />;
 }
 
@@ -61,47 +61,47 @@ type Zoom = ZoomBehavior<SVGSVGElement, unknown>;
 function Canvas({ diagram, label, active, taken }: CanvasProps): JSX.Element {
   const svg = useRef<SVGSVGElement>(null);
   const group = useRef<SVGGElement>(null);
-  const behaviour = useRef<Zoom | null>(null);
-  /** Who moves it: it follows what happens, keeps fitting, or stays where somebody has put it. */
+  const zoomBehavior = useRef<Zoom | null>(null);
+  /** The chart follows the active state, fits the canvas, or stays where the user has moved it. */
   const mode = useRef<'follow' | 'fit' | 'free'>('follow');
-  const looked = useRef({ active, taken });
-  looked.current = { active, taken };
+  const latest = useRef({ active, taken });
+  latest.current = { active, taken };
 
-  /** Puts the chart where its mode wants it; one that follows stays put as long as what is active can be seen. */
-  const place = (anew: boolean): void => {
+  /** Moves the chart as its mode demands. Following moves it only if the active state is hidden, or with `force`. */
+  const align = (force: boolean): void => {
     const { current } = svg;
-    if (current === null || behaviour.current === null || mode.current === 'free') return;
+    if (current === null || zoomBehavior.current === null || mode.current === 'free') return;
     const { clientWidth: width, clientHeight: height } = current;
     if (width === 0 || height === 0) return;
-    const fitting = Math.min(MAX_FIT_SCALE, width / diagram.width, height / diagram.height);
+    const fitScale = Math.min(MAX_FIT_SCALE, width / diagram.width, height / diagram.height);
     const focus =
-      mode.current === 'follow' && fitting < MIN_READABLE_SCALE
-        ? focusOf(diagram, looked.current.active, looked.current.taken)
+      mode.current === 'follow' && fitScale < MIN_READABLE_SCALE
+        ? focusOf(diagram, latest.current.active, latest.current.taken)
         : null;
-    const { current: it } = behaviour;
+    const { current: it } = zoomBehavior;
     if (focus === null) {
-      const [left, top] = [(width - diagram.width * fitting) / 2, (height - diagram.height * fitting) / 2];
-      it.transform(selection(current), zoomIdentity.translate(left, top).scale(fitting));
+      const [left, top] = [(width - diagram.width * fitScale) / 2, (height - diagram.height * fitScale) / 2];
+      it.transform(selection(current), zoomIdentity.translate(left, top).scale(fitScale));
       return;
     }
-    const now = zoomTransform(current);
-    const [x, y] = now.apply([focus.x, focus.y]);
-    const [right, bottom] = now.apply([focus.x + focus.width, focus.y + focus.height]);
-    const seen = x >= MARGIN && y >= MARGIN && right <= width - MARGIN && bottom <= height - MARGIN;
-    if (seen && !anew) return;
+    const transform = zoomTransform(current);
+    const [x, y] = transform.apply([focus.x, focus.y]);
+    const [right, bottom] = transform.apply([focus.x + focus.width, focus.y + focus.height]);
+    const visible = x >= MARGIN && y >= MARGIN && right <= width - MARGIN && bottom <= height - MARGIN;
+    if (visible && !force) return;
     const [left, top] = [
       offset(width, diagram.width * MIN_READABLE_SCALE, (focus.x + focus.width / 2) * MIN_READABLE_SCALE),
       offset(height, diagram.height * MIN_READABLE_SCALE, (focus.y + focus.height / 2) * MIN_READABLE_SCALE),
     ];
     it.transform(selection(current), zoomIdentity.translate(left, top).scale(MIN_READABLE_SCALE));
   };
-  const choose = (how: 'follow' | 'fit'): void => {
-    mode.current = how;
-    place(true);
+  const setMode = (next: 'follow' | 'fit'): void => {
+    mode.current = next;
+    align(true);
   };
   const change = (by: (it: Zoom, on: ReturnType<typeof selection>) => void): void => {
-    if (svg.current === null || behaviour.current === null) return;
-    by(behaviour.current, selection(svg.current));
+    if (svg.current === null || zoomBehavior.current === null) return;
+    by(zoomBehavior.current, selection(svg.current));
     mode.current = 'free';
   };
 
@@ -110,45 +110,47 @@ function Canvas({ diagram, label, active, taken }: CanvasProps): JSX.Element {
     if (current === null) return;
     const it: Zoom = zoom<SVGSVGElement, unknown>()
       .scaleExtent([...SCALE_EXTENT])
-      // One finger scrolls the page, two move the chart.
+      // One finger scrolls the page, two pan the chart.
       .filter((event: Event) => !(event instanceof TouchEvent && event.touches.length < 2))
       .on('zoom', (event: { transform: { toString(): string }; sourceEvent: unknown }) => {
         group.current?.setAttribute('transform', event.transform.toString());
         if (event.sourceEvent !== null) mode.current = 'free';
       });
-    behaviour.current = it;
+    zoomBehavior.current = it;
     selection(current).call(it);
-    place(true);
-    const observer = new ResizeObserver(() => place(true));
+    align(true);
+    const observer = new ResizeObserver(() => align(true));
     observer.observe(current);
     return () => {
       observer.disconnect();
       selection(current).on('.zoom', null);
     };
   }, [diagram]);
-  useEffect(() => place(false), [active.join(), taken.join()]);
+  useEffect(() => align(false), [active.join(), taken.join()]);
 
-  const onKey = (event: KeyboardEvent): void => {
-    const moves: Readonly<Record<string, () => void>> = {
-      '+': () => change((it, on) => it.scaleBy(on, ZOOM_STEP)),
-      '=': () => change((it, on) => it.scaleBy(on, ZOOM_STEP)),
-      '-': () => change((it, on) => it.scaleBy(on, 1 / ZOOM_STEP)),
-      '0': () => choose('fit'),
-      f: () => choose('follow'),
+  const zoomIn = (): void => change((it, on) => it.scaleBy(on, ZOOM_STEP));
+  const zoomOut = (): void => change((it, on) => it.scaleBy(on, 1 / ZOOM_STEP));
+  const onKeyDown = (event: KeyboardEvent): void => {
+    const actions: Readonly<Record<string, () => void>> = {
+      '+': zoomIn,
+      '=': zoomIn,
+      '-': zoomOut,
+      '0': () => setMode('fit'),
+      f: () => setMode('follow'),
       ArrowLeft: () => change((it, on) => it.translateBy(on, PAN_STEP, 0)),
       ArrowRight: () => change((it, on) => it.translateBy(on, -PAN_STEP, 0)),
       ArrowUp: () => change((it, on) => it.translateBy(on, 0, PAN_STEP)),
       ArrowDown: () => change((it, on) => it.translateBy(on, 0, -PAN_STEP)),
     };
-    const move = moves[event.key];
-    if (move === undefined || event.ctrlKey || event.metaKey) return;
+    const action = actions[event.key];
+    if (action === undefined || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
-    move();
+    action();
   };
 
   return (
     <div class="canvas">
-      <svg ref={svg} class="statechart" role="img" aria-label={label} tabindex={0} onKeyDown={onKey}>
+      <svg ref={svg} class="statechart" role="img" aria-label={label} tabindex={0} onKeyDown={onKeyDown}>
         <defs>
           {['plain', 'taken'].map((kind) => (
             <marker
@@ -171,32 +173,20 @@ function Canvas({ diagram, label, active, taken }: CanvasProps): JSX.Element {
           <Drawing diagram={diagram} active={active} taken={taken} />
         </g>
       </svg>
-      <div class="canvas-tools" role="group" aria-label="Chart">
-        <ToolButton icon="plus" name="Zoom in" use={() => change((it, on) => it.scaleBy(on, ZOOM_STEP))} />
-        <ToolButton icon="minus" name="Zoom out" use={() => change((it, on) => it.scaleBy(on, 1 / ZOOM_STEP))} />
-        <ToolButton icon="fit" name="Fit the whole chart" use={() => choose('fit')} />
-        <ToolButton icon="follow" name="Keep the active state in sight" use={() => choose('follow')} />
+      <div class="canvas-tools" role="group" aria-label="Chart view">
+        <IconButton icon="plus" name="Zoom in" onClick={zoomIn} />
+        <IconButton icon="minus" name="Zoom out" onClick={zoomOut} />
+        <IconButton icon="fit" name="Fit the whole chart" onClick={() => setMode('fit')} />
+        <IconButton icon="follow" name="Follow the active state" onClick={() => setMode('follow')} />
       </div>
     </div>
   );
 }
 
-interface ToolButtonProps {
-  readonly icon: IconName;
-  readonly name: string;
-  readonly use: () => void;
-}
-
-const ToolButton = ({ icon, name, use }: ToolButtonProps): JSX.Element => (
-  <button type="button" class="button icon" aria-label={name} title={name} onClick={use}>
-    <Icon name={icon} />
-  </button>
-);
-
-/** Where a drawing begins within a place, with `middle` of it as near to the place's middle as its edges allow. */
-function offset(place: number, drawing: number, middle: number): number {
-  if (drawing <= place) return (place - drawing) / 2;
-  return Math.min(0, Math.max(place - drawing, place / 2 - middle));
+/** The offset of a drawing in a canvas that centres `middle` as far as the drawing's edges allow. */
+function offset(canvas: number, drawing: number, middle: number): number {
+  if (drawing <= canvas) return (canvas - drawing) / 2;
+  return Math.min(0, Math.max(canvas - drawing, canvas / 2 - middle));
 }
 
 const selection = (svg: SVGSVGElement) => select<SVGSVGElement, unknown>(svg);
@@ -212,14 +202,14 @@ const same = (a: readonly string[], b: readonly string[]): boolean =>
 
 const Drawing = memo(
   function Drawing({ diagram, active, taken }: DrawingProps): JSX.Element {
-    const lit = new Set(active);
-    const fired = new Set(taken);
-    // What was taken is drawn last, over what it crosses.
-    const arrows = [...diagram.arrows].sort((a, b) => Number(isTaken(a, fired)) - Number(isTaken(b, fired)));
+    const activeIds = new Set(active);
+    const takenIds = new Set(taken);
+    // Taken arrows are drawn last, on top of the others.
+    const arrows = [...diagram.arrows].sort((a, b) => Number(isTaken(a, takenIds)) - Number(isTaken(b, takenIds)));
     return (
       <>
         {diagram.boxes.map((box) => (
-          <StateBox key={box.node.id} box={box} active={lit.has(box.node.id)} taken={fired} />
+          <StateBox key={box.node.id} box={box} active={activeIds.has(box.node.id)} taken={takenIds} />
         ))}
         {diagram.initialMarkers.map(({ id, x, y, path }) => (
           <g key={id} class="initial-marker">
@@ -228,7 +218,7 @@ const Drawing = memo(
           </g>
         ))}
         {arrows.map((arrow) => (
-          <Transition key={arrow.id} arrow={arrow} taken={fired} />
+          <Transition key={arrow.id} arrow={arrow} taken={takenIds} />
         ))}
       </>
     );
@@ -236,7 +226,7 @@ const Drawing = memo(
   (a, b) => a.diagram === b.diagram && same(a.active, b.active) && same(a.taken, b.taken),
 );
 
-const isTaken = (arrow: Arrow, fired: ReadonlySet<string>): boolean => arrow.edges.some(({ id }) => fired.has(id));
+const isTaken = (arrow: Arrow, taken: ReadonlySet<string>): boolean => arrow.edges.some(({ id }) => taken.has(id));
 
 interface BoxProps {
   readonly box: Box;
@@ -255,32 +245,33 @@ function StateBox({ box, active, taken }: BoxProps): JSX.Element {
       <text class="title" x={x + 10} y={y + 17}>
         {node.key}
       </text>
-      <Lines lines={lines} edges={edges} x={x + 10} y={y + TITLE + 9} taken={taken} />
+      <Lines lines={lines} edges={edges} x={x + 10} y={y + TITLE_HEIGHT + 9} taken={taken} />
     </g>
   );
 }
 
 function Transition({ arrow, taken }: { readonly arrow: Arrow; readonly taken: ReadonlySet<string> }): JSX.Element {
   const { path, label } = arrow;
-  const fired = isTaken(arrow, taken);
+  const highlighted = isTaken(arrow, taken);
+  const height = label.lines.length * LINE_HEIGHT + 4;
   return (
-    <g class={fired ? 'transition taken' : 'transition'}>
-      <path class="arrow" d={path} marker-end={`url(#head-${fired ? 'taken' : 'plain'})`} />
-      <rect class="label" x={label.x} y={label.y} width={label.width} height={label.lines.length * LINE + 4} rx="4" />
+    <g class={highlighted ? 'transition taken' : 'transition'}>
+      <path class="arrow" d={path} marker-end={`url(#head-${highlighted ? 'taken' : 'plain'})`} />
+      <rect class="label" x={label.x} y={label.y} width={label.width} height={height} rx="4" />
       <Lines lines={label.lines} edges={arrow.edges} x={label.x + 4} y={label.y + 13} taken={taken} />
     </g>
   );
 }
 
-/** What a transition does on its way, for who points at it. */
+/** The tooltip with a transition's actions. */
 function ActionsTitle({ of }: { readonly of: GraphEdge | undefined }): JSX.Element | null {
   if (of === undefined || of.actions.length === 0) return null;
-  return <title>does {of.actions.join(', ')}</title>;
+  return <title>Actions: {of.actions.join(', ')}</title>;
 }
 
 interface LinesProps {
   readonly lines: readonly Line[];
-  /** The transitions that the lines tell of. */
+  /** The transitions that the lines describe. */
   readonly edges: readonly GraphEdge[];
   readonly x: number;
   readonly y: number;
@@ -295,7 +286,7 @@ function Lines({ lines, edges, x, y, taken }: LinesProps): JSX.Element {
           key={at}
           class={`line ${tone} ${edge !== null && taken.has(edge) ? 'taken' : ''}`}
           x={x}
-          y={y + at * LINE}
+          y={y + at * LINE_HEIGHT}
           xml:space="preserve"
         >
           <ActionsTitle of={edges.find(({ id }) => id === edge)} />

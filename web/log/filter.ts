@@ -1,4 +1,4 @@
-/** Which events of the log are shown. Pure. */
+/** The filter of the log page. Pure. */
 import type { LogEntry } from '../contract.ts';
 
 export type Level = LogEntry['level'];
@@ -6,9 +6,9 @@ export type Level = LogEntry['level'];
 export interface LogFilter {
   /** This level and above. */
   readonly level: Level;
-  /** First part of the event's name; '': all. */
+  /** The first part of the event's name; '': all. */
   readonly kind: string;
-  /** Words that all have to be there, anywhere. */
+  /** Words, all of which an entry must contain. */
   readonly text: string;
   readonly conversation: string | null;
 }

@@ -1,4 +1,4 @@
-/** The event log: what the proxy did, line by line, newest first; filtered, and stopped while one reads. */
+/** The event log, newest first, with filters and a pause button. */
 import { signal, useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { memo } from 'preact/compat';
@@ -11,7 +11,7 @@ import { navigate } from '../state/current-route.ts';
 import { conversation, log, conversationSignals, nameOf } from '../state/store.ts';
 import { filterLog, kindOf, type Level } from './filter.ts';
 
-/** How many lines are drawn at first, and more with each wish for earlier ones. */
+/** Lines rendered at first. */
 const PAGE_SIZE = 60;
 const LEVELS: readonly { readonly level: Level; readonly name: string }[] = [
   { level: 'info', name: 'All' },
@@ -19,31 +19,29 @@ const LEVELS: readonly { readonly level: Level; readonly name: string }[] = [
   { level: 'error', name: 'Errors' },
 ];
 
-// Filters stay while one goes to another page and back.
+// Module state, so that the filters survive a visit to another page.
 const level = signal<Level>('info');
 const kind = signal('');
 const text = signal('');
-/** The log as it was when it was paused; null: it runs. */
+/** The log at the moment it was paused; null: not paused. */
 const paused = signal<readonly LogEntry[] | null>(null);
 
 export function LogPage({ conversation: only }: { readonly conversation: string | null }): JSX.Element {
-  const drawn = useSignal(PAGE_SIZE);
+  const limit = useSignal(PAGE_SIZE);
   const entries = paused.value ?? log.value;
-  const found = filterLog(entries, { level: level.value, kind: kind.value, text: text.value, conversation: only });
-  const newest = found.slice(-drawn.value).reverse();
-  const behind = paused.value === null ? 0 : log.value.filter(({ seq }) => seq > (entries.at(-1)?.seq ?? 0)).length;
+  const matching = filterLog(entries, { level: level.value, kind: kind.value, text: text.value, conversation: only });
+  const newest = matching.slice(-limit.value).reverse();
+  const unread = paused.value === null ? 0 : log.value.filter(({ seq }) => seq > (entries.at(-1)?.seq ?? 0)).length;
   return (
     <>
       <div class="page-head">
         <h1>Log</h1>
-        <p class="muted">{plural(found.length, 'event')}</p>
+        <p class="muted">{plural(matching.length, 'event')}</p>
       </div>
-      <Filters entries={entries} only={only} behind={behind} />
+      <Filters entries={entries} only={only} unread={unread} />
       <section class="card log-card" aria-label="Events, newest first">
         {newest.length === 0 ? (
-          <p class="placeholder muted">
-            {entries.length === 0 ? 'Nothing has happened yet.' : 'No event matches these filters.'}
-          </p>
+          <p class="placeholder muted">{entries.length === 0 ? 'No events yet.' : 'No event matches these filters.'}</p>
         ) : (
           <ol class="log">
             {newest.map((entry) => (
@@ -51,9 +49,9 @@ export function LogPage({ conversation: only }: { readonly conversation: string 
             ))}
           </ol>
         )}
-        {found.length > drawn.value && (
-          <button type="button" class="button load-earlier" onClick={() => (drawn.value += 4 * PAGE_SIZE)}>
-            Show earlier ones
+        {matching.length > limit.value && (
+          <button type="button" class="button load-earlier" onClick={() => (limit.value += 4 * PAGE_SIZE)}>
+            Show earlier events
           </button>
         )}
       </section>
@@ -64,17 +62,18 @@ export function LogPage({ conversation: only }: { readonly conversation: string 
 interface FiltersProps {
   readonly entries: readonly LogEntry[];
   readonly only: string | null;
-  readonly behind: number;
+  /** Entries since the pause. */
+  readonly unread: number;
 }
 
-function Filters({ entries, only, behind }: FiltersProps): JSX.Element {
+function Filters({ entries, only, unread }: FiltersProps): JSX.Element {
   const kinds = [...new Set(entries.map(kindOf))].sort();
-  const named = new Set(entries.flatMap((entry) => entry.conversation ?? []));
-  if (only !== null) named.add(only);
-  const options = [...named]
+  const ids = new Set(entries.flatMap((entry) => entry.conversation ?? []));
+  if (only !== null) ids.add(only);
+  const options = [...ids]
     .map((id) => ({ id, name: nameOf(id) }))
     .sort((a, b) => a.name.localeCompare(b.name) || (a.id < b.id ? -1 : 1));
-  const twins = new Set(options.filter(({ name }, at) => options[at - 1]?.name === name).map(({ name }) => name));
+  const ambiguous = new Set(options.filter(({ name }, at) => options[at - 1]?.name === name).map(({ name }) => name));
   return (
     <div class="toolbar log-tools">
       <div class="segments" role="group" aria-label="Level">
@@ -85,9 +84,9 @@ function Filters({ entries, only, behind }: FiltersProps): JSX.Element {
         ))}
       </div>
       <label>
-        <span class="visually-hidden">Kind of event</span>
+        <span class="visually-hidden">Event kind</span>
         <select class="field" value={kind.value} onChange={(event) => (kind.value = event.currentTarget.value)}>
-          <option value="">Every kind</option>
+          <option value="">All kinds</option>
           {kinds.map((name) => (
             <option key={name} value={name}>
               {name}
@@ -102,10 +101,10 @@ function Filters({ entries, only, behind }: FiltersProps): JSX.Element {
           value={only ?? ''}
           onChange={(event) => navigate({ page: 'log', conversation: event.currentTarget.value || null })}
         >
-          <option value="">Every conversation</option>
+          <option value="">All conversations</option>
           {options.map(({ id, name }) => (
             <option key={id} value={id}>
-              {twins.has(name) ? `${name} · ${id.slice(0, 8)}` : name}
+              {ambiguous.has(name) ? `${name} · ${id.slice(0, 8)}` : name}
             </option>
           ))}
         </select>
@@ -128,7 +127,7 @@ function Filters({ entries, only, behind }: FiltersProps): JSX.Element {
         onClick={() => (paused.value = paused.value === null ? log.value : null)}
       >
         <Icon name={paused.value === null ? 'pause' : 'play'} />
-        {paused.value === null ? 'Pause' : behind > 0 ? `Go on (${count(behind)} new)` : 'Go on'}
+        {paused.value === null ? 'Pause' : unread > 0 ? `Resume (${count(unread)} new)` : 'Resume'}
       </button>
     </div>
   );
@@ -136,15 +135,15 @@ function Filters({ entries, only, behind }: FiltersProps): JSX.Element {
 
 const LEVEL_NAME: Readonly<Record<Level, string>> = { info: 'info', warn: 'warning', error: 'error' };
 
-const LogLine = memo(function Line({ entry }: { readonly entry: LogEntry }): JSX.Element {
-  const { at, level: weight, event, conversation: id, fields } = entry;
+const LogLine = memo(function LogLine({ entry }: { readonly entry: LogEntry }): JSX.Element {
+  const { at, level: severity, event, conversation: id, fields } = entry;
   track(conversationSignals);
   return (
-    <li class={`log-line ${weight}`}>
+    <li class={`log-line ${severity}`}>
       <time class="mono muted" dateTime={new Date(at).toISOString()} title={dateTime(at)}>
         {preciseTime(at)}
       </time>
-      <span class="log-level">{LEVEL_NAME[weight]}</span>
+      <span class="log-level">{LEVEL_NAME[severity]}</span>
       <span class="mono log-event">{event}</span>
       <span class="log-conversation">
         {id === null ? null : conversation(id) === undefined ? (

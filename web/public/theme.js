@@ -1,7 +1,7 @@
-/* Before anything is drawn: the theme that was chosen here earlier. A file of its own, for the page allows no inline script. */
+/* Sets the stored theme before the first paint. A file of its own, since the page's policy forbids inline scripts. */
 try {
   const chosen = localStorage.getItem('dbproxy.theme');
   if (chosen === 'light' || chosen === 'dark') document.documentElement.dataset.theme = chosen;
 } catch {
-  // Storage is switched off: the system's theme it is.
+  // Without storage the system's theme applies.
 }

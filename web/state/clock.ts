@@ -1,15 +1,14 @@
-/** The time, by the proxy's clock, as signals: what shows an age follows one of them and nothing else is drawn anew. */
+/** The time by the proxy's clock. */
 import { signal } from '@preact/signals';
 
 let offset = 0;
 
-/** Now, by the proxy's clock. */
 export const proxyNow = (): number => Date.now() + offset;
 
-/** Rises once a second while the page can be seen. */
+/** Updated once a second while the page is visible. */
 export const currentSecond = signal(Date.now());
 
-/** Takes over the proxy's clock. */
+/** Sets the offset from the proxy's clock. */
 export function setClock(now: number): void {
   offset = now - Date.now();
   currentSecond.value = proxyNow();

@@ -1,6 +1,6 @@
 /**
- * The connection to the proxy. It is made again by itself; meanwhile what was known stays, and the pages say since when
- * it is old. Nothing here draws: what comes in goes to `store.ts` and `inspection.ts`.
+ * The connection to the proxy, which reconnects by itself. Until then the pages keep the last known state and say how
+ * old it is. Received data goes to `store.ts` and `inspection.ts`.
  */
 import { computed, effect, signal, untracked } from '@preact/signals';
 import { io, type Socket } from 'socket.io-client';
@@ -19,9 +19,9 @@ import {
   totals,
 } from './store.ts';
 
-/** What this page was built for. A proxy of another version may say another. */
+/** The version of the contract that this page was built for. */
 const CONTRACT: number = 2 satisfies ContractVersion;
-/** How long a request over the socket may take before it is given up. */
+/** How long to wait for the answer to a request over the socket. */
 const ACK_TIMEOUT_MS = 8_000;
 const RELOADED_KEY = 'dbproxy.reloaded';
 
@@ -29,11 +29,11 @@ export type ConnectionStatus =
   /** Never connected so far. */
   | { readonly state: 'connecting'; readonly since: number; readonly failed: boolean }
   | { readonly state: 'live' }
-  /** Lost; `since` when, by the browser's clock. */
+  /** Lost at `since`, by the browser's clock. */
   | { readonly state: 'gone'; readonly since: number };
 
 export const connection = signal<ConnectionStatus>({ state: 'connecting', since: Date.now(), failed: false });
-/** When the proxy was last found to have been restarted; for a note. */
+/** When a restart of the proxy was last noticed. */
 export const restartedAt = signal<number | null>(null);
 
 const socket: Socket<ServerToClientEvents, ClientToServerEvents> = io({
@@ -44,7 +44,7 @@ const socket: Socket<ServerToClientEvents, ClientToServerEvents> = io({
   timeout: 5_000,
 });
 
-/** Connects, and follows the route: what is looked at is what is asked for. Called once, by `main.tsx`. */
+/** Connects, and requests the data of the open page. Called once, by `main.tsx`. */
 export function connect(): void {
   socket.on('hello', onHello);
   socket.on('conversations', applyConversations);
@@ -59,34 +59,34 @@ export function connect(): void {
   });
   socket.on('disconnect', () => (connection.value = { state: 'gone', since: Date.now() }));
 
-  let open: string | null = null;
-  let before = '';
+  let openId: string | null = null;
+  let previous = '';
   effect(() => {
-    const wanted = route.value.page === 'conversations' ? route.value.id : null;
+    const id = route.value.page === 'conversations' ? route.value.id : null;
     const live = connection.value.state === 'live';
-    // One that is not known yet, or no longer, is asked for when it appears.
-    const known = wanted !== null && conversation(wanted) !== undefined;
-    const now = `${wanted ?? ''} ${live} ${known}`;
-    if (now === before) return;
-    before = now;
+    // An unknown conversation is requested again when it appears.
+    const known = id !== null && conversation(id) !== undefined;
+    const current = `${id ?? ''} ${live} ${known}`;
+    if (current === previous) return;
+    previous = current;
     untracked(() => {
-      if (wanted !== open) detail.value = null;
-      if (wanted !== null && live) openDetail(wanted);
-      else if (open !== null && live) socket.emit('detail.close');
-      open = wanted;
+      if (id !== openId) detail.value = null;
+      if (id !== null && live) openDetail(id);
+      else if (openId !== null && live) socket.emit('detail.close');
+      openId = id;
     });
   });
   let inspecting = false;
   effect(() => {
-    const wanted = route.value.page === 'inspector';
+    const shown = route.value.page === 'inspector';
     const live = connection.value.state === 'live';
     untracked(() => {
-      if (wanted && live) openInspector();
+      if (shown && live) openInspector();
       else if (inspecting && live) socket.emit('inspector.close');
-      inspecting = wanted && live;
+      inspecting = shown && live;
     });
   });
-  // However much happens elsewhere: of the actor that is looked at everything is told.
+  // The proxy omits no event of the watched actor.
   const watched = computed(() => (openedFile.value === null ? (selected.value?.session ?? null) : null));
   effect(() => {
     if (route.value.page !== 'inspector' || connection.value.state !== 'live') return;
@@ -99,13 +99,13 @@ export function connect(): void {
 function onHello(greeting: Hello): void {
   if (greeting.contract !== CONTRACT && reloadOnce(greeting.contract)) return;
   setClock(greeting.now);
-  const before = hello.peek();
-  if (before !== null && before.started !== greeting.started) restartedAt.value = Date.now();
+  const previous = hello.peek();
+  if (previous !== null && previous.started !== greeting.started) restartedAt.value = Date.now();
   hello.value = greeting;
   connection.value = { state: 'live' };
 }
 
-/** The proxy is another version than the page: fetch the page that belongs to it. Once, lest it goes on for ever. */
+/** Reloads a page that is older or newer than the proxy. Once for each version, to avoid an endless loop. */
 function reloadOnce(contract: number): boolean {
   try {
     if (sessionStorage.getItem(RELOADED_KEY) === String(contract)) return false;
@@ -119,9 +119,9 @@ function reloadOnce(contract: number): boolean {
 
 function openDetail(id: string): void {
   socket.emit('detail.open', id, (outcome) => {
-    const { value: now } = route;
-    const stillWanted = now.page === 'conversations' && now.id === id;
-    if (stillWanted && outcome.ok) detail.value = outcome.value;
+    const { value: current } = route;
+    const stillOpen = current.page === 'conversations' && current.id === id;
+    if (stillOpen && outcome.ok) detail.value = outcome.value;
   });
 }
 
@@ -131,7 +131,7 @@ function openInspector(): void {
   });
 }
 
-/** Drops a conversation's checkpoint. Resolves with what came of it, a lost connection included. */
+/** Resets a conversation. A lost connection is an unsuccessful outcome too. */
 export async function resetConversation(id: string): Promise<Outcome> {
   try {
     return (await socket.timeout(ACK_TIMEOUT_MS).emitWithAck('conversation.reset', id)) as Outcome;

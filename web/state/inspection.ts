@@ -1,6 +1,6 @@
 /**
- * What the inspector looks at: the running system, or a recording from a file. Both are the same to it — statecharts,
- * the actors before the first record, and records — and both can be looked at as they were after any record.
+ * The inspector's data: statecharts, the actors before the first record, and records, either of the live system or of a
+ * recording. The position selects the record after which the actors are shown.
  */
 import { batch, computed, signal } from '@preact/signals';
 import type { ActorView, InspectionRecord, InspectorView, MachineGraph, Recording } from '../contract.ts';
@@ -9,9 +9,9 @@ import { throttleMerging } from './throttle.ts';
 import { route } from './current-route.ts';
 import type { RecordingParts } from '../inspector/recording.ts';
 
-/** Records kept of what runs; older ones are dissolved into the actors they led to. */
+/** Records kept of the live system; older ones are applied to the base actors. */
 const MAX_RECORDS = 5_000;
-/** … and while one looks back, lest the ground is pulled away. */
+/** The same while the position is in the past, so that its record is not removed soon. */
 const MAX_RECORDS_WHILE_PAUSED = 20_000;
 
 interface Source {
@@ -25,9 +25,8 @@ interface Source {
 const NOTHING: Source = { version: '', machines: {}, base: new Map(), records: [] };
 
 const live = signal<Source>(NOTHING);
-/** Whether the proxy has been seen from the inside at all. */
 export const hasLiveData = signal(false);
-/** A recording that was opened, in place of what runs. */
+/** The opened recording, which is shown instead of the live system. */
 const file = signal<{ readonly name: string; readonly exported: number; readonly source: Source } | null>(null);
 
 export const openedFile = computed(() => {
@@ -40,12 +39,12 @@ const source = computed(() => file.value?.source ?? live.value);
 export const records = computed(() => source.value.records);
 export const machines = computed(() => source.value.machines);
 
-/** The `seq` of the record after which one looks; null: after the last one, whatever comes. */
+/** The `seq` of the record at the position; null: follows the last record. */
 const pausedAtSeq = signal<number | null>(null);
 
 export const isFollowing = computed(() => pausedAtSeq.value === null);
 
-/** How many records have happened where one looks. */
+/** The number of records up to the position. */
 export const position = computed(() => {
   const { value } = pausedAtSeq;
   if (value === null) return records.value.length;
@@ -53,16 +52,16 @@ export const position = computed(() => {
   return after === -1 ? records.value.length : after;
 });
 
-/** The actors as they were there. */
+/** The actors at the position. */
 export const actors = computed<Actors>(() => replay(source.value.base, records.value.slice(0, position.value)));
 
-/** The record that one stands on: the last that has happened. */
+/** The last record before the position. */
 export const currentRecord = computed<InspectionRecord | null>(() => records.value[position.value - 1] ?? null);
 
-/** What `session` did last, where one looks. */
+/** The last transition of `session` before the position. */
 export const lastEventOf = (session: string) => lastEvent(records.value, position.value, session);
 
-/** Stands after the `count`-th record, or follows again when that is beyond the last. */
+/** Moves the position after the `count`-th record, or follows again beyond the last one. */
 export function seek(count: number): void {
   const at = Math.max(0, count);
   if (at > records.peek().length) {
@@ -83,7 +82,7 @@ export function follow(): void {
 
 export function applyInspectorView(view: InspectorView, version: string): void {
   batch(() => {
-    // A fresh view of the same system must not move what one is looking at.
+    // Keeps `pausedAtSeq`, so that a reconnection does not move the position.
     live.value = { version, machines: view.machines, base: rewind(view.actors, view.records), records: view.records };
     hasLiveData.value = true;
   });
@@ -96,11 +95,11 @@ export const applyInspectorRecords = throttleMerging<readonly InspectionRecord[]
 
 function appendRecords(more: readonly InspectionRecord[]): void {
   const { version, machines: charts, base, records: known } = live.peek();
-  // A view that was fetched meanwhile holds some of them already.
+  // A newer view may contain some of them already.
   const last = known.at(-1)?.seq ?? -1;
   const all = [...known, ...more.filter(({ seq }) => seq > last)];
-  const lookingBack = pausedAtSeq.peek() !== null && file.peek() === null;
-  const surplus = all.length - (lookingBack ? MAX_RECORDS_WHILE_PAUSED : MAX_RECORDS);
+  const paused = pausedAtSeq.peek() !== null && file.peek() === null;
+  const surplus = all.length - (paused ? MAX_RECORDS_WHILE_PAUSED : MAX_RECORDS);
   live.value = {
     version,
     machines: charts,
@@ -109,7 +108,7 @@ function appendRecords(more: readonly InspectionRecord[]): void {
   };
 }
 
-/** Without those that have ended: no record to come is about them. */
+/** Removes ended actors, which no later record is about. */
 const activeActors = (all: Actors): Actors => new Map([...all].filter(([, actor]) => actor.status === 'active'));
 
 export function openFile(name: string, recording: Recording): void {
@@ -132,25 +131,22 @@ export function closeFile(): void {
   });
 }
 
-/** What is looked at now, for a file. */
+/** The shown data, for an export. */
 export function recordingParts(): RecordingParts {
   const { version, machines: charts, base, records: known } = source.peek();
   return { version, machines: charts, actors: [...base.values()], records: known };
 }
 
-/** An actor by its session, or by its name; of several of a name the newest. */
-function findActor(wanted: string): ActorView | null {
-  const known = actors.value.get(wanted);
-  if (known !== undefined) return known;
-  return [...actors.value.values()].findLast(({ id }) => id === wanted) ?? null;
-}
+/** An actor by its session or its id; of several with one id, the newest. */
+const findActor = (name: string): ActorView | null =>
+  actors.value.get(name) ?? [...actors.value.values()].findLast(({ id }) => id === name) ?? null;
 
-/** The actor that is looked at: the one that the address names; else the supervisor; else any with a statechart. */
+/** The actor named in the URL; else the supervisor; else any with a statechart. */
 export const selected = computed<ActorView | null>(() => {
-  const { value: here } = route;
-  const wanted = here.page === 'inspector' ? here.actor : null;
-  const known = wanted === null ? null : findActor(wanted);
-  if (known !== null) return known;
+  const { value: current } = route;
+  const name = current.page === 'inspector' ? current.actor : null;
+  const named = name === null ? null : findActor(name);
+  if (named !== null) return named;
   const all = [...actors.value.values()].filter(({ machine, status }) => machine !== null && status === 'active');
   return all.find(({ parent }) => parent === null) ?? all[0] ?? null;
 });

@@ -1,4 +1,4 @@
-/** Addresses of the pages: the part behind `#`, so that every view can be linked to. Pure. */
+/** Routes and their URLs, in the fragment (`#/…`). Pure. */
 
 export type Route =
   | { readonly page: 'conversations'; readonly id: string | null }
@@ -6,7 +6,7 @@ export type Route =
   | { readonly page: 'log'; readonly conversation: string | null }
   | { readonly page: 'inspector'; readonly actor: string | null };
 
-/** Reads `#/c/<id>` and the like; anything unknown is the list. */
+/** Parses a fragment; an unknown one is the list of conversations. */
 export function parseRoute(hash: string): Route {
   const [path = '', query = ''] = hash.replace(/^#\/?/, '').split('?');
   const [page, ...rest] = path.split('/').map(decodePart);
@@ -34,7 +34,6 @@ function decodePart(part: string): string {
   }
 }
 
-/** The address of a route. */
 export function routeUrl(route: Route): string {
   switch (route.page) {
     case 'statistics':

@@ -1,6 +1,6 @@
 /**
- * What the proxy has told, as signals. Patches come in through `take…` functions and touch only what they change: one
- * signal per conversation, so that ten patches a second redraw the rows that changed and nothing around them.
+ * The data received from the proxy, as signals. Each conversation has its own signal, so that a patch renders only the
+ * rows that it changes.
  */
 import { batch, computed, signal, type Signal } from '@preact/signals';
 import type {
@@ -19,7 +19,6 @@ import { PHASES } from '../labels.ts';
 import { throttleMerging } from './throttle.ts';
 import { track } from './track.ts';
 
-/** What is kept of the log. */
 const MAX_LOG_ENTRIES = 2_000;
 
 export const hello = signal<Hello | null>(null);
@@ -29,31 +28,31 @@ export const totals = signal<Totals | null>(null);
 
 const views = new Map<string, Signal<ConversationView>>();
 
-/** Rises when a conversation comes or goes. */
+/** Incremented when a conversation is added or removed. */
 const membershipVersion = signal(0);
-/** Rises when something changes that a search or a filter looks at. */
+/** Incremented when a field that search and filters use changes. */
 const searchedFieldsVersion = signal(0);
-/** Rises when any conversation was active. */
+/** Incremented with every patch. */
 export const activityVersion = signal(0);
-/** False until the first full list has come. */
+/** False until the first full list is received. */
 export const isListLoaded = signal(false);
 
-/** All conversations, in no order. Follow it for who is there, not for what they do. */
+/** All conversations, unordered. Changes when one is added or removed, not when one is updated. */
 export const conversationSignals = computed<ReadonlyMap<string, Signal<ConversationView>>>(() => {
   track(membershipVersion);
   return new Map(views);
 });
 
-/** Follow it for what search and filters look at. */
+/** Changes when the result of a search or a filter may change. */
 export const searchVersion = computed(() => membershipVersion.value + searchedFieldsVersion.value);
 
-/** The signal of a conversation, or undefined when it is not known (any more). */
+/** The signal of a conversation; undefined when it is unknown. */
 export function conversation(id: string): Signal<ConversationView> | undefined {
   track(membershipVersion);
   return views.get(id);
 }
 
-/** Conversations whose last checkpoint call failed, the ones that are tried again soonest first. */
+/** Conversations whose last checkpoint call failed, the soonest retry first. */
 export const failing = computed<readonly ConversationView[]>(() => {
   track(searchVersion);
   return [...views.values()]
@@ -62,7 +61,7 @@ export const failing = computed<readonly ConversationView[]>(() => {
     .sort((a, b) => (a.call.retryAt ?? Infinity) - (b.call.retryAt ?? Infinity));
 });
 
-/** Conversations by phase. */
+/** The number of conversations in each phase. */
 export const phaseCounts = computed(() => {
   track(searchVersion);
   const counts = { IDLE: 0, CHECKPOINTING: 0, WAL_ACTIVE: 0, SWAP_READY: 0 };
@@ -74,19 +73,19 @@ const SEARCHED_FIELDS = ['name', 'model', 'phase', 'kind', 'call'] as const;
 
 export function applyConversations(patch: ConversationsPatch): void {
   batch(() => {
-    let came = false;
-    let search = false;
+    let membershipChanged = false;
+    let searchChanged = false;
     if (patch.full) {
-      const there = new Set(patch.conversations.map(({ id }) => id));
-      for (const id of views.keys()) if (!there.has(id)) came = views.delete(id) || came;
+      const ids = new Set(patch.conversations.map(({ id }) => id));
+      for (const id of views.keys()) if (!ids.has(id)) membershipChanged = views.delete(id) || membershipChanged;
       for (const view of patch.conversations) {
         const known = views.get(view.id);
         if (known === undefined) {
           views.set(view.id, signal(view));
-          came = true;
+          membershipChanged = true;
         } else known.value = view;
       }
-      search = true;
+      searchChanged = true;
       isListLoaded.value = true;
     } else {
       for (const change of patch.changed) {
@@ -94,19 +93,19 @@ export function applyConversations(patch: ConversationsPatch): void {
         if (known !== undefined) known.value = { ...known.peek(), ...change };
         else if (isComplete(change)) {
           views.set(change.id, signal(change));
-          came = true;
+          membershipChanged = true;
         }
-        search ||= SEARCHED_FIELDS.some((field) => field in change);
+        searchChanged ||= SEARCHED_FIELDS.some((field) => field in change);
       }
-      for (const id of patch.removed) came = views.delete(id) || came;
+      for (const id of patch.removed) membershipChanged = views.delete(id) || membershipChanged;
     }
-    if (came) membershipVersion.value += 1;
-    if (search) searchedFieldsVersion.value += 1;
+    if (membershipChanged) membershipVersion.value += 1;
+    if (searchChanged) searchedFieldsVersion.value += 1;
     activityVersion.value += 1;
   });
 }
 
-/** A change of a conversation that is not known here must be all of it; half of one cannot be shown. */
+/** Whether a change to an unknown conversation contains the whole view. */
 function isComplete(change: Partial<ConversationView>): change is ConversationView {
   return change.name !== undefined && change.phase !== undefined && change.call !== undefined;
 }
@@ -140,9 +139,9 @@ export const applyLog = throttleMerging<LogPatch>(
   (patch) => (log.value = [...(patch.full ? [] : log.peek()), ...patch.entries].slice(-MAX_LOG_ENTRIES)),
 );
 
-// ── the conversation that is open ──
+// ── the open conversation ──
 
-/** Null while it is being fetched. */
+/** Null until it is loaded. */
 export const detail = signal<ConversationDetail | null>(null);
 
 export const applyDetail = throttleMerging<DetailPatch>(
@@ -155,7 +154,7 @@ export const applyDetail = throttleMerging<DetailPatch>(
 
 // ── names ──
 
-/** A conversation's name, or a short form of its id where it is gone. */
+/** A conversation's name; the beginning of the id when it is unknown. */
 export function nameOf(id: string): string {
   return conversation(id)?.value.name.text ?? id.slice(0, 12);
 }

@@ -1,14 +1,14 @@
-/** Light or dark: the system's choice until one is picked here; then that one, kept by the browser. */
+/** The theme: the system's until the user chooses one, which the browser stores. */
 import { computed, signal } from '@preact/signals';
 
 export type Theme = 'light' | 'dark';
 
-const KEY = 'dbproxy.theme';
-const system = window.matchMedia('(prefers-color-scheme: dark)');
-const systemDark = signal(system.matches);
-system.addEventListener('change', (event) => (systemDark.value = event.matches));
+const STORAGE_KEY = 'dbproxy.theme';
+const darkQuery = window.matchMedia('(prefers-color-scheme: dark)');
+const systemDark = signal(darkQuery.matches);
+darkQuery.addEventListener('change', (event) => (systemDark.value = event.matches));
 
-/** What was picked; null: as the system has it. `public/theme.js` has put it on the root element already. */
+/** The user's choice, or null. `public/theme.js` has set it on the root element already. */
 const chosenTheme = signal<Theme | null>((document.documentElement.dataset['theme'] as Theme | undefined) ?? null);
 
 export const theme = computed<Theme>(() => chosenTheme.value ?? (systemDark.value ? 'dark' : 'light'));
@@ -18,16 +18,16 @@ export function toggleTheme(): void {
   document.documentElement.dataset['theme'] = next;
   chosenTheme.value = next;
   try {
-    localStorage.setItem(KEY, next);
+    localStorage.setItem(STORAGE_KEY, next);
   } catch {
-    // Storage is switched off: it holds for this page.
+    // Without storage the choice lasts as long as the page.
   }
 }
 
-/** Colours that were asked for, in the theme that they were asked for in. */
+/** Resolved colours by theme and token. */
 const resolved = new Map<string, string>();
 
-/** A colour token as the browser resolves it in this theme, for canvases. */
+/** The colour of a token in the current theme, for canvases. */
 export function colorOf(token: string): string {
   const key = `${theme.peek()} ${token}`;
   const known = resolved.get(key);

@@ -1,25 +1,23 @@
-/** Patches come ten times a second; what is read, and what costs much to draw, is told less often. */
-
-/** Often enough to look alive, seldom enough to be read. */
+/** Throttles patches, which arrive ten times a second, for content that is read or expensive to render. */
 const INTERVAL_MS = 250;
 
 /**
- * Returns a function that takes patches: the first goes to `take` at once, those that follow within a moment are merged
- * into one.
+ * Returns a function that passes the first patch to `apply` immediately, and merges those that follow within the
+ * interval into one.
  */
-export function throttleMerging<T>(merge: (before: T, more: T) => T, take: (patch: T) => void): (patch: T) => void {
-  let waiting: { readonly patch: T } | null = null;
+export function throttleMerging<T>(merge: (before: T, more: T) => T, apply: (patch: T) => void): (patch: T) => void {
+  let pending: { readonly patch: T } | null = null;
   let timer: ReturnType<typeof setTimeout> | null = null;
   const flush = (): void => {
     timer = null;
-    if (waiting === null) return;
-    const { patch } = waiting;
-    waiting = null;
+    if (pending === null) return;
+    const { patch } = pending;
+    pending = null;
     timer = setTimeout(flush, INTERVAL_MS);
-    take(patch);
+    apply(patch);
   };
   return (patch) => {
-    waiting = { patch: waiting === null ? patch : merge(waiting.patch, patch) };
+    pending = { patch: pending === null ? patch : merge(pending.patch, patch) };
     if (timer === null) flush();
   };
 }

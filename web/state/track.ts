@@ -1,5 +1,4 @@
-/** For what follows a signal without looking at its value. */
 import type { ReadonlySignal } from '@preact/signals';
 
-/** Whoever is being drawn or computed now is so again when `signal` changes. */
+/** Subscribes the current render, effect or computed signal to `signal` without using its value. */
 export const track = (signal: ReadonlySignal<unknown>): unknown => signal.value;

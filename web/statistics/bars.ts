@@ -1,17 +1,17 @@
-/** The history as bars. Pure. */
+/** The history as stacked bars. Pure. */
 import type { HistoryBucket } from '../contract.ts';
 import type { History } from '../state/store.ts';
 
-/** More bars than this become unreadable: neighbours are added up. */
+/** More buckets than this are summed up in groups, since narrower bars are unreadable. */
 const MAX_BARS = 96;
 
-/** A bar, and what each series has in it. */
+/** A bar with one value for each series. */
 export interface Bar {
   readonly at: number;
   readonly values: readonly number[];
 }
 
-/** All stretches from the first to now, those in which nothing happened included; neighbours added up where needed. */
+/** Bars of equal width from the first bucket to the last, including empty ones. */
 export function barsOf(
   { buckets, bucketMs }: History,
   series: readonly { readonly of: (bucket: HistoryBucket) => number }[],
@@ -19,9 +19,9 @@ export function barsOf(
   const first = buckets[0]?.at;
   const last = buckets.at(-1)?.at;
   if (first === undefined || last === undefined) return [];
-  const stretches = Math.round((last - first) / bucketMs) + 1;
-  const width = Math.ceil(stretches / MAX_BARS) * bucketMs;
-  const bars = Array.from({ length: Math.ceil((stretches * bucketMs) / width) }, (_, at) => ({
+  const intervals = Math.round((last - first) / bucketMs) + 1;
+  const width = Math.ceil(intervals / MAX_BARS) * bucketMs;
+  const bars = Array.from({ length: Math.ceil((intervals * bucketMs) / width) }, (_, at) => ({
     at: first + at * width,
     values: series.map(() => 0),
   }));
@@ -34,7 +34,7 @@ export function barsOf(
   return bars;
 }
 
-/** uPlot draws series over each other: the first holds the sum of all, the last itself alone. */
+/** uPlot's data. It draws later series over earlier ones, so each holds the sum of itself and all later ones. */
 export function stacked(bars: readonly Bar[], series: number): number[][] {
   const sums = Array.from({ length: series }, (_, at) =>
     bars.map(({ values }) => values.slice(at).reduce((before, value) => before + value, 0)),

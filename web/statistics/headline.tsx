@@ -1,4 +1,4 @@
-/** The figures that matter most, in one line above the list. */
+/** The most important totals, in one line above the list. */
 import type { JSX } from 'preact';
 import { count, duration } from '../format.ts';
 import { totals } from '../state/store.ts';
@@ -10,7 +10,7 @@ export function Headline(): JSX.Element | null {
   return (
     <dl class="headline">
       <div class="hero">
-        <dt>not waited</dt>
+        <dt>time saved</dt>
         <dd>{duration(value.savedMs)}</dd>
       </div>
       <div>
@@ -18,11 +18,11 @@ export function Headline(): JSX.Element | null {
         <dd>{count(compactions.served)}</dd>
       </div>
       <div>
-        <dt>checkpoints held</dt>
+        <dt>checkpoints ready</dt>
         <dd>{count(checkpoints.held)}</dd>
       </div>
       <div class="secondary">
-        <dt>being computed</dt>
+        <dt>checkpoints running</dt>
         <dd>{count(checkpoints.running)}</dd>
       </div>
       <div class="secondary">

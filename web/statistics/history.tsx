@@ -1,4 +1,4 @@
-/** The figures over time: bars, stacked, one chart at a time; the same numbers as a table for those who read them. */
+/** The totals over time, one metric at a time, as stacked bars or as a table. */
 import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { useMemo } from 'preact/hooks';
@@ -25,15 +25,14 @@ interface View {
   readonly name: string;
   readonly series: readonly Series[];
   readonly format: (value: number) => string;
-  /** Distances between the lines of the scale, where those of tens are none. */
+  /** Distances between grid lines, where multiples of ten are unsuitable. */
   readonly steps?: readonly number[];
 }
 
-/** 100 ms to two days, as clocks have them. */
+/** Round durations from 100 ms to two days. */
 const DURATION_STEPS = [
   0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 21_600, 43_200, 172_800,
 ].map((seconds) => seconds * 1_000);
-/** Things that are counted have no halves. */
 const INTEGER_STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 100_000];
 
 const sum = (values: Readonly<Record<string, number>>): number => Object.values(values).reduce((a, b) => a + b, 0);
@@ -41,8 +40,8 @@ const sum = (values: Readonly<Record<string, number>>): number => Object.values(
 const VIEWS: readonly View[] = [
   {
     key: 'saved',
-    name: 'Time not waited',
-    series: [{ name: 'not waited', color: 'good', of: (it) => it.savedMs }],
+    name: 'Time saved',
+    series: [{ name: 'saved', color: 'good', of: (it) => it.savedMs }],
     format: duration,
     steps: DURATION_STEPS,
   },
@@ -62,8 +61,8 @@ const VIEWS: readonly View[] = [
     key: 'compactions',
     name: 'Compactions',
     series: [
-      { name: 'served here', color: 'good', of: (it) => it.served },
-      { name: 'to the API', color: 'checkpointing', of: (it) => it.forwarded },
+      { name: 'served by proxy', color: 'good', of: (it) => it.served },
+      { name: 'served by API', color: 'checkpointing', of: (it) => it.forwarded },
     ],
     format: count,
     steps: INTEGER_STEPS,
@@ -104,7 +103,7 @@ export function HistoryCard(): JSX.Element {
     <section class="card history-card">
       <header>
         <h2>History</h2>
-        <div class="segments" role="group" aria-label="What to show">
+        <div class="segments" role="group" aria-label="Metric">
           {VIEWS.map(({ key, name }) => (
             <button key={key} type="button" aria-pressed={key === chosen.value} onClick={() => (chosen.value = key)}>
               {name}
@@ -124,7 +123,7 @@ export function HistoryCard(): JSX.Element {
       </header>
       <div class="body">
         {view === undefined || value === null || value.buckets.length === 0 ? (
-          <p class="placeholder muted">Nothing has happened yet. The history begins with the first request.</p>
+          <p class="placeholder muted">No data yet. The history starts with the first request.</p>
         ) : table.value ? (
           <HistoryTable view={view} history={value} />
         ) : (
@@ -194,7 +193,7 @@ function barOptions(view: View): Omit<uPlot.Options, 'width' | 'height'> {
   };
 }
 
-/** Half a bar on either side, or the outer ones are cut; and a single bar is no wall. */
+/** Pads the range by one bar on either side, and to at least 20 bars, so that no bar is clipped or very wide. */
 function paddedRange(plot: uPlot, min: number, max: number): [number, number] {
   const [times = []] = plot.data;
   const step = (times[1] ?? 0) - (times[0] ?? 0) || 60;
@@ -202,7 +201,7 @@ function paddedRange(plot: uPlot, min: number, max: number): [number, number] {
   return [min - pad, max + pad];
 }
 
-/** What a series adds to the pile at `index`. */
+/** The series' own share of its stacked value at `index`. */
 function unstackedValue(plot: uPlot, series: number, index: number): number {
   return (plot.data[series]?.[index] ?? 0) - (plot.data[series + 1]?.[index] ?? 0);
 }

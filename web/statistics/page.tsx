@@ -1,4 +1,4 @@
-/** Across all conversations: what the proxy has done for its user, what that cost, and how it went over time. */
+/** The statistics page: totals over all conversations, their history, and errors of the API. */
 import type { ComponentChildren, JSX } from 'preact';
 import type { Totals } from '../contract.ts';
 import { TokenBar } from '../conversation/token-bar.tsx';
@@ -15,11 +15,7 @@ export function StatisticsPage(): JSX.Element {
     <>
       <div class="page-head">
         <h1>Statistics</h1>
-        {value !== null && (
-          <p class="muted" title={dateTime(value.since)}>
-            counted for <TimeAgo at={value.since} />
-          </p>
-        )}
+        {value !== null && <p class="muted">since {dateTime(value.since)}</p>}
       </div>
       {value === null ? <p class="empty muted">Loading …</p> : <Statistics totals={value} />}
     </>
@@ -28,16 +24,16 @@ export function StatisticsPage(): JSX.Element {
 
 function Statistics({ totals: it }: { readonly totals: Totals }): JSX.Element {
   const { checkpoints, compactions } = it;
-  const decided = checkpoints.used + checkpoints.wasted;
+  const finished = checkpoints.used + checkpoints.wasted;
   return (
     <div class="statistics-grid">
       <section class="card tile hero">
-        <h2>Not waited</h2>
+        <h2>Time saved</h2>
         <p class="value">{duration(it.savedMs)}</p>
         <p class="muted">
           {compactions.served === 0
-            ? 'Counted with the first compaction that is served here.'
-            : `${duration(it.savedMs / compactions.served)} for each of ${count(compactions.served)} compactions served`}
+            ? 'No compaction has been served yet.'
+            : `${duration(it.savedMs / compactions.served)} on average per compaction`}
         </p>
       </section>
       <section class="card tile">
@@ -46,34 +42,34 @@ function Statistics({ totals: it }: { readonly totals: Totals }): JSX.Element {
           {count(checkpoints.made)} <span class="muted">made</span>
         </p>
         <Counts
-          facts={[
+          values={[
             ['used', checkpoints.used],
             ['wasted', checkpoints.wasted],
             ['failed', checkpoints.failed],
-            ['held', checkpoints.held],
+            ['ready', checkpoints.held],
             ['running', checkpoints.running],
           ]}
         />
-        {decided > 0 && (
+        {finished > 0 && (
           <div
             class="share-bar"
             role="img"
-            aria-label={`${percent(checkpoints.used / decided)} of the checkpoints that are gone were used`}
+            aria-label={`${percent(checkpoints.used / finished)} used, the others wasted`}
           >
-            <i style={{ width: `${(100 * checkpoints.used) / decided}%` }} />
+            <i style={{ width: `${(100 * checkpoints.used) / finished}%` }} />
           </div>
         )}
       </section>
       <section class="card tile">
         <h2>Compactions</h2>
         <p class="value">
-          {count(compactions.served)} <span class="muted">served here</span>
+          {count(compactions.served)} <span class="muted">served by the proxy</span>
         </p>
-        <Counts facts={[['taken by the client', compactions.confirmed]]} />
+        <Counts values={[['accepted by the client', compactions.confirmed]]} />
         <ul class="reasons">
           {Object.entries(compactions.forwarded).map(([reason, times]) => (
             <li key={reason}>
-              <span class="number">{count(times ?? 0)}</span> to the API: {forwardReasonText(reason)}
+              <span class="number">{count(times ?? 0)}</span> served by the API: {forwardReasonText(reason)}
             </li>
           ))}
         </ul>
@@ -88,7 +84,7 @@ function Statistics({ totals: it }: { readonly totals: Totals }): JSX.Element {
       <HistoryCard />
       <section class="card errors-card">
         <header>
-          <h2>Errors from the API</h2>
+          <h2>API errors</h2>
         </header>
         <div class="body">
           <ApiErrors totals={it} />
@@ -98,10 +94,10 @@ function Statistics({ totals: it }: { readonly totals: Totals }): JSX.Element {
   );
 }
 
-function Counts({ facts }: { readonly facts: readonly (readonly [string, number])[] }): JSX.Element {
+function Counts({ values }: { readonly values: readonly (readonly [string, number])[] }): JSX.Element {
   return (
     <dl class="tile-counts">
-      {facts.map(([name, value]) => (
+      {values.map(([name, value]) => (
         <div key={name}>
           <dt>{name}</dt>
           <dd class="number">{count(value)}</dd>
@@ -122,7 +118,7 @@ function ApiErrors({ totals: { apiErrors, requests } }: { readonly totals: Total
           <th scope="col">Status</th>
           <th scope="col">Meaning</th>
           <th scope="col" class="align-right">
-            Times
+            Count
           </th>
           <th scope="col" class="align-right">
             Last
@@ -136,7 +132,7 @@ function ApiErrors({ totals: { apiErrors, requests } }: { readonly totals: Total
             <td>{statusText(status)}</td>
             <td class="align-right number">{count(times)}</td>
             <td class="align-right number">
-              <TimeAgo at={last} />
+              <TimeAgo at={last} past />
             </td>
           </tr>
         ))}

@@ -1,4 +1,4 @@
-/** A whole demo session, as somebody sees it who has the dashboard open: real proxy, real Chromium, simulated API. */
+/** A whole demo session in the dashboard: real proxy, real Chromium, simulated API. */
 import { expect } from 'chai';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,19 +11,19 @@ import { externalUrls, openBrowser, openPage, type OpenedPage } from './browser.
 import { serveBuilt } from './static-server.ts';
 import { openBrowserHarness, type BrowserHarness } from './browser-harness.ts';
 
-/** Notes down every phase that the first row shows, however shortly. As text: see frames.ts. */
+/** Records every phase that the first row shows, however briefly. A string for the reason given in frames.ts. */
 const WATCH_PHASES = `(() => {
-  const seen = (globalThis.seenPhases = []);
-  const look = () => {
+  const phases = (globalThis.observedPhases = []);
+  const observe = () => {
     const phase = document.querySelector('.row .phase')?.textContent?.trim();
-    if (phase && phase !== seen.at(-1)) seen.push(phase);
+    if (phase && phase !== phases.at(-1)) phases.push(phase);
   };
-  new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true });
-  look();
+  new MutationObserver(observe).observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true });
+  observe();
 })()`;
 
 describe('a demo session in a real browser', function () {
-  // Each step goes on where the one before it ended.
+  // Each test continues where the one before it ended.
   this.bail(true);
   let harness: BrowserHarness;
   let browser: Browser;
@@ -46,12 +46,12 @@ describe('a demo session in a real browser', function () {
   });
 
   const phase = (page: Page, name: string) => page.locator('.conversation-header .phase', { hasText: name });
-  const lit = (page: Page, state: string) => page.locator(`.state.active[data-state$="${state}"]`);
+  const activeState = (page: Page, state: string) => page.locator(`.state.active[data-state$="${state}"]`);
 
-  it('opens with the token, forgets it at once, and says what to do next', async () => {
+  it('opens with the token, removes it from the URL, and shows how to start a client', async () => {
     const { page } = list;
     await page.goto(harness.tokenUrl);
-    await page.getByText('Nothing yet. Start Claude Code through the proxy').waitFor();
+    await page.getByText('No conversations yet. Start Claude Code through the proxy').waitFor();
     expect(page.url()).to.equal(harness.dashboard);
     expect(await page.locator('.command code').textContent())
       .to.include(`HTTPS_PROXY=http://127.0.0.1:${harness.environment.proxy.ports.proxy}`)
@@ -70,16 +70,16 @@ describe('a demo session in a real browser', function () {
     await page.locator('.row [role=meter][aria-valuetext*="180,000"]').waitFor();
   });
 
-  it('lights the statechart up while the checkpoint is computed', async () => {
+  it('highlights the active states while the checkpoint is computed', async () => {
     const { page } = inside;
     await page.goto(harness.tokenUrl);
     await page.locator('.row a').first().click();
     await page.getByRole('link', { name: 'Inspect', exact: true }).click();
-    await lit(page, 'call.idle').waitFor();
-    await lit(page, 'buffer.empty').waitFor();
+    await activeState(page, 'call.idle').waitFor();
+    await activeState(page, 'buffer.empty').waitFor();
     const last = OPENING.at(-1);
     if (last !== undefined) await harness.turn(last);
-    await lit(page, 'call.running').waitFor();
+    await activeState(page, 'call.running').waitFor();
     await page.locator('.transition.taken').first().waitFor({ state: 'attached' });
     await page.locator('.actor-row', { hasText: 'computeCheckpoint' }).waitFor();
     for (const name of ['supervisor', 'forwarder', 'redirector', 'store', 'dashboard', 'breaker']) {
@@ -87,25 +87,25 @@ describe('a demo session in a real browser', function () {
       await page.locator('.actor-row', { hasText: name }).first().waitFor();
     }
     await page.getByPlaceholder(/^Search \d+ actors?/).fill('');
-    await lit(page, 'ready.wal').waitFor();
+    await activeState(page, 'ready.wal').waitFor();
     await page.locator('.record-row', { hasText: 'xstate.done.actor' }).first().waitFor();
   });
 
-  it('opens the conversation: summary, messages, curve', async () => {
+  it('opens the conversation: summary, messages, chart', async () => {
     const { page } = list;
     await page.locator('.row a').first().click();
     await phase(page, 'WAL active').waitFor();
     expect(page.url()).to.match(/#\/c\/.+/);
     await page.getByRole('region', { name: 'Summary' }).getByText('A new function splitRecords() walks').waitFor();
-    await page.getByText('They appear with the next request').waitFor();
+    await page.getByText('Messages appear with the next request').waitFor();
     for (const turn of MEANWHILE.slice(0, 3)) await harness.turn(turn);
     await page.locator('.write-ahead .message').first().waitFor();
-    expect(await page.locator('.boundary').textContent()).to.match(/messages above are in its summary · write-ahead/);
+    expect(await page.locator('.boundary').textContent()).to.match(/messages above are summarized · write-ahead/);
     await page.getByRole('img', { name: /^Tokens in use after \d+ answers.*checkpoint ready/ }).waitFor();
     expect(await page.locator('.lifecycle [aria-current=step]').textContent()).to.include('WAL active');
   });
 
-  it('follows the swap, and tells what it saved', async () => {
+  it('shows the swap and the time it saved', async () => {
     const { page } = list;
     for (const turn of [...MEANWHILE.slice(3), LAST_BEFORE]) await harness.turn(turn);
     await phase(page, 'Swap ready').waitFor();
@@ -113,30 +113,30 @@ describe('a demo session in a real browser', function () {
     expect(reply.headers['x-double-buffer-served']).to.equal('checkpoint');
     for (const turn of AFTERWARDS) await harness.turn(turn);
     await phase(page, 'Idle').waitFor();
-    await page.getByText('Claude Code took it and went on from it.').waitFor();
-    await page.locator('.time-saved', { hasText: 'not waited' }).waitFor();
-    const seen = await page.evaluate('globalThis.seenPhases');
-    expect(seen).to.deep.equal(['Idle', 'Checkpointing', 'WAL active', 'Swap ready', 'Idle']);
+    await page.getByText('Claude Code accepted it and continued from it.').waitFor();
+    await page.locator('.time-saved', { hasText: /\d m?s saved/ }).waitFor();
+    const phases = await page.evaluate('globalThis.observedPhases');
+    expect(phases).to.deep.equal(['Idle', 'Checkpointing', 'WAL active', 'Swap ready', 'Idle']);
   });
 
-  it('steps back through the history, and sees the chart as it was', async () => {
+  it('steps back through the events and shows the statechart at each of them', async () => {
     const { page } = inside;
-    await lit(page, 'buffer.empty').waitFor();
+    await activeState(page, 'buffer.empty').waitFor();
     await page.getByRole('checkbox', { name: 'this actor' }).check();
     const row = page.locator('.record-row', { hasText: /ready\.wal.*→.*ready\.swapReady/ });
     await page.getByPlaceholder('Search events').fill('swapready');
-    await page.getByRole('button', { name: 'To the beginning' }).click();
+    await page.getByRole('button', { name: 'Go to start' }).click();
     await row.first().locator('button').click();
-    await lit(page, 'ready.swapReady').waitFor();
-    expect(await lit(page, 'buffer.empty').count()).to.equal(0);
+    await activeState(page, 'ready.swapReady').waitFor();
+    expect(await activeState(page, 'buffer.empty').count()).to.equal(0);
     await page.getByPlaceholder('Search events').fill('');
-    await page.getByRole('button', { name: 'One event back' }).click();
-    await lit(page, 'ready.wal').waitFor();
+    await page.getByRole('button', { name: 'Previous event' }).click();
+    await activeState(page, 'ready.wal').waitFor();
     await page.getByRole('button', { name: 'Follow' }).click();
-    await lit(page, 'buffer.empty').waitFor();
+    await activeState(page, 'buffer.empty').waitFor();
   });
 
-  it('exports a recording, which opens in another browser without a proxy', async () => {
+  it('exports a recording that opens in another browser without a proxy', async () => {
     const { page } = inside;
     const [download] = await Promise.all([
       page.waitForEvent('download'),
@@ -145,14 +145,14 @@ describe('a demo session in a real browser', function () {
     await download.saveAs(recording);
     const exported = JSON.parse(readFileSync(recording, 'utf8')) as Recording;
     expect(exported.records).to.have.length.above(30);
-    // What was said has no place in a bug report, and what opens doors less so.
+    // A bug report must contain neither messages nor credentials.
     expect(readFileSync(recording, 'utf8')).to.not.match(/splitRecords|nightly import|sk-ant/);
 
     const built = await serveBuilt();
     const other = await openPage(browser);
     try {
       await other.page.goto(`${built.url}#/inspector`);
-      await other.page.getByText('No proxy, and no recording yet').waitFor();
+      await other.page.getByText('No proxy and no recording').waitFor();
       await other.page.getByLabel('Recording', { exact: true }).setInputFiles(recording);
       await other.page.locator('.recording-name', { hasText: 'recording.json' }).waitFor();
       await other.page
@@ -161,7 +161,7 @@ describe('a demo session in a real browser', function () {
         .nth(2)
         .waitFor();
       await other.page.locator('.record-row', { hasText: 'history.replaced' }).first().locator('button').click();
-      await lit(other.page, 'buffer.empty').waitFor();
+      await activeState(other.page, 'buffer.empty').waitFor();
       expect(externalUrls(other.requestedUrls)).to.deep.equal([]);
     } finally {
       await other.context.close();
@@ -169,14 +169,14 @@ describe('a demo session in a real browser', function () {
     }
   });
 
-  it('refuses a file that is no recording, and says why', async () => {
+  it('rejects a file that is no recording, with a reason', async () => {
     const { page } = inside;
     const file = { name: 'x.json', mimeType: 'application/json', buffer: Buffer.from('{"format":"har"}') };
     await page.getByLabel('Recording', { exact: true }).setInputFiles(file);
     await page.getByRole('alert').getByText('not a recording of claude-db-proxy').waitFor();
   });
 
-  it('resets a conversation, and asks before', async function () {
+  it('resets a conversation after confirmation', async function () {
     this.timeout(120_000);
     const { page } = list;
     const client = harness.client();
@@ -186,7 +186,7 @@ describe('a demo session in a real browser', function () {
     await phase(page, 'WAL active').waitFor({ timeout: 30_000 });
     await page.getByRole('button', { name: 'Reset' }).click();
     const dialog = page.getByRole('dialog');
-    await dialog.getByText('The checkpoint is dropped').waitFor();
+    await dialog.getByText(/^The checkpoint .* is deleted\./).waitFor();
     expect(await axeViolations(page)).to.deep.equal([]);
     await dialog.getByRole('button', { name: 'Cancel' }).click();
     await phase(page, 'WAL active').waitFor();
@@ -194,7 +194,7 @@ describe('a demo session in a real browser', function () {
     await page.getByRole('dialog').getByRole('button', { name: 'Reset' }).click();
     await phase(page, 'Idle').waitFor();
     await dialog.waitFor({ state: 'detached' });
-    await page.getByText('None yet. It is computed when the context is').waitFor();
+    await page.getByText('None yet. One is computed when the context is').waitFor();
   });
 
   for (const theme of ['light', 'dark'] as const) {
@@ -207,9 +207,11 @@ describe('a demo session in a real browser', function () {
           const hash = await page.locator('.row a').last().getAttribute('href');
           for (const at of ['#/', hash ?? '', '#/statistics', '#/log', '#/inspector']) {
             await page.goto(`${harness.dashboard}${at}`);
-            const there = { '#/': '.row', '#/statistics': '.tile', '#/log': '.log-line', '#/inspector': '.state' }[at];
+            const selector = { '#/': '.row', '#/statistics': '.tile', '#/log': '.log-line', '#/inspector': '.state' }[
+              at
+            ];
             await page
-              .locator(there ?? '.conversation .card')
+              .locator(selector ?? '.conversation .card')
               .first()
               .waitFor();
             expect(await axeViolations(page), at).to.deep.equal([]);
@@ -234,8 +236,8 @@ describe('a demo session in a real browser', function () {
     await page.locator('.row').first().waitFor();
     expect([...errors, ...inside.errors]).to.deep.equal([]);
     await harness.stop();
-    await page.getByText('The proxy is gone.').waitFor();
-    await page.getByText(/Reconnecting by itself since \d\d:\d\d:\d\d/).waitFor();
+    await page.getByText('Connection lost.').waitFor();
+    await page.getByText(/Reconnecting since \d\d:\d\d:\d\d/).waitFor();
     expect(await page.locator('[data-stale]').count()).to.equal(1);
     expect(await axeViolations(page)).to.deep.equal([]);
     await harness.start();
@@ -245,7 +247,7 @@ describe('a demo session in a real browser', function () {
     await page.locator('.row', { hasText: 'Here I am again.' }).waitFor();
   });
 
-  it('has asked nobody but this machine', () => {
+  it('requests nothing from other machines', () => {
     expect(list.requestedUrls.length).to.be.above(5);
     expect(list.requestedUrls.some((url) => url.startsWith('wss://localhost'))).to.equal(true);
     expect(externalUrls([...list.requestedUrls, ...inside.requestedUrls])).to.deep.equal([]);

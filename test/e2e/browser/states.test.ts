@@ -1,4 +1,4 @@
-/** What few sessions come to, and all have to bear: banners, many conversations, the keyboard, the clipboard, a drop. */
+/** Rare states of the pages, with a fake proxy: banners, many conversations, keyboard, clipboard, dropped files. */
 import { expect } from 'chai';
 import type { Browser, Page } from 'playwright-core';
 import type { Recording } from '../../../web/contract.ts';
@@ -6,7 +6,7 @@ import { startFakeProxy, type FakeOptions, type FakeProxy } from '../../web/supp
 import { axeViolations } from './axe.ts';
 import { externalUrls, openBrowser, openPage, type OpenedPage } from './browser.ts';
 
-/** A recording of one actor that has gone from one state to another. */
+/** A recording of one actor with one transition. */
 const RECORDING: Recording = {
   format: 'claude-db-proxy/recording',
   version: 1,
@@ -39,41 +39,41 @@ const RECORDING: Recording = {
   ],
 };
 
-describe('the pages, in states that are rare', () => {
+describe('the pages in rare states', () => {
   let browser: Browser;
-  const rest: (() => Promise<void>)[] = [];
+  const cleanups: (() => Promise<void>)[] = [];
 
   before(async () => {
     browser = await openBrowser();
   });
   afterEach(async () => {
-    for (const end of rest.splice(0).reverse()) await end();
+    for (const end of cleanups.splice(0).reverse()) await end();
   });
   after(() => browser.close());
 
   const start = async (options: Partial<FakeOptions> = {}): Promise<FakeProxy> => {
     const fake = await startFakeProxy({ conversations: 12, rate: 0.5, ...options });
-    rest.push(() => fake.close());
+    cleanups.push(() => fake.close());
     return fake;
   };
   const open = async (url: string, options: Parameters<typeof openPage>[1] = {}): Promise<OpenedPage> => {
-    const it = await openPage(browser, options);
-    rest.push(() => it.context.close());
-    await it.page.goto(url);
-    return it;
+    const opened = await openPage(browser, options);
+    cleanups.push(() => opened.context.close());
+    await opened.page.goto(url);
+    return opened;
   };
-  /** Waits until an expression holds in a page. Playwright's own way compiles it there, which the page's policy forbids. */
-  const holds = async (page: Page, expression: string): Promise<void> => {
+  /** Playwright's `waitForFunction` compiles its expression in the page, which the content security policy forbids. */
+  const waitUntil = async (page: Page, expression: string): Promise<void> => {
     const deadline = Date.now() + 15_000;
     while ((await page.evaluate(expression)) !== true) {
-      if (Date.now() > deadline) throw new Error(`it never came to this: ${expression}`);
+      if (Date.now() > deadline) throw new Error(`timed out waiting for: ${expression}`);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   };
   const focused = (page: Page): Promise<string> => page.evaluate('document.activeElement?.dataset.row ?? ""');
 
   for (const theme of ['light', 'dark'] as const) {
-    it(`say that passthrough is on, on every page: ${theme}`, async () => {
+    it(`show on every page that passthrough is on: ${theme}`, async () => {
       const fake = await start({ passthrough: true });
       const { page, requestedUrls } = await open(fake.url, { theme });
       for (const at of ['#/', '#/statistics', '#/log', '#/inspector']) {
@@ -86,15 +86,15 @@ describe('the pages, in states that are rare', () => {
       expect(externalUrls(requestedUrls)).to.deep.equal([]);
     });
 
-    it(`say that checkpoints pause, and until when: ${theme}`, async () => {
+    it(`show that checkpoints are paused, and until when: ${theme}`, async () => {
       const fake = await start({ pausedFor: 90_000 });
       const { page } = await open(fake.url, { theme });
-      const banner = page.locator('.banner', { hasText: 'Checkpoints pause.' });
-      await banner.getByText(/the next one is tried in 1 min \d+ s/).waitFor();
+      const banner = page.locator('.banner', { hasText: 'Checkpoints are paused.' });
+      await banner.getByText(/Next attempt in 1 min \d+ s/).waitFor();
       expect(await axeViolations(page)).to.deep.equal([]);
     });
 
-    it(`say why checkpoints fail, and when it is tried again: ${theme}`, async function () {
+    it(`show why checkpoints fail, and when the next attempt is: ${theme}`, async function () {
       this.timeout(90_000);
       const fake = await start({ rate: 4, failing: (number) => number === 1, checkpointMs: 300 });
       const { page } = await open(fake.url, { theme });
@@ -103,12 +103,12 @@ describe('the pages, in states that are rare', () => {
       await page.locator('.banner', { hasText: 'Checkpoints are failing' }).getByText(/529/).waitFor();
       await row.locator('a').click();
       const notice = page.locator('.notice', { hasText: 'The last checkpoint call failed.' });
-      await notice.getByText(/Tried again (in \d+ s|now)/).waitFor();
+      await notice.getByText(/Next attempt (in \d+ s|now)/).waitFor();
       expect(await axeViolations(page)).to.deep.equal([]);
     });
   }
 
-  it('find one of 500 conversations, and draw no more than can be seen', async () => {
+  it('find one of 500 conversations, and render only the visible ones', async () => {
     const fake = await start({ conversations: 500, rate: 0.2 });
     const { page, errors } = await open(fake.url);
     await page.getByText('500 conversations').waitFor();
@@ -116,7 +116,7 @@ describe('the pages, in states that are rare', () => {
     await page.keyboard.press('/');
     await page.keyboard.type('billing haiku');
     await page.getByText(/^\d+ of 500 conversations/).waitFor();
-    // Which model a conversation speaks with is known from its first turn on: they become more and more.
+    // A conversation's model is known after its first turn, so the matches appear one after another.
     await page.locator('.row-name strong').nth(3).waitFor();
     const names = await page.locator('.row-name strong').allTextContents();
     expect(names.length).to.be.above(3);
@@ -132,7 +132,7 @@ describe('the pages, in states that are rare', () => {
     expect(errors).to.deep.equal([]);
   });
 
-  it('are walked through by the keyboard, and nothing moves meanwhile', async () => {
+  it('can be navigated by the keyboard, and keep the order of the list meanwhile', async () => {
     const fake = await start({ conversations: 60, rate: 2 });
     const { page } = await open(fake.url);
     await page.locator('.row a').first().focus();
@@ -146,30 +146,30 @@ describe('the pages, in states that are rare', () => {
       ['ArrowDown', '1'],
     ] as const) {
       await page.keyboard.press(key);
-      await holds(page, `document.activeElement?.dataset.row === ${JSON.stringify(row)}`);
+      await waitUntil(page, `document.activeElement?.dataset.row === ${JSON.stringify(row)}`);
     }
     const href = await page.evaluate('document.activeElement.getAttribute("href")');
-    await page.getByText('order held').waitFor();
-    // The row changes as often as the list would have been sorted anew twice, were it not held.
+    await page.getByText('order paused').waitFor();
+    // Waits for changes over a time in which an unpaused list is sorted at least twice.
     await page.evaluate(`(() => {
       globalThis.changes = 0;
       const messages = document.activeElement.querySelector('.row-messages');
-      const seen = { subtree: true, characterData: true, childList: true };
-      new MutationObserver(() => (globalThis.changes += 1)).observe(messages, seen);
+      const options = { subtree: true, characterData: true, childList: true };
+      new MutationObserver(() => (globalThis.changes += 1)).observe(messages, options);
     })()`);
-    await holds(page, 'globalThis.changes >= 4');
+    await waitUntil(page, 'globalThis.changes >= 4');
     expect(await page.evaluate('document.activeElement.getAttribute("href")')).to.equal(href);
     expect(await focused(page)).to.equal('1');
     await page.keyboard.press('Enter');
     await page.locator('.conversation .conversation-header').waitFor();
     expect(page.url()).to.include(String(href));
-    // The focus stays in the list: the next arrow goes on from there.
-    await holds(page, 'document.activeElement?.closest(".rows") !== null');
+    // The focus stays in the list, so that the next arrow key continues from there.
+    await waitUntil(page, 'document.activeElement?.closest(".rows") !== null');
     await page.keyboard.press('ArrowDown');
-    await holds(page, 'document.activeElement?.dataset.row === "2"');
+    await waitUntil(page, 'document.activeElement?.dataset.row === "2"');
   });
 
-  it('skip to the content, and reach every page, by the keyboard', async () => {
+  it('let the keyboard skip to the content and reach every page', async () => {
     const fake = await start();
     const { page } = await open(fake.url);
     await page.locator('.row').first().waitFor();
@@ -194,39 +194,39 @@ describe('the pages, in states that are rare', () => {
     const button = page.getByRole('button', { name: 'Copy the summary' });
     await button.waitFor({ timeout: 40_000 });
     await button.click();
-    await holds(page, 'navigator.clipboard.readText().then((text) => text.startsWith("## 1. What was asked"))');
+    await waitUntil(page, 'navigator.clipboard.readText().then((text) => text.startsWith("## 1. What was asked"))');
     expect(await page.evaluate('navigator.clipboard.readText()')).to.include('```ts\nexport function* splitRecords');
   });
 
-  it('move nothing for those who want no motion', async () => {
+  it('show no animation with reduced motion', async () => {
     const fake = await start();
     const { page } = await open('about:blank');
-    const moving = async (): Promise<number> => {
+    const runningAnimations = async (): Promise<number> => {
       await page.goto(fake.url);
       await page.locator('.row').first().waitFor();
       fake.running = false;
       return page.evaluate(`(() => {
         const dot = document.querySelector('.connection-status i');
-        dot.parentElement.className = 'link warn';
+        dot.parentElement.className = 'connection-status warn';
         return document.getAnimations().length;
       })()`);
     };
-    expect(await moving()).to.be.above(0);
+    expect(await runningAnimations()).to.be.above(0);
     await page.emulateMedia({ reducedMotion: 'reduce' });
     await page.goto('about:blank');
-    expect(await moving()).to.equal(0);
+    expect(await runningAnimations()).to.equal(0);
   });
 
-  it('show a recording that is dropped, while a proxy runs, and go back to it', async () => {
+  it('show a dropped recording while a proxy runs, and return to the live system', async () => {
     const fake = await start();
     const { page, errors } = await open(`${fake.url}#/inspector`);
     await page.locator('.state').first().waitFor();
     const drop = (text: string): Promise<void> =>
       page.evaluate(`(() => {
-        const carried = new DataTransfer();
-        carried.items.add(new File([${JSON.stringify(text)}], 'bug.json', { type: 'application/json' }));
+        const dataTransfer = new DataTransfer();
+        dataTransfer.items.add(new File([${JSON.stringify(text)}], 'bug.json', { type: 'application/json' }));
         for (const type of ['dragover', 'drop'])
-          document.body.dispatchEvent(new DragEvent(type, { bubbles: true, cancelable: true, dataTransfer: carried }));
+          document.body.dispatchEvent(new DragEvent(type, { bubbles: true, cancelable: true, dataTransfer }));
       })()`);
     await drop('{"format":"har"}');
     await page.getByRole('alert').getByText('not a recording').waitFor();
@@ -237,34 +237,34 @@ describe('the pages, in states that are rare', () => {
     expect(await page.locator('.statechart').textContent())
       .to.include('after burnOut')
       .and.include('[hasPower]');
-    await page.getByRole('button', { name: 'One event back' }).click();
+    await page.getByRole('button', { name: 'Previous event' }).click();
     await page.locator('.state.active[data-state="lamp.off"]').waitFor();
     await page.getByRole('button', { name: 'Close recording' }).click();
     await page.locator('.state.active[data-state="supervisor.running"]').waitFor();
     expect(errors).to.deep.equal([]);
   });
 
-  it('stop in the inspector while one looks, and go on', async () => {
+  it('pause the list of events in the inspector, and follow again', async () => {
     const fake = await start({ rate: 4 });
     const { page } = await open(fake.url);
     const first = await page.locator('.row a').first().getAttribute('href');
     await page.goto(`${fake.url}#/inspector/conversation:${(first ?? '').slice(4)}`);
     await page.locator('.record-row').nth(5).waitFor();
-    await page.locator('.sequence').getByRole('button', { name: 'Pause' }).click();
-    const standing = await page.locator('.record-row button[aria-current]').getAttribute('data-row');
-    await holds(page, 'document.querySelectorAll(".record-row.ahead").length > 2');
-    expect(await page.locator('.record-row button[aria-current]').getAttribute('data-row')).to.equal(standing);
+    await page.locator('.event-list').getByRole('button', { name: 'Pause' }).click();
+    const currentRow = await page.locator('.record-row button[aria-current]').getAttribute('data-row');
+    await waitUntil(page, 'document.querySelectorAll(".record-row.ahead").length > 2');
+    expect(await page.locator('.record-row button[aria-current]').getAttribute('data-row')).to.equal(currentRow);
     await page.getByRole('checkbox', { name: 'this actor' }).check();
     await page.getByRole('checkbox', { name: 'transitions' }).check();
     await page.getByPlaceholder('Search events').fill('turn.completed');
     const types = await page.locator('.record-row .record-type').allTextContents();
     expect(new Set(types)).to.deep.equal(new Set(['turn.completed']));
     await page.getByRole('button', { name: 'Follow', exact: true }).click();
-    await holds(page, 'document.querySelectorAll(".record-row.ahead").length === 0');
+    await waitUntil(page, 'document.querySelectorAll(".record-row.ahead").length === 0');
     expect(await axeViolations(page)).to.deep.equal([]);
   });
 
-  it('show of the log what the filters let through, and stop it while one reads', async function () {
+  it('filter and pause the log', async function () {
     this.timeout(60_000);
     const fake = await start({ rate: 6, failing: (number) => number === 1, checkpointMs: 300 });
     const { page } = await open(`${fake.url}#/log`);
@@ -280,7 +280,7 @@ describe('the pages, in states that are rare', () => {
     expect(warnings).not.to.include('info');
     await levels.getByRole('button', { name: 'All' }).click();
 
-    const kinds = page.getByRole('combobox', { name: 'Kind of event' });
+    const kinds = page.getByRole('combobox', { name: 'Event kind' });
     const [kind = ''] = (await kinds.locator('option').allTextContents()).slice(1);
     await kinds.selectOption(kind);
     const all = await lines.count();
@@ -294,53 +294,53 @@ describe('the pages, in states that are rare', () => {
     await page.getByText('No event matches these filters.').waitFor();
     await page.getByRole('searchbox', { name: 'Search events' }).fill('');
 
-    const about = page.getByRole('combobox', { name: 'Conversation' });
-    await about.selectOption({ index: 1 });
+    const conversations = page.getByRole('combobox', { name: 'Conversation' });
+    await conversations.selectOption({ index: 1 });
     expect(new URL(page.url()).hash).to.match(/^#\/log\?conversation=.+/);
     expect(new Set(await column('.log-conversation')).size).to.equal(1);
-    await about.selectOption({ index: 0 });
-    await page.getByRole('button', { name: /^Go on \(\d+ new\)$/ }).click();
+    await conversations.selectOption({ index: 0 });
+    await page.getByRole('button', { name: /^Resume \(\d+ new\)$/ }).click();
     await page.getByRole('button', { name: 'Pause' }).waitFor();
   });
 
-  it('let a chart be moved, by mouse, wheel, keys and buttons, and put back', async () => {
+  it('pan and zoom a chart by mouse, wheel, keys and buttons, and fit it again', async () => {
     const fake = await start();
     const { page } = await open(`${fake.url}#/inspector`);
     await page.locator('.state').first().waitFor();
-    const placed = (): Promise<{ x: number; y: number; scale: number }> =>
+    const transform = (): Promise<{ x: number; y: number; scale: number }> =>
       page.evaluate(`(() => {
         const { a, e, f } = document.querySelector('.statechart > g').transform.baseVal.consolidate().matrix;
         return { x: e, y: f, scale: a };
       })()`);
-    const begin = await placed();
+    const initial = await transform();
     const { height = 0, width = 0, x = 0, y = 0 } = (await page.locator('.statechart').boundingBox()) ?? {};
     await page.mouse.move(x + width / 2, y + height - 80);
     await page.mouse.down();
     await page.mouse.move(x + width / 2 + 70, y + height - 50, { steps: 4 });
     await page.mouse.up();
-    const dragged = await placed();
-    expect([dragged.x - begin.x, dragged.y - begin.y, dragged.scale]).to.deep.equal([70, 30, begin.scale]);
+    const dragged = await transform();
+    expect([dragged.x - initial.x, dragged.y - initial.y, dragged.scale]).to.deep.equal([70, 30, initial.scale]);
 
     await page.mouse.wheel(0, -300);
-    await holds(page, `document.querySelector('.statechart > g').getCTM().a > ${begin.scale * 1.05}`);
+    await waitUntil(page, `document.querySelector('.statechart > g').getCTM().a > ${initial.scale * 1.05}`);
     await page.getByRole('button', { name: 'Zoom out' }).click();
-    const smaller = await placed();
+    const smaller = await transform();
     await page.getByRole('button', { name: 'Zoom in' }).click();
-    expect((await placed()).scale / smaller.scale).to.be.closeTo(1.3, 0.01);
+    expect((await transform()).scale / smaller.scale).to.be.closeTo(1.3, 0.01);
 
     await page.locator('.statechart').focus();
-    const before = await placed();
+    const before = await transform();
     await page.keyboard.press('ArrowRight');
-    expect((await placed()).x).to.be.below(before.x);
+    expect((await transform()).x).to.be.below(before.x);
     await page.keyboard.press('0');
-    const fitting = await placed();
-    const drawn = await page.evaluate<{ inside: boolean }>(`(() => {
-      const [all, chart] = ['.statechart', '.statechart > g'].map((at) => document.querySelector(at).getBoundingClientRect());
-      return { inside: chart.left >= all.left - 1 && chart.right <= all.right + 1 && chart.bottom <= all.bottom + 1 };
+    const fitted = await transform();
+    const isInside = await page.evaluate<boolean>(`(() => {
+      const [canvas, chart] = ['.statechart', '.statechart > g'].map((at) => document.querySelector(at).getBoundingClientRect());
+      return chart.left >= canvas.left - 1 && chart.right <= canvas.right + 1 && chart.bottom <= canvas.bottom + 1;
     })()`);
-    expect(drawn.inside).to.equal(true);
+    expect(isInside).to.equal(true);
     await page.getByRole('button', { name: 'Zoom in' }).click();
     await page.getByRole('button', { name: 'Fit the whole chart' }).click();
-    expect(await placed()).to.deep.equal(fitting);
+    expect(await transform()).to.deep.equal(fitted);
   });
 });

@@ -1,4 +1,4 @@
-/** The actors: the supervisor and those below it, as they were where one looks. */
+/** The tree of actors at the current position. */
 import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { useMemo } from 'preact/hooks';
@@ -7,18 +7,18 @@ import { plural } from '../format.ts';
 import { VirtualList } from '../components/virtual-list.tsx';
 import { actors } from '../state/inspection.ts';
 import { routeUrl } from '../state/route-url.ts';
-import { actorName, leaves } from './names.ts';
+import { actorName, innermostStates } from './names.ts';
 import type { Actors } from './replay.ts';
 
 const HEIGHT = 44;
 
-export interface TreeRow {
+interface TreeRow {
   readonly actor: ActorView;
   readonly depth: number;
 }
 
-/** The tree, flat, parents first; those that have ended only when wanted. An actor whose parent is unknown is a root. */
-export function treeOf(all: Actors, keep: (actor: ActorView) => boolean): TreeRow[] {
+/** The kept actors as a flat tree, parents first. An actor whose parent is unknown is a root. */
+function treeOf(all: Actors, keep: (actor: ActorView) => boolean): TreeRow[] {
   const children = new Map<string | null, ActorView[]>();
   for (const actor of all.values()) {
     const parent = actor.parent !== null && all.has(actor.parent) ? actor.parent : null;
@@ -39,16 +39,16 @@ export function treeOf(all: Actors, keep: (actor: ActorView) => boolean): TreeRo
 
 export function ActorTree({ selected }: { readonly selected: string | null }): JSX.Element {
   const text = useSignal('');
-  const ended = useSignal(false);
+  const showEnded = useSignal(false);
   const words = text.value.toLowerCase().split(/\s+/).filter(Boolean);
   const rows = treeOf(actors.value, (actor) => {
     if (actor.session === selected) return true;
-    if (actor.status !== 'active' && !ended.value) return false;
-    const about = `${actorName(actor)} ${actor.id} ${actor.session} ${actor.states.join(' ')}`.toLowerCase();
-    return words.every((word) => about.includes(word));
+    if (actor.status !== 'active' && !showEnded.value) return false;
+    const searched = `${actorName(actor)} ${actor.id} ${actor.session} ${actor.states.join(' ')}`.toLowerCase();
+    return words.every((word) => searched.includes(word));
   });
-  // Only when another one is selected: who scrolls through the list is not to be called back.
-  const shown = useMemo(() => (selected === null ? null : indexOf(rows, selected)), [selected, rows.length > 0]);
+  // Scrolls to the selected actor only when the selection changes, so that the user can scroll away from it.
+  const reveal = useMemo(() => (selected === null ? null : indexOf(rows, selected)), [selected, rows.length > 0]);
   return (
     <section class="card actors" aria-label="Actors">
       <header>
@@ -56,10 +56,10 @@ export function ActorTree({ selected }: { readonly selected: string | null }): J
         <label class="align-end check">
           <input
             type="checkbox"
-            checked={ended.value}
-            onChange={(event) => (ended.value = event.currentTarget.checked)}
+            checked={showEnded.value}
+            onChange={(event) => (showEnded.value = event.currentTarget.checked)}
           />
-          ended too
+          show ended
         </label>
         <label class="filter">
           <span class="visually-hidden">Search actors</span>
@@ -73,10 +73,10 @@ export function ActorTree({ selected }: { readonly selected: string | null }): J
         </label>
       </header>
       <VirtualList
-        label="Actors, each below its parent"
+        label="Actor tree"
         count={rows.length}
         height={HEIGHT}
-        reveal={shown}
+        reveal={reveal}
         row={(index) => {
           const row = rows[index];
           return row === undefined ? null : (
@@ -100,7 +100,7 @@ interface ActorRowProps {
 }
 
 function ActorRow({ row: { actor, depth }, index, selected }: ActorRowProps): JSX.Element {
-  const states = actor.machine === null ? actor.kind : leaves(actor.states).join(' · ');
+  const states = actor.machine === null ? actor.kind : innermostStates(actor.states).join(' · ');
   return (
     <li class="actor-row">
       <a

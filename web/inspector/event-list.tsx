@@ -1,9 +1,9 @@
-/** What happened, in order: who sent what to whom, and what it changed. Stops, filters, and steps through. */
+/** The list of events: sender, receiver and changed states, with filters, pause and stepping. */
 import { signal } from '@preact/signals';
 import type { JSX } from 'preact';
 import type { InspectionRecord } from '../contract.ts';
 import { count, plural, preciseTime } from '../format.ts';
-import { Icon } from '../components/icons.tsx';
+import { Icon, IconButton } from '../components/icons.tsx';
 import { VirtualList } from '../components/virtual-list.tsx';
 import { actors, follow, isFollowing, seek, openedFile, pause, position, records } from '../state/inspection.ts';
 import { navigate } from '../state/current-route.ts';
@@ -13,39 +13,39 @@ import { sessionOf } from './replay.ts';
 const HEIGHT = 44;
 
 const text = signal('');
-const kind = signal<'all' | 'transitions'>('all');
-const scope = signal(false);
+const transitionsOnly = signal(false);
+const selectedOnly = signal(false);
 
-interface SequenceEntry {
+interface ListedRecord {
   readonly record: InspectionRecord;
-  /** Place among all records. */
+  /** Index among all records. */
   readonly at: number;
 }
 
-/** An actor's name wherever one looks: of those that began later too. */
+/** An actor's name, also when it started after the current position. */
 function nameOfSession(session: string): string {
   const known = actors.value.get(session);
   if (known !== undefined) return actorName(known);
-  const began = records.value.find((record) => record.kind === 'started' && record.actor.session === session);
-  return began?.kind === 'started' ? actorName(began.actor) : session;
+  const start = records.value.find((record) => record.kind === 'started' && record.actor.session === session);
+  return start?.kind === 'started' ? actorName(start.actor) : session;
 }
 
-function filteredEntries(selected: string | null): SequenceEntry[] {
+function filteredRecords(selected: string | null): ListedRecord[] {
   const words = text.value.toLowerCase().split(/\s+/).filter(Boolean);
-  const result: SequenceEntry[] = [];
+  const result: ListedRecord[] = [];
   records.value.forEach((record, at) => {
-    if (kind.value === 'transitions' && (record.kind !== 'event' || record.edges.length === 0)) return;
-    if (scope.value && selected !== null && !isAbout(record, selected)) return;
+    if (transitionsOnly.value && (record.kind !== 'event' || record.edges.length === 0)) return;
+    if (selectedOnly.value && selected !== null && !involves(record, selected)) return;
     if (words.length > 0) {
-      const about = searchText(record);
-      if (!words.every((word) => about.includes(word))) return;
+      const searched = searchText(record);
+      if (!words.every((word) => searched.includes(word))) return;
     }
     result.push({ record, at });
   });
   return result;
 }
 
-const isAbout = (record: InspectionRecord, session: string): boolean =>
+const involves = (record: InspectionRecord, session: string): boolean =>
   sessionOf(record) === session || (record.kind === 'event' && record.sender === session);
 
 function searchText(record: InspectionRecord): string {
@@ -56,18 +56,18 @@ function searchText(record: InspectionRecord): string {
   return `${record.kind} ${name} ${session} ${more}`.toLowerCase();
 }
 
-export function Sequence({ selected }: { readonly selected: string | null }): JSX.Element {
-  const shown = filteredEntries(selected);
-  const { value: here } = position;
-  const standing = shown.findLastIndex(({ at }) => at < here);
+export function EventList({ selected }: { readonly selected: string | null }): JSX.Element {
+  const shown = filteredRecords(selected);
+  const { value: now } = position;
+  const current = shown.findLastIndex(({ at }) => at < now);
   const step = (by: number): void => {
-    const to = shown[standing + by];
-    seek(to === undefined ? 0 : to.at + 1);
+    const target = shown[current + by];
+    seek(target === undefined ? 0 : target.at + 1);
   };
   return (
-    <section class="card sequence" aria-label="Sequence of events">
+    <section class="card event-list" aria-label="Events">
       <header>
-        <h2>Sequence</h2>
+        <h2>Events</h2>
         <span class="muted number">{count(shown.length)}</span>
         <span class="align-end">
           <button
@@ -77,12 +77,12 @@ export function Sequence({ selected }: { readonly selected: string | null }): JS
             onClick={() => (isFollowing.value ? pause() : follow())}
           >
             <Icon name={isFollowing.value ? 'pause' : 'play'} />
-            {isFollowing.value ? 'Pause' : openedFile.value === null ? 'Follow' : 'To the end'}
+            {isFollowing.value ? 'Pause' : openedFile.value === null ? 'Follow' : 'Go to end'}
           </button>
         </span>
         <div class="filter toolbar">
           <label class="grow">
-            <span class="visually-hidden">Search the sequence</span>
+            <span class="visually-hidden">Search events</span>
             <input
               class="field"
               type="search"
@@ -94,25 +94,25 @@ export function Sequence({ selected }: { readonly selected: string | null }): JS
           <label class="check">
             <input
               type="checkbox"
-              checked={kind.value === 'transitions'}
-              onChange={(event) => (kind.value = event.currentTarget.checked ? 'transitions' : 'all')}
+              checked={transitionsOnly.value}
+              onChange={(event) => (transitionsOnly.value = event.currentTarget.checked)}
             />
-            transitions
+            transitions only
           </label>
           <label class="check">
             <input
               type="checkbox"
-              checked={scope.value}
-              onChange={(event) => (scope.value = event.currentTarget.checked)}
+              checked={selectedOnly.value}
+              onChange={(event) => (selectedOnly.value = event.currentTarget.checked)}
             />
-            this actor
+            this actor only
           </label>
         </div>
-        <Stepper standing={standing} last={shown.length - 1} step={step} />
+        <Stepper current={current} last={shown.length - 1} onStep={step} />
       </header>
       {shown.length === 0 ? (
         <p class="placeholder muted">
-          {records.value.length === 0 ? 'Nothing has happened since you began to look.' : 'No event matches.'}
+          {records.value.length === 0 ? 'No events since the inspector was opened.' : 'No event matches.'}
         </p>
       ) : (
         <VirtualList
@@ -120,16 +120,16 @@ export function Sequence({ selected }: { readonly selected: string | null }): JS
           count={shown.length}
           height={HEIGHT}
           stickToEnd={isFollowing.value}
-          reveal={isFollowing.value ? null : Math.max(0, standing)}
+          reveal={isFollowing.value ? null : Math.max(0, current)}
           row={(index) => {
-            const it = shown[index];
-            return it === undefined ? null : (
+            const listed = shown[index];
+            return listed === undefined ? null : (
               <RecordRow
-                key={it.record.seq}
-                found={it}
+                key={listed.record.seq}
+                listed={listed}
                 index={index}
-                current={index === standing}
-                ahead={it.at >= here}
+                current={index === current}
+                ahead={listed.at >= now}
               />
             );
           }}
@@ -140,85 +140,62 @@ export function Sequence({ selected }: { readonly selected: string | null }): JS
 }
 
 interface StepperProps {
-  readonly standing: number;
+  readonly current: number;
   readonly last: number;
-  readonly step: (by: number) => void;
+  readonly onStep: (by: number) => void;
 }
 
-function Stepper({ standing, last, step }: StepperProps): JSX.Element {
-  const { value: here } = position;
-  const all = records.value.length;
+function Stepper({ current, last, onStep }: StepperProps): JSX.Element {
+  const { value: now } = position;
+  const total = records.value.length;
   return (
-    <div class="stepper" role="group" aria-label="Look back">
-      <button
-        type="button"
-        class="button icon"
-        aria-label="To the beginning"
-        disabled={here === 0}
-        onClick={() => seek(0)}
-      >
-        <Icon name="first" />
-      </button>
-      <button
-        type="button"
-        class="button icon"
-        aria-label="One event back"
-        disabled={here === 0}
-        onClick={() => step(-1)}
-      >
-        <Icon name="back" />
-      </button>
-      <button
-        type="button"
-        class="button icon"
-        aria-label="One event forward"
-        disabled={standing >= last}
-        onClick={() => step(1)}
-      >
-        <Icon name="forward" />
-      </button>
+    <div class="stepper" role="group" aria-label="Step through the events">
+      <IconButton icon="first" name="Go to start" disabled={now === 0} onClick={() => seek(0)} />
+      <IconButton icon="back" name="Previous event" disabled={now === 0} onClick={() => onStep(-1)} />
+      <IconButton icon="forward" name="Next event" disabled={current >= last} onClick={() => onStep(1)} />
       <input
         type="range"
-        aria-label="Place in the history"
-        aria-valuetext={`after ${count(here)} of ${count(all)} events`}
+        aria-label="Position"
+        aria-valuetext={`after ${count(now)} of ${count(total)} events`}
         min={0}
-        max={all}
-        value={here}
-        disabled={all === 0}
+        max={total}
+        value={now}
+        disabled={total === 0}
         onInput={(event) => seek(event.currentTarget.valueAsNumber)}
       />
       <span class="number muted">
-        {count(here)} / {count(all)}
+        {count(now)} / {count(total)}
       </span>
     </div>
   );
 }
 
 interface RecordRowProps {
-  readonly found: SequenceEntry;
+  readonly listed: ListedRecord;
   readonly index: number;
   readonly current: boolean;
+  /** After the current position. */
   readonly ahead: boolean;
 }
 
-function RecordRow({ found: { record, at }, index, current, ahead }: RecordRowProps): JSX.Element {
+function RecordRow({ listed: { record, at }, index, current, ahead }: RecordRowProps): JSX.Element {
   const session = sessionOf(record);
-  const show = (): void => {
+  const select = (): void => {
     seek(at + 1);
     if (session !== null) navigate({ page: 'inspector', actor: session });
   };
   return (
     <li class={`record-row ${ahead ? 'ahead' : ''} ${record.kind}`}>
-      <button type="button" data-row={index} aria-current={current ? 'true' : undefined} onClick={show}>
+      <button type="button" data-row={index} aria-current={current ? 'true' : undefined} onClick={select}>
         <span class="mono record-type">{recordLabel(record)}</span>
         <span class="mono muted record-time">{preciseTime(record.at)}</span>
         <span class="record-route">
           {record.kind === 'event' && (
             <>
-              {record.sender === null ? 'outside' : nameOfSession(record.sender)} <span aria-label="to">→</span>{' '}
+              {record.sender === null ? 'external' : nameOfSession(record.sender)} <span aria-label="to">→</span>{' '}
             </>
           )}
-          {session === null ? 'of actors that are not looked at' : nameOfSession(session)}
+          {session === null ? 'other actors' : nameOfSession(session)}
         </span>
         <span class="mono record-change">{record.kind === 'event' && <Change record={record} />}</span>
       </button>
@@ -231,11 +208,11 @@ function recordLabel(record: InspectionRecord): string {
     case 'event':
       return record.type;
     case 'started':
-      return 'began';
+      return 'started';
     case 'ended':
       return record.status === 'done' ? 'ended' : record.status === 'error' ? 'failed' : 'stopped';
     case 'left_out':
-      return `${plural(record.events, 'event')} left out`;
+      return `${plural(record.events, 'event')} omitted`;
   }
 }
 
