@@ -3,7 +3,7 @@
  * actors, and paths (from `xstate/graph`) that lead over every edge of a state graph.
  */
 import type { ActorLogic, AnyStateMachine, EventObject, InspectionEvent, Snapshot } from 'xstate';
-import { adjacencyMapToArray, getAdjacencyMap, getShortestPaths } from 'xstate/graph';
+import { adjacencyMapToArray, getAdjacencyMap } from 'xstate/graph';
 
 /** The parts of XState's own node and transition types that are read here. */
 interface TransitionLike {
@@ -95,24 +95,27 @@ export function edgesOf<State extends Snapshot<unknown>, Event extends EventObje
     readonly key: (state: State) => string;
   },
 ): Edge<State, Event>[] {
-  const traversal = {
-    input: options.input,
-    events: (state: State) => [...options.events(state)],
-    serializeState: options.key,
-    limit: 100_000,
-  };
-  const paths = new Map(
-    getShortestPaths(logic, traversal).map((path) => [
-      options.key(path.state),
-      path.steps.slice(1).map(({ event, state }) => ({ event, to: state })),
-    ]),
-  );
-  return adjacencyMapToArray(getAdjacencyMap(logic, traversal)).map(({ state: from, event, nextState: to }) => ({
-    from,
-    event,
-    to,
-    path: [...(paths.get(options.key(from)) ?? []), { event, to }],
-  }));
+  const { input, key } = options;
+  const events = (state: State): Event[] => [...options.events(state)];
+  const map = getAdjacencyMap(logic, { input, events, serializeState: key, limit: 100_000 });
+  const list = adjacencyMapToArray(map);
+  // The map lists the states breadth first, so the first edge to a state ends the shortest path to it.
+  const firstTo = new Map<string, Edge<State, Event>>();
+  const initial = list[0]?.state;
+  return list.map(({ state: from, event, nextState: to }) => {
+    const before = from === initial ? undefined : firstTo.get(key(from));
+    const edge: Edge<State, Event> = {
+      from,
+      event,
+      to,
+      get path() {
+        return [...(before?.path ?? []), { event, to }];
+      },
+    };
+    const toKey = key(to);
+    if (!firstTo.has(toKey)) firstTo.set(toKey, edge);
+    return edge;
+  });
 }
 
 /** Lets every promise that is due settle, and what follows from it. */
