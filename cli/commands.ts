@@ -3,6 +3,7 @@
  * `uninstall` and `proxy-update` are the installer's, in a language that needs no Node.
  */
 import { Command } from 'commander';
+import { SETTINGS } from '../src/config/settings.ts';
 import { codeOf, messageOf } from '../src/errors.ts';
 import { VERSION } from '../src/version.ts';
 import { PREFIX } from './command-names.ts';
@@ -101,8 +102,18 @@ Anything else starts claude, with every argument as it is, through the proxy:
   alias claude="claude-db-proxy"
 Each command also answers to its proxy- form (proxy-status, …). Thresholds hold for one launch:
   DBPROXY_CHECKPOINT_THRESHOLD=0.60 claude-db-proxy
-Settings are DBPROXY_* variables; the README lists them.
-`;
+Settings are variables:
+${settingsHelp()}`;
+
+function settingsHelp(): string {
+  const settings = Object.values(SETTINGS);
+  const width = Math.max(...settings.map(({ name }) => name.length));
+  const lines = settings.map(({ name, default: value, text }) => {
+    const line = `  ${name.padEnd(width)}  ${text.replaceAll('`', '')}`;
+    return value === '' ? `${line}\n` : `${line} (default: ${value})\n`;
+  });
+  return lines.join('');
+}
 
 /** Runs one of our commands. A failure is one line on stderr, and exit code 1, or 2 for a setting that cannot be used. */
 export async function runCommand(args: readonly string[]): Promise<void> {

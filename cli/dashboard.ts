@@ -1,6 +1,6 @@
 /** `claude-db-proxy dashboard [--open]`: the address with the token that lets a browser in. */
 import { spawn } from 'node:child_process';
-import type { Environment } from '../src/config.ts';
+import type { Environment } from '../src/config/config.ts';
 import { RuntimeError } from '../src/errors.ts';
 import { notRunning, readToken } from './api.ts';
 import { findRunning } from './runtime/supervision.ts';

@@ -2,7 +2,7 @@
  * What of the user's environment reaches the proxy. The proxy may outlive the shell that started it, and in a container it
  * sees nothing but this.
  */
-import type { Environment } from '../src/config.ts';
+import type { Environment } from '../src/config/config.ts';
 
 /** What the user's network needs on the way out; names of proxies in either case. */
 const FOR_THE_WAY_OUT = /^(?:https?_proxy|no_proxy|node_extra_ca_certs)$/i;

@@ -1,7 +1,7 @@
 /** `uninstall` and `proxy-update`: what the installer does, in POSIX sh, because a machine without Node needs it too. */
 import { existsSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { Environment } from '../src/config.ts';
+import type { Environment } from '../src/config/config.ts';
 import { RuntimeError } from '../src/errors.ts';
 import { endAs, runAsForegroundChild } from './launch/foreground-child.ts';
 

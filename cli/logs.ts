@@ -2,7 +2,7 @@
 import { closeSync, existsSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import pc from 'picocolors';
-import type { Environment } from '../src/config.ts';
+import type { Environment } from '../src/config/config.ts';
 import { RuntimeError } from '../src/errors.ts';
 import { wantsColours } from './progress.ts';
 import { lastKnownRecord } from './runtime/supervision.ts';

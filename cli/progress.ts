@@ -3,7 +3,7 @@
  * elsewhere. Also who may see colours.
  */
 import { writeSync } from 'node:fs';
-import type { Environment } from '../src/config.ts';
+import type { Environment } from '../src/config/config.ts';
 
 const AFTER_MS = 1_000;
 const FRAME_MS = 100;

@@ -1,7 +1,7 @@
 /** `claude-db-proxy serve`: the proxy in the foreground, until a signal ends it. */
 import { accessSync, constants, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseConfig, type Config, type Environment } from '../src/config.ts';
+import { parseConfig, type Config, type Environment } from '../src/config/config.ts';
 import { codeOf, ConfigError, messageOf } from '../src/errors.ts';
 import { createLog, openLogFile, type LogFile } from '../src/log.ts';
 import { startProxy } from '../src/proxy.ts';

@@ -1,5 +1,5 @@
 /** `claude-db-proxy start` and `stop`: the proxy alone. */
-import type { Environment } from '../src/config.ts';
+import type { Environment } from '../src/config/config.ts';
 import { withProgress } from './progress.ts';
 import { ensureRunning, findRunning, replaceIfOlder, stopRunning, type Running } from './runtime/supervision.ts';
 import { contextOf } from './context.ts';

@@ -1,6 +1,6 @@
 /** `claude-db-proxy status [--json]`: whether the proxy runs, since when, where, and what its conversations are at. */
 import pc from 'picocolors';
-import type { Environment } from '../src/config.ts';
+import type { Environment } from '../src/config/config.ts';
 import type { StatusAnswer } from '../src/admin/status-routes.ts';
 import { askApi } from './api.ts';
 import { durationText, manyText, phaseText } from './format.ts';

@@ -24,7 +24,7 @@ import { CheckpointIndex } from './checkpoint/index.ts';
 import { monotonicClock } from './clock.ts';
 import { Compactions } from './compaction/compactions.ts';
 import { recordCompactions } from './compaction/records.ts';
-import type { Config } from './config.ts';
+import type { Config } from './config/config.ts';
 import { Conversations } from './conversations/conversations.ts';
 import { ConversationDirectory } from './conversations/directory.ts';
 import { Dashboard } from './dashboard/dashboard.ts';

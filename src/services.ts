@@ -10,7 +10,7 @@ import { conversationChild, supervisorMachine, type SupervisorActor } from '../m
 import { milliseconds } from '../machines/units.ts';
 import type { Access } from './admin/access/access.ts';
 import type { CheckpointCalls } from './checkpoint/calls.ts';
-import type { Config } from './config.ts';
+import type { Config } from './config/config.ts';
 import type { ActorHost } from './conversations/actors.ts';
 import type { Dashboard } from './dashboard/dashboard.ts';
 import { messageOf } from './errors.ts';

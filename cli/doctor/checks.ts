@@ -3,7 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { accessSync, constants, existsSync, readFileSync, realpathSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { Environment } from '../../src/config.ts';
+import type { Environment } from '../../src/config/config.ts';
 import { API_NAME } from '../../src/certificates/names.ts';
 import { codeOf, messageOf } from '../../src/errors.ts';
 import { openHttpClient, type Upstream } from '../../src/upstream/http-client.ts';

@@ -1,6 +1,6 @@
 /** `claude-db-proxy proxy-doctor [--json]`: every check, and what to do. Exit code 1 where something does not work. */
 import pc from 'picocolors';
-import { parseConfig, type Environment } from '../../src/config.ts';
+import { parseConfig, type Environment } from '../../src/config/config.ts';
 import { ConfigError } from '../../src/errors.ts';
 import { manyText } from '../format.ts';
 import { layoutOf } from '../installation.ts';

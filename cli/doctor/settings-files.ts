@@ -1,7 +1,7 @@
 /** Claude Code's settings files on this machine, as far as the doctor looks into them. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Environment } from '../../src/config.ts';
+import type { Environment } from '../../src/config/config.ts';
 import { isObject } from '../../src/wire/json.ts';
 import { fault, warning, type CheckResult } from './check-results.ts';
 import type { Source, Variables } from './env-overrides.ts';

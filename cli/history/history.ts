@@ -1,6 +1,6 @@
 /** `claude-db-proxy history [--json] [-n compactions]`: every compaction of the last 90 days, what it cost and saved. */
 import pc from 'picocolors';
-import type { Environment } from '../../src/config.ts';
+import type { Environment } from '../../src/config/config.ts';
 import type { HistoryAnswer } from '../../src/admin/history-routes.ts';
 import { RuntimeError } from '../../src/errors.ts';
 import { askApi, notRunning } from '../api.ts';

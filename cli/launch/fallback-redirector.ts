@@ -3,7 +3,7 @@
  * goes through a blind tunnel to its real destination, the API too, as if there were no proxy. Gives the port back as
  * soon as somebody starts a proxy.
  */
-import type { Config } from '../../src/config.ts';
+import type { Config } from '../../src/config/config.ts';
 import { silentLog } from '../../src/log.ts';
 import { createRedirector, type Redirector } from '../../src/redirector/redirector.ts';
 import { ownListener } from '../../src/redirector/tunnel-policy.ts';

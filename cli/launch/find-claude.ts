@@ -1,7 +1,7 @@
 /** The user's `claude`: the first on PATH that is not ourselves, by whatever name or link. */
 import { accessSync, closeSync, constants, openSync, readSync, realpathSync, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import type { Environment } from '../../src/config.ts';
+import type { Environment } from '../../src/config/config.ts';
 
 /** Where Claude Code's own installers put it, for a PATH that lacks them. */
 const USUAL_PLACES = ['.local/bin', '.claude/local', '.bun/bin'];

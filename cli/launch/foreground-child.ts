@@ -9,7 +9,7 @@
 import { execFile, spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { fstatSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
-import type { Environment } from '../../src/config.ts';
+import type { Environment } from '../../src/config/config.ts';
 
 /** Sent by the terminal to the whole group: claude has them already where it shares the terminal's foreground with us. */
 const FROM_TERMINAL: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT'];

@@ -1,5 +1,5 @@
 /** The environment that `claude` is started with so that it goes through the proxy. Pure. */
-import type { Environment } from '../../src/config.ts';
+import type { Environment } from '../../src/config/config.ts';
 import { API_NAME } from '../../src/certificates/names.ts';
 import { bypasses, parseNoProxy } from '../../src/upstream/no-proxy.ts';
 import { LAUNCH_HEADERS } from '../../src/wire/launch-settings.ts';

@@ -9,7 +9,7 @@
  */
 import { realpathSync } from 'node:fs';
 import { isatty } from 'node:tty';
-import { parseConfig, type Config, type Environment } from '../../src/config.ts';
+import { parseConfig, type Config, type Environment } from '../../src/config/config.ts';
 import { ConfigError, messageOf } from '../../src/errors.ts';
 import type { Health } from '../../src/admin/health.ts';
 import { layoutOf, type DataPaths } from '../installation.ts';

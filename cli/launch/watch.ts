@@ -11,7 +11,7 @@ import { checkHealth } from '../health-check.ts';
 import { readRuntimeRecord, type Ports } from '../installation.ts';
 import { ensureRunning, replaceIfOlder, type Running, type CliContext } from '../runtime/supervision.ts';
 import { isStartLocked } from '../runtime/start-lock.ts';
-import type { Environment } from '../../src/config.ts';
+import type { Environment } from '../../src/config/config.ts';
 import { FallbackRedirector } from './fallback-redirector.ts';
 
 export interface WatchOptions extends CliContext {

@@ -5,7 +5,7 @@
  */
 import { mkdirSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Config, Environment } from '../../src/config.ts';
+import type { Config, Environment } from '../../src/config/config.ts';
 import { RuntimeError } from '../../src/errors.ts';
 import { VERSION } from '../../src/version.ts';
 import { variablesForProxy } from '../environment.ts';

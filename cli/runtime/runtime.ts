@@ -8,7 +8,7 @@
  * record in runtime.json. A runtime itself only starts, stops and looks. In a container it is `serve --no-record` that
  * runs: the record is about the host, whose ports and process ids it cannot know.
  */
-import type { Config, Environment } from '../../src/config.ts';
+import type { Config, Environment } from '../../src/config/config.ts';
 import type { DataPaths, Ports, RuntimeName, RuntimeRecord } from '../installation.ts';
 
 export type Availability =

@@ -1,5 +1,5 @@
 /** Which runtime it is to be. Containers are loaded only where one is wanted. */
-import type { Config } from '../../src/config.ts';
+import type { Config } from '../../src/config/config.ts';
 import { RuntimeError } from '../../src/errors.ts';
 import { readInstallRecord, type DataPaths, type RuntimeName } from '../installation.ts';
 import type { Runtime } from './runtime.ts';

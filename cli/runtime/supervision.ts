@@ -3,7 +3,7 @@
  * runtimes have in common; used by the launcher and the commands.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Config, Environment } from '../../src/config.ts';
+import type { Config, Environment } from '../../src/config/config.ts';
 import { codeOf, messageOf, RuntimeError } from '../../src/errors.ts';
 import type { Health } from '../../src/admin/health.ts';
 import { checkHealth, isOlder, reachableAddress, type HealthCheck, type Trouble } from '../health-check.ts';

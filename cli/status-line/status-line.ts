@@ -5,7 +5,7 @@
  */
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import type { Environment } from '../../src/config.ts';
+import type { Environment } from '../../src/config/config.ts';
 import type { StatusLineAnswer } from '../../src/admin/status-routes.ts';
 import { isObject } from '../../src/wire/json.ts';
 import { askApi, type ApiAnswer } from '../api.ts';

@@ -2,7 +2,7 @@
 import type { CheckpointCalls } from '../checkpoint/calls.ts';
 import { isoOrNull, type CheckpointGate } from '../checkpoint/gate.ts';
 import type { CheckpointIndex } from '../checkpoint/index.ts';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import type { Conversations } from '../conversations/conversations.ts';
 import type { Forwarder } from '../forwarder/forwarder.ts';
 import type { ByteBudget } from '../net/byte-budget.ts';

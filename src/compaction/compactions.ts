@@ -3,7 +3,7 @@
  */
 import type { ForwardReason } from '../../machines/conversation-events.ts';
 import { milliseconds, type ConversationId, type Timestamp, type Tokens } from '../../machines/units.ts';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { recentMessages } from './recent-messages.ts';
 import { servedAnswer, type ServedAnswer } from './served-answer.ts';
 import { answerText } from './summary-text.ts';

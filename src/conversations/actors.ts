@@ -7,7 +7,7 @@ import type { ConversationActor, ConversationSnapshot } from '../../machines/con
 import type { ConversationEvent, ConversationInput, PersistedState } from '../../machines/conversation-events.ts';
 import { phaseOf, type Phase } from '../../machines/phases.ts';
 import type { ConversationId } from '../../machines/units.ts';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { messageOf } from '../errors.ts';
 import type { CheckpointCalls } from '../checkpoint/calls.ts';
 import type { ServedSummaryTracker } from '../compaction/served-summary-tracker.ts';

@@ -8,7 +8,7 @@ import type { ConversationSnapshot } from '../../machines/conversation.ts';
 import type { ConversationEvent } from '../../machines/conversation-events.ts';
 import type { Phase } from '../../machines/phases.ts';
 import { tokens, turnId, type ConversationId, type Timestamp, type Tokens, type TurnId } from '../../machines/units.ts';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { usedTokens, type Usage } from '../wire/answer-reader.ts';
 import { continuationText } from '../wire/compaction.ts';
 import { rootOf, fullPrefix, type Lineage } from '../wire/lineage.ts';

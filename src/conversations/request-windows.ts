@@ -1,7 +1,7 @@
 /** How large the context window of a request is, and at which shares of it something happens. Asked by conversations.ts. */
 import type { Thresholds } from '../../machines/conversation-events.ts';
 import { tokens, type Tokens } from '../../machines/units.ts';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { headerValue } from '../wire/headers.ts';
 import { launchThresholds, launchWindow } from '../wire/launch-settings.ts';
 import { contextWindow, effectiveWindow } from '../wire/windows.ts';

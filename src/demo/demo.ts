@@ -1,5 +1,5 @@
 /** The demo from the first line to the last: opens the stage, plays, shows what was measured, cleans up. */
-import type { Environment } from '../config.ts';
+import type { Environment } from '../config/config.ts';
 import { VERSION } from '../version.ts';
 import { play, resultLines } from './run.ts';
 import type { Screen } from './screen.ts';

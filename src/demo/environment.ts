@@ -6,7 +6,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { parseConfig, type Config, type Environment } from '../config.ts';
+import { parseConfig, type Config, type Environment } from '../config/config.ts';
 import { startProxy, type Proxy } from '../proxy.ts';
 import { startSimulatedApi, type Call, type Message, type SimulatedApi } from '../simulated-api/index.ts';
 import { LogBook } from './event-tail.ts';

@@ -1,5 +1,5 @@
 /** A proxy whose conversations change all the time, told to it as the forwarder would tell; says how much CPU it took. */
-import { parseConfig } from '../../src/config.ts';
+import { parseConfig } from '../../src/config/config.ts';
 import type { ParsedRequest } from '../../src/conversations/parsed-request.ts';
 import { silentLog } from '../../src/log.ts';
 import { startProxy } from '../../src/proxy.ts';

@@ -1,7 +1,7 @@
 /** The proxy in a process of its own, which tells on request how it is: lag of its event loop, memory, handles. */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { raiseHeapGrowth } from '../../cli/v8-heap-growth.ts';
-import { parseConfig } from '../../src/config.ts';
+import { parseConfig } from '../../src/config/config.ts';
 import { silentLog } from '../../src/log.ts';
 import { startProxy } from '../../src/proxy.ts';
 

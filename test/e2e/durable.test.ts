@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { utilisation } from '../../machines/conversation-calculations.ts';
 import { conversationId } from '../../machines/units.ts';
-import { parseConfig, type Environment } from '../../src/config.ts';
+import { parseConfig, type Environment } from '../../src/config/config.ts';
 import { ScriptedClient } from '../../src/demo/scripted-client.ts';
 import { startProxy, type Proxy } from '../../src/proxy.ts';
 import { startSimulatedApi, type Answer, type SimulatedApi } from '../../src/simulated-api/index.ts';

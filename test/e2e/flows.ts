@@ -1,6 +1,6 @@
 /** Conversations that reach the thresholds when a test wants them to, and what the API saw of them. */
 import { CHECKPOINT_INSTRUCTION } from '../../src/checkpoint/instruction.ts';
-import type { Environment } from '../../src/config.ts';
+import type { Environment } from '../../src/config/config.ts';
 import type { ScriptedClient, ScriptedClientOptions } from '../../src/demo/scripted-client.ts';
 import type { LogFields } from '../../src/log.ts';
 import type { RecordedRequest, Responder, SimulatedApiOptions } from '../../src/simulated-api/index.ts';

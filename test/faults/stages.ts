@@ -6,7 +6,7 @@
  *   part (client) ──tunnel, TLS──▶ proxy ──▶ tap ──▶ simulated API
  */
 import { expect } from 'chai';
-import type { Environment } from '../../src/config.ts';
+import type { Environment } from '../../src/config/config.ts';
 import { startSimulatedApi, type Call, type SimulatedApi } from '../../src/simulated-api/index.ts';
 import { quickRig } from '../src/forwarder/quick-rig.ts';
 import type { LogLine, Rig } from '../support/rig.ts';

@@ -4,7 +4,7 @@ import { connect, createServer, Server } from 'node:net';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { expect } from 'chai';
-import { parseConfig } from '../../src/config.ts';
+import { parseConfig } from '../../src/config/config.ts';
 import { silentLog } from '../../src/log.ts';
 import { startProxy, type Proxy } from '../../src/proxy.ts';
 import { ask, messageRequest, RawClient, requestBytes } from './forwarder/raw-client.ts';

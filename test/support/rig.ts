@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseConfig, type Environment } from '../../src/config.ts';
+import { parseConfig, type Environment } from '../../src/config/config.ts';
 import { ScriptedClient, type ScriptedClientOptions } from '../../src/demo/scripted-client.ts';
 import type { Log, LogFields } from '../../src/log.ts';
 import { startProxy, type Proxy } from '../../src/proxy.ts';

@@ -4,7 +4,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { dashboardUrl } from '../../../src/admin/access/access.ts';
-import { parseConfig } from '../../../src/config.ts';
+import { parseConfig } from '../../../src/config/config.ts';
 import { ScriptedClient } from '../../../src/demo/scripted-client.ts';
 import { messagesOf, type ScriptedTurn } from '../../../src/demo/session.ts';
 import { openStage, type Stage } from '../../../src/demo/environment.ts';

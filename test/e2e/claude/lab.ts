@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Environment } from '../../../src/config.ts';
+import type { Environment } from '../../../src/config/config.ts';
 import type { Call, RecordedRequest, SimulatedApi, SimulatedApiOptions } from '../../../src/simulated-api/index.ts';
 import { API_KEY, ClaudeClient, type ClientOptions, type Turn } from './client.ts';
 import { openDirectRoad, type DirectRoad } from './direct-road.ts';

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { Environment } from '../../../src/config.ts';
+import type { Environment } from '../../../src/config/config.ts';
 import { startSimulatedApi, type SimulatedApi, type SimulatedApiOptions } from '../../../src/simulated-api/index.ts';
 import { startRig } from '../../support/rig.ts';
 

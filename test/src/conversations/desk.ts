@@ -7,7 +7,7 @@ import { conversationMachine, type ConversationActor } from '../../../machines/c
 import { serviceMachine, type ServiceName } from '../../../machines/service.ts';
 import { conversationChild, supervisorMachine } from '../../../machines/supervisor.ts';
 import { milliseconds, timestamp, tokens, type ConversationId, type Timestamp } from '../../../machines/units.ts';
-import { parseConfig, type Config, type Environment } from '../../../src/config.ts';
+import { parseConfig, type Config, type Environment } from '../../../src/config/config.ts';
 import { ByteBudget } from '../../../src/net/byte-budget.ts';
 import { CheckpointGate } from '../../../src/checkpoint/gate.ts';
 import { CheckpointCalls } from '../../../src/checkpoint/calls.ts';

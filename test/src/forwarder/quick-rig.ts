@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openCertificates } from '../../../src/certificates/certificates.ts';
-import type { Environment } from '../../../src/config.ts';
+import type { Environment } from '../../../src/config/config.ts';
 import { silentLog } from '../../../src/log.ts';
 import type { SimulatedApiOptions } from '../../../src/simulated-api/index.ts';
 import { startRig, type Rig } from '../../support/rig.ts';

@@ -1,5 +1,5 @@
 /** Run by `extra-ca.test.ts` in a process of its own: asks the upstream both ways, and prints the two statuses. */
-import { parseConfig } from '../../../src/config.ts';
+import { parseConfig } from '../../../src/config/config.ts';
 import { UpstreamConnections } from '../../../src/upstream/connections.ts';
 import { openHttpClient } from '../../../src/upstream/http-client.ts';
 import { OutboundTunnels } from '../../../src/upstream/outbound-tunnel.ts';

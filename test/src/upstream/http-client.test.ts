@@ -2,7 +2,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { expect } from 'chai';
 import { openCertificates } from '../../../src/certificates/certificates.ts';
-import { parseConfig } from '../../../src/config.ts';
+import { parseConfig } from '../../../src/config/config.ts';
 import { silentLog } from '../../../src/log.ts';
 import { startProxy } from '../../../src/proxy.ts';
 import { startSimulatedApi } from '../../../src/simulated-api/index.ts';

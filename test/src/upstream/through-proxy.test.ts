@@ -1,6 +1,6 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { expect } from 'chai';
-import { parseConfig } from '../../../src/config.ts';
+import { parseConfig } from '../../../src/config/config.ts';
 import { ScriptedClient } from '../../../src/demo/scripted-client.ts';
 import { startProxy, type Proxy } from '../../../src/proxy.ts';
 import { startSimulatedApi, type SimulatedApi } from '../../../src/simulated-api/index.ts';

@@ -1,8 +1,9 @@
 import { expect } from 'chai';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { parseConfig, type Config, type Environment } from '../../src/config.ts';
-import { ConfigError } from '../../src/errors.ts';
+import { parseConfig, type Config, type Environment } from '../../../src/config/config.ts';
+import { SETTINGS } from '../../../src/config/settings.ts';
+import { ConfigError } from '../../../src/errors.ts';
 
 const HOME = '/home/somebody';
 
@@ -20,15 +21,7 @@ function refusal(env: Environment): ConfigError {
   throw new Error('the settings were accepted');
 }
 
-const VARIABLES = [
-  ...['DBPROXY_CHECKPOINT_THRESHOLD', 'DBPROXY_SWAP_THRESHOLD', 'DBPROXY_LOG_LEVEL', 'DBPROXY_PASSTHROUGH'],
-  ...['DBPROXY_PROXY_PORT', 'DBPROXY_DASHBOARD_PORT', 'DBPROXY_HOST', 'DBPROXY_DATA_DIR', 'DBPROXY_UPSTREAM_URL'],
-  ...['DBPROXY_MODEL_WINDOWS', 'DBPROXY_CONVERSATION_TTL', 'DBPROXY_COMPACTION_WAIT', 'DBPROXY_CHECKPOINT_REFRESH'],
-  'DBPROXY_RUNTIME',
-  ...['DBPROXY_CHECKPOINT_TRIES', 'DBPROXY_MAX_CHECKPOINTS'],
-  ...['DBPROXY_ALLOWED_HOSTS', 'DBPROXY_MAX_CONNECTIONS', 'DBPROXY_MAX_BUFFERED_BYTES'],
-  'DBPROXY_INSPECT',
-];
+const VARIABLES = Object.values(SETTINGS).map(({ name }) => name);
 
 describe('the configuration', () => {
   it('has the defaults that the README names', () => {
@@ -194,6 +187,7 @@ describe('the configuration', () => {
     ['DBPROXY_CONVERSATION_TTL', ['abc', '0', '-5', '0.0001ms', '25d', '5y', '1h30m', 'h'], /time such as/],
     ['DBPROXY_COMPACTION_WAIT', ['abc', '0', '0s', '1w'], /time such as/],
     ['DBPROXY_RUNTIME', ['kubernetes', 'toString'], /auto, docker, podman or node/],
+    ['DBPROXY_INSPECT', ['http://localhost', 'localhost:9000'], /a ws or wss URL/],
   ];
   for (const [variable, values, allowed] of bad) {
     for (const value of values) {
@@ -207,6 +201,11 @@ describe('the configuration', () => {
       });
     }
   }
+
+  it('has a case that is refused for each setting but directories, where every text is one', () => {
+    const refused = new Set([...bad.map(([variable]) => variable), 'DBPROXY_DATA_DIR']);
+    expect(VARIABLES.filter((name) => !refused.has(name))).to.deep.equal([]);
+  });
 
   for (const value of [
     'https://user@x',
