@@ -9,15 +9,15 @@ import { codeOf, FileError } from './errors.ts';
 import { type Log } from './log.ts';
 
 /** Suffix of a file that is being written. A leftover is from a process that was killed. */
-const UNFINISHED = '.tmp';
-const UNFINISHED_KEPT_MS = 60 * 60 * 1000;
+const UNFINISHED_SUFFIX = '.tmp';
+const UNFINISHED_MAX_AGE_MS = 60 * 60 * 1000;
 
 /**
  * The text of `path`; undefined where there is no such file.
  *
  * @throws FileError
  */
-export async function readIfThere(path: string): Promise<string | undefined> {
+export async function readIfExists(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
@@ -105,8 +105,8 @@ export async function setAside(path: string, judged: string, suffix: string): Pr
 export async function prepareDirectory(directory: string, now: Date, log: Log): Promise<void> {
   try {
     await mkdir(directory, { recursive: true, mode: 0o700 });
-    await tighten(directory, 0o700, log);
-    const unfinished = (await readdir(directory)).filter((name) => name.endsWith(UNFINISHED));
+    await restrictPermissions(directory, 0o700, log);
+    const unfinished = (await readdir(directory)).filter((name) => name.endsWith(UNFINISHED_SUFFIX));
     await Promise.all(unfinished.map((name) => removeIfOld(join(directory, name), now)));
   } catch (error) {
     throw new FileError('prepare', directory, error);
@@ -117,7 +117,7 @@ export async function prepareDirectory(directory: string, now: Date, log: Log): 
  * Removes from `path` every permission that is not in `mode`. A file system that refuses (a read-only mount, another
  * owner) is logged and is no failure.
  */
-export async function tighten(path: string, mode: number, log: Log): Promise<void> {
+export async function restrictPermissions(path: string, mode: number, log: Log): Promise<void> {
   if (process.platform === 'win32') return; // mode bits do not control access there
   try {
     const found = (await stat(path)).mode & 0o777;
@@ -133,7 +133,7 @@ export async function tighten(path: string, mode: number, log: Log): Promise<voi
 /** The minimum age protects a file that another process is writing now. */
 async function removeIfOld(path: string, now: Date): Promise<void> {
   try {
-    if (now.getTime() - (await stat(path)).mtimeMs > UNFINISHED_KEPT_MS) await unlink(path);
+    if (now.getTime() - (await stat(path)).mtimeMs > UNFINISHED_MAX_AGE_MS) await unlink(path);
   } catch (error) {
     if (codeOf(error) !== 'ENOENT') throw error;
   }
@@ -141,7 +141,7 @@ async function removeIfOld(path: string, now: Date): Promise<void> {
 
 /** Names are made without node:crypto, which would slow every launch. */
 const unfinishedName = (path: string): string =>
-  join(dirname(path), `.${basename(path)}.${process.pid}-${Math.random().toString(36).slice(2)}${UNFINISHED}`);
+  join(dirname(path), `.${basename(path)}.${process.pid}-${Math.random().toString(36).slice(2)}${UNFINISHED_SUFFIX}`);
 
 /** Writes a new file beside `path` and syncs it to the disk. */
 async function writeUnfinished(path: string, text: string, mode: number): Promise<string> {

@@ -35,7 +35,7 @@ export interface Housekeeping {
 export function startHousekeeping(options: HousekeepingOptions): Housekeeping {
   const { certificates, forwarder, index, monotonicNow, preload, store, ttl } = options;
   const daily = setInterval(() => {
-    store.forgetOldHistory();
+    store.deleteOldHistory();
     void certificates.renewIfDue().then((renewed) => {
       if (renewed) forwarder.reloadCertificates();
     });

@@ -98,7 +98,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const { config, upstreamCa: ca } = options;
   const began = Date.now();
   const now = () => timestamp(Date.now());
-  const steady = monotonicClock();
+  const monotonicNow = monotonicClock();
   const events = new EventLog(now);
   const log = events.tap(options.log);
   const facts = createFacts((error) => log.error('observer.failed', { message: messageOf(error) }));
@@ -127,8 +127,8 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const budget = new ByteBudget({ limit: config.maxBufferedBytes, log });
 
   const index = new CheckpointIndex(publishingRepository(store, publish));
-  const gate = new CheckpointGate({ limit: config.maxCheckpoints, log, now: steady });
-  const calls = new CheckpointCalls({ upstream, gate, index, budget, now, monotonicNow: steady, publish });
+  const gate = new CheckpointGate({ limit: config.maxCheckpoints, log, now: monotonicNow });
+  const calls = new CheckpointCalls({ upstream, gate, index, budget, now, monotonicNow, publish });
   const conversations = new Conversations({
     config,
     actors: supervisedActors(() => supervisor),
@@ -136,9 +136,9 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     index,
     calls,
     learnedWindows: modelWindows.learned,
-    durable: store,
+    repository: store,
     now,
-    steady,
+    monotonicNow,
     publish,
   });
   const compactions = new Compactions({ config, conversations, calls, now, publish });
@@ -204,11 +204,11 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const storeService = new StoreService({
     store,
     log,
-    steady,
+    monotonicNow,
     onOpen() {
       conversations.writeAll();
       const kept = store.checkpoints();
-      for (const { checkpoint } of kept) index.restore(checkpoint, steady());
+      for (const { checkpoint } of kept) index.restore(checkpoint, monotonicNow());
       return { checkpoints: kept.length };
     },
   });
@@ -230,7 +230,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     index,
     store,
     ttl: config.conversationTtl,
-    monotonicNow: steady,
+    monotonicNow,
     preload: () => Promise.all([adminPages.ready('/'), loadClient()]),
   });
   const release = async (): Promise<void> => {

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { CertificateError } from '../errors.ts';
 import { type Log } from '../log.ts';
 import { faultOfCa } from './faults.ts';
-import { createFile, readIfThere, setAside, tighten } from '../files.ts';
+import { createFile, readIfExists, setAside, restrictPermissions } from '../files.ts';
 import { generateKey, parseKey } from './keys.ts';
 import { type KeyedCertificate } from './issue.ts';
 import { CA_FILE, CA_KEY_FILE } from './names.ts';
@@ -23,16 +23,16 @@ const ROUNDS = 5;
 export async function openAuthority(directory: string, now: Date, log: Log): Promise<KeyedCertificate> {
   const certPath = join(directory, CA_FILE);
   const keyPath = join(directory, CA_KEY_FILE);
-  await tighten(keyPath, 0o600, log);
+  await restrictPermissions(keyPath, 0o600, log);
   for (let round = 0; round < ROUNDS; round += 1) {
-    const certPem = await readIfThere(certPath);
+    const certPem = await readIfExists(certPath);
     // The key second: it is written first, so whoever sees a certificate sees its key.
-    const keyPem = await readIfThere(keyPath);
+    const keyPem = await readIfExists(keyPath);
     if (certPem !== undefined) {
       const fault = faultOfCa(certPem, keyPem, now);
       if (fault === undefined && keyPem !== undefined) return { certPem, keyPem };
       // Another process may have changed both between the two reads: judge only what belongs together.
-      if ((await readIfThere(certPath)) !== certPem) continue;
+      if ((await readIfExists(certPath)) !== certPem) continue;
       const suffix = `broken-${stamp(now)}`;
       // The key first: a key alone would be given a certificate by another process that starts now.
       if (keyPem !== undefined) await setAside(keyPath, keyPem, suffix);

@@ -15,7 +15,7 @@ import { type Log } from '../log.ts';
 import { SERVER_TLS } from '../net/tls.ts';
 import { openAuthority } from './authority.ts';
 import { endsAt, isAhead, isDue } from './faults.ts';
-import { prepareDirectory, readIfThere } from '../files.ts';
+import { prepareDirectory, readIfExists } from '../files.ts';
 import { type KeyedCertificate } from './issue.ts';
 import { parseKey } from './keys.ts';
 import { openLeaf } from './leaf.ts';
@@ -126,8 +126,8 @@ function serve({ certPem, keyPem }: KeyedCertificate): Served {
 
 /** The CA that this process was started with, its key read again: it is not kept in memory between renewals. */
 async function sameAuthority(directory: string, certPem: string, ca: X509Certificate): Promise<KeyedCertificate> {
-  const found = await readIfThere(join(directory, CA_FILE));
-  const keyPem = await readIfThere(join(directory, CA_KEY_FILE));
+  const found = await readIfExists(join(directory, CA_FILE));
+  const keyPem = await readIfExists(join(directory, CA_KEY_FILE));
   const key = keyPem === undefined ? undefined : parseKey(keyPem);
   if (found !== certPem || keyPem === undefined || key === undefined || !ca.checkPrivateKey(key)) {
     throw new CertificateError(`the CA in ${directory} has changed since the start: restart the proxy`);

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { CertificateError } from '../errors.ts';
 import { type Log } from '../log.ts';
 import { faultOfLeaf } from './faults.ts';
-import { createFile, readIfThere, replaceFile, tighten } from '../files.ts';
+import { createFile, readIfExists, replaceFile, restrictPermissions } from '../files.ts';
 import { type KeyedCertificate } from './issue.ts';
 import { generateKey, parseKey } from './keys.ts';
 import { type Leaf } from './names.ts';
@@ -27,9 +27,9 @@ export async function openLeaf(
 ): Promise<KeyedCertificate> {
   const certPath = join(directory, leaf.certificateFile);
   const keyPath = join(directory, leaf.keyFile);
-  await Promise.all([tighten(certPath, 0o600, log), tighten(keyPath, 0o600, log)]);
+  await Promise.all([restrictPermissions(certPath, 0o600, log), restrictPermissions(keyPath, 0o600, log)]);
   for (let round = 0; round < ROUNDS; round += 1) {
-    const [certPem, keyPem] = await Promise.all([readIfThere(certPath), readIfThere(keyPath)]);
+    const [certPem, keyPem] = await Promise.all([readIfExists(certPath), readIfExists(keyPath)]);
     const fault = faultOfLeaf(ca.certPem, leaf, certPem, keyPem, now);
     if (fault === undefined && certPem !== undefined && keyPem !== undefined) return { certPem, keyPem };
     if (keyPem === undefined) {

@@ -13,9 +13,9 @@ import { headerValue, withoutHeaders, type RawHeaders } from '../wire/headers.ts
 import { SseReader } from '../wire/sse.ts';
 
 /** A body that is no stream is read up to here: an error, or a whole message. */
-const MAX_BODY_BYTES = 1024 * 1024;
+const MAX_ANSWER_BYTES = 1024 * 1024;
 
-const isWhole = (headers: RawHeaders): boolean =>
+const isJson = (headers: RawHeaders): boolean =>
   (headerValue(headers, 'content-type') ?? '').includes('application/json');
 
 export interface CheckpointCall {
@@ -140,8 +140,8 @@ export function performCheckpointCall(
           head = { status, headers };
         },
         onData: (chunk) => {
-          if (head?.status === 200 && !isWhole(head.headers)) sse.push(chunk);
-          else if (bytes < MAX_BODY_BYTES) {
+          if (head?.status === 200 && !isJson(head.headers)) sse.push(chunk);
+          else if (bytes < MAX_ANSWER_BYTES) {
             body.push(chunk);
             bytes += chunk.length;
           }
@@ -151,7 +151,7 @@ export function performCheckpointCall(
           finish(() => {
             if (head?.status !== 200) throw statusError(head?.status ?? 0, head?.headers ?? [], Buffer.concat(body));
             // Asked for a stream, a gateway may still answer whole.
-            if (isWhole(head.headers)) reader.takeBody(Buffer.concat(body).toString('utf8'));
+            if (isJson(head.headers)) reader.takeBody(Buffer.concat(body).toString('utf8'));
             const summary = summaryOf(reader);
             return { summary, usage: reader.usage, duration: milliseconds(performance.now() - began) };
           }),

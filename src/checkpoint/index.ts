@@ -97,7 +97,7 @@ export class CheckpointIndex {
   }
 
   /** Takes a checkpoint out for good. */
-  forget(id: CheckpointId): void {
+  delete(id: CheckpointId): void {
     const entry = this.#byId.get(id);
     if (entry !== undefined) this.#remove(entry);
   }

@@ -8,7 +8,7 @@ const NONE = milliseconds(0);
 
 /** A subscriber that writes the record of each compaction. */
 export function recordCompactions(
-  repository: Pick<StateRepository, 'compacted' | 'updateCompaction'>,
+  repository: Pick<StateRepository, 'addCompaction' | 'updateCompaction'>,
   now: () => Timestamp,
 ): PublishFact {
   return (fact) => {
@@ -17,14 +17,14 @@ export function recordCompactions(
         const { checkpoint, conversation, model, saved, tokensBefore, waited } = fact;
         const times = { at: now(), waited, saved };
         const served = { outcome: 'served', reason: null, checkpoint: checkpoint.id } as const;
-        repository.compacted({ id: randomUUID(), conversation, model, tokensBefore, ...served, ...times });
+        repository.addCompaction({ id: randomUUID(), conversation, model, tokensBefore, ...served, ...times });
         return;
       }
       case 'compaction.forwarded': {
         const { conversation, model, reason, tokensBefore } = fact;
         const times = { at: now(), waited: NONE, saved: NONE };
         const forwarded = { outcome: 'forwarded', reason, checkpoint: null } as const;
-        repository.compacted({ id: randomUUID(), conversation, model, tokensBefore, ...forwarded, ...times });
+        repository.addCompaction({ id: randomUUID(), conversation, model, tokensBefore, ...forwarded, ...times });
         return;
       }
       case 'compaction.resolved':

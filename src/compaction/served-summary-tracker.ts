@@ -26,18 +26,18 @@ export class ServedSummaryTracker {
   readonly #replaced = new Set<ConversationId>();
 
   /** A summary was served, by this process or by one before it. */
-  addServed(conversation: ConversationId, { id, summary }: Pick<Checkpoint, 'id' | 'summary'>): void {
+  add(conversation: ConversationId, { id, summary }: Pick<Checkpoint, 'id' | 'summary'>): void {
     const probe = squeezed(escapeTags(summary), PROBE_LENGTH).slice(0, PROBE_LENGTH);
     this.#served.set(conversation, { checkpoint: id, probe });
   }
 
   /** The checkpoint whose summary was served last, until the client shows whether it uses it. */
-  servedTo(conversation: ConversationId): CheckpointId | null {
+  pendingFor(conversation: ConversationId): CheckpointId | null {
     return this.#served.get(conversation)?.checkpoint ?? null;
   }
 
   /** True when a history begins with the summary that was served last. */
-  isServed(conversation: ConversationId, summary: string | null): boolean {
+  isServedSummary(conversation: ConversationId, summary: string | null): boolean {
     const served = this.#served.get(conversation);
     return summary !== null && served !== undefined && squeezed(summary, SEARCHED_LENGTH).includes(served.probe);
   }

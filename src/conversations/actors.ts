@@ -119,7 +119,7 @@ export class ConversationActors {
     const { calls, memory, publish } = this.#options;
     if (!wantsSource(snapshot)) calls.release(conversation);
     publish({ type: 'conversation.changed', conversation, snapshot });
-    memory.noteChanged(conversation, snapshot);
+    memory.recordChange(conversation, snapshot);
     this.#publishLoop(conversation, snapshot);
     const from = this.#phases.get(conversation);
     const to = phaseOf(snapshot);

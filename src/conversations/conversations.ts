@@ -45,10 +45,10 @@ export interface ConversationsOptions {
   readonly index: CheckpointIndex;
   readonly calls: CheckpointCalls;
   readonly learnedWindows: ReadonlyMap<string, Tokens>;
-  readonly durable: StateRepository;
+  readonly repository: StateRepository;
   readonly now: () => Timestamp;
   /** A clock that nobody sets, see `src/clock.ts`. */
-  readonly steady: () => Timestamp;
+  readonly monotonicNow: () => Timestamp;
   readonly publish: PublishFact;
 }
 
@@ -64,7 +64,7 @@ export class Conversations {
   #turns = 0;
 
   constructor(options: ConversationsOptions) {
-    const { actors, calls, config, directory, durable, index, now, publish } = options;
+    const { actors, calls, config, directory, repository, index, now, publish } = options;
     this.#options = options;
     this.#publish = publish;
     this.#settling = new KeyedTaskQueue((conversation, error) =>
@@ -76,9 +76,9 @@ export class Conversations {
     const snapshot = (id: ConversationId): ConversationSnapshot | undefined => this.snapshot(id);
     this.#memory = new ConversationPersistence({
       directory,
-      durable,
+      repository,
       index,
-      notes,
+      servedSummaries: notes,
       ttl: config.conversationTtl,
       now,
       snapshot,
@@ -129,14 +129,14 @@ export class Conversations {
     const conversation = located.id;
     this.#tracking.open(conversation);
     this.#noteSeen(conversation, seen);
-    const confirmed = this.#notes.isServed(conversation, summary);
+    const confirmed = this.#notes.isServedSummary(conversation, summary);
     // Two summaries can begin alike: then the new history seems to be the one before.
     if (located.replaced || labels.compacted || confirmed) {
       this.#publish({ type: 'history.replaced', conversation, confirmed });
       if (this.#notes.replaceHistory(conversation))
         this.#publish({ type: 'compaction.resolved', conversation, confirmed });
       this.send(conversation, { type: 'history.replaced', at: now(), confirmed });
-    } else if (!continuation && this.#notes.servedTo(conversation) !== null) {
+    } else if (!continuation && this.#notes.pendingFor(conversation) !== null) {
       this.#publish({ type: 'compaction.resolved', conversation, confirmed: false });
     }
     this.#turns += 1;
@@ -222,7 +222,7 @@ export class Conversations {
     if (!continuesCallHistory) calls.forget(conversation);
     if (lineage === null || findMatch === null) return;
     const entries = entriesAfter(seen.request, lineage, findMatch.blocks);
-    this.#memory.noteWal(conversation, { checkpoint: refOf(findMatch.checkpoint), entries });
+    this.#memory.recordWal(conversation, { checkpoint: refOf(findMatch.checkpoint), entries });
   }
 
   #tellCompleted(turn: Turn, used: Tokens, effective: Tokens): void {
@@ -271,8 +271,8 @@ export class Conversations {
 
   /** The checkpoint that covers most of a history that `model` is asked with, or null. */
   covering(lineage: Lineage, model: string): CheckpointMatch | null {
-    const { config, index, steady } = this.#options;
-    return config.passthrough ? null : index.find(lineage, steady(), model);
+    const { config, index, monotonicNow } = this.#options;
+    return config.passthrough ? null : index.find(lineage, monotonicNow(), model);
   }
 
   /** Effective window of the model a request asks. */
@@ -287,7 +287,7 @@ export class Conversations {
 
   /** The history of a conversation was answered with the summary of `checkpoint`. */
   markServed(conversation: ConversationId, checkpoint: Checkpoint): void {
-    this.#notes.addServed(conversation, checkpoint);
+    this.#notes.add(conversation, checkpoint);
     this.send(conversation, { type: 'compaction.served', at: this.#options.now(), checkpoint: refOf(checkpoint) });
   }
 
@@ -307,7 +307,7 @@ export class Conversations {
     this.send(conversation, { type: 'conversation.reset', at: now() });
     calls.release(conversation);
     for (const checkpoint of index.checkpoints) {
-      if (checkpoint.id === servable || checkpoint.conversation === conversation) index.forget(checkpoint.id);
+      if (checkpoint.id === servable || checkpoint.conversation === conversation) index.delete(checkpoint.id);
     }
     this.#publish({ type: 'conversation.reset', conversation });
     return true;
@@ -333,12 +333,12 @@ export class Conversations {
 
   /** Has everything written that is known: to a file that may have missed some of it. */
   writeAll(): void {
-    this.#memory.writeAll(this.ids);
+    this.#memory.saveAll(this.ids);
   }
 
   /** Opens the conversations of a speaker that an earlier process knew, when the speaker is heard for the first time. */
   #recall(speaker: ClientIdentity): void {
-    for (const { conversation, state } of this.#memory.recall(speaker)) {
+    for (const { conversation, state } of this.#memory.restore(speaker)) {
       this.#tracking.open(conversation, state);
       this.#publish({ type: 'conversation.restored', conversation, phase: this.phase(conversation) });
     }

@@ -8,7 +8,7 @@ import { conversationId, type ConversationId } from '../../machines/units.ts';
 import type { ClientIdentity } from '../wire/identity.ts';
 
 /** What of a request decides where it belongs. */
-export interface LocateQuery extends ClientIdentity {
+export interface ConversationQuery extends ClientIdentity {
   /** What the history begins with, see `rootOf`. */
   readonly root: string;
   /** True when the history begins with a summary, or the client says that it has just compacted. */
@@ -35,7 +35,7 @@ const MAX_ROOTS = 16;
 const SAFE = /^[\w.-]{1,80}$/;
 
 /** A name that can stand in a header and says whose conversation it is where the client told. */
-function nameOf(query: LocateQuery, isFirst: boolean): ConversationId {
+function nameOf(query: ConversationQuery, isFirst: boolean): ConversationId {
   const parts = [query.session ?? 'anonymous', ...(query.agent === null ? [] : [query.agent])];
   const readable = parts.map((part) => (SAFE.test(part) ? part : hash('sha256', part, 'hex').slice(0, 16))).join('.');
   return conversationId(isFirst && query.session !== null ? readable : `${readable}~${query.root.slice(0, 8)}`);
@@ -53,7 +53,7 @@ export class ConversationDirectory {
   #uses = 0;
 
   /** The conversation that a request is a turn of. Opens one where there is none. */
-  locate(query: LocateQuery): Located {
+  locate(query: ConversationQuery): Located {
     const key = keyOf(query);
     const entries = this.#bySpeaker.get(key) ?? [];
     this.#uses += 1;
@@ -83,7 +83,7 @@ export class ConversationDirectory {
   }
 
   /** True when a speaker has a conversation. */
-  knows(speaker: ClientIdentity): boolean {
+  hasConversationOf(speaker: ClientIdentity): boolean {
     return this.#bySpeaker.has(keyOf(speaker));
   }
 
@@ -116,7 +116,7 @@ export class ConversationDirectory {
   }
 
   /** The conversation that is being compacted; null when the speaker has none. */
-  locateCompaction(query: LocateQuery): ConversationId | null {
+  locateCompaction(query: ConversationQuery): ConversationId | null {
     const key = keyOf(query);
     const entries = this.#bySpeaker.get(key) ?? [];
     const entry = entries.find((candidate) => candidate.roots.includes(query.root)) ?? latest(entries);

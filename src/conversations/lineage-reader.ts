@@ -23,24 +23,24 @@ const PIECE = 1024 * 1024;
 
 export interface LineageReaderOptions {
   /** Messages at a history's end that are likely to be written in another way next time: cache marks move, reminders come. */
-  readonly open: number;
+  readonly unstableMessages: number;
   /** Beginnings of fewer bytes are read faster than they are looked up. */
-  readonly worth: number;
+  readonly minBytes: number;
   /** Conversations whose beginnings are kept: 36 bytes a block, 110 KB for a history of 4 MB. */
-  readonly conversations: number;
+  readonly maxConversations: number;
 }
 
-const USUAL: LineageReaderOptions = { open: 8, worth: 64 * 1024, conversations: 8 };
+const USUAL: LineageReaderOptions = { unstableMessages: 8, minBytes: 64 * 1024, maxConversations: 8 };
 
 /** How a history began. */
-interface Kept {
+interface KnownBeginning {
   readonly beginning: LineagePrefix;
   readonly bytes: number;
   readonly digest: Buffer;
 }
 
 /** Whoever works for long asks it every now and then whether it is somebody else's turn. */
-class Pacer {
+class TimeSlicer {
   #began = performance.now();
 
   /** True when this slice has been long enough. */
@@ -54,7 +54,7 @@ class Pacer {
   }
 }
 
-async function digest(bytes: Buffer, hash: Hash, pacer: Pacer): Promise<Buffer> {
+async function digest(bytes: Buffer, hash: Hash, pacer: TimeSlicer): Promise<Buffer> {
   for (let at = 0; at < bytes.length; at += PIECE) {
     hash.update(bytes.subarray(at, at + PIECE));
     if (pacer.due) await pacer.pause();
@@ -65,7 +65,7 @@ async function digest(bytes: Buffer, hash: Hash, pacer: Pacer): Promise<Buffer> 
 export class LineageReader {
   readonly #options: LineageReaderOptions;
   /** The one that spoke last is the last. */
-  readonly #kept = new Map<ConversationId, Kept>();
+  readonly #kept = new Map<ConversationId, KnownBeginning>();
 
   constructor(options: LineageReaderOptions = USUAL) {
     this.#options = options;
@@ -73,7 +73,7 @@ export class LineageReader {
 
   /** The chain over a history; null when a message is of no known shape. */
   async read(conversation: ConversationId, history: History): Promise<Lineage | null> {
-    const pacer = new Pacer();
+    const pacer = new TimeSlicer();
     // Whoever asks has just gone through all of its bytes.
     if ((history.bytesOfFirst(history.length)?.length ?? 0) >= LARGE) await pacer.pause();
     const before = this.#kept.get(conversation);
@@ -86,9 +86,9 @@ export class LineageReader {
     }
     const lineage = await readOn(history, from, pacer);
     if (lineage === null) return null;
-    const messages = history.length - this.#options.open;
+    const messages = history.length - this.#options.unstableMessages;
     const bytes = history.bytesOfFirst(messages);
-    if (bytes === null || bytes.length < this.#options.worth) return lineage;
+    if (bytes === null || bytes.length < this.#options.minBytes) return lineage;
     const known = from === undefined ? 0 : (before?.bytes ?? 0);
     // A history that lost messages at its end begins as before, but ends sooner.
     if (bytes.length < known) return lineage;
@@ -105,17 +105,17 @@ export class LineageReader {
     this.#kept.delete(conversation);
   }
 
-  #keep(conversation: ConversationId, kept: Kept): void {
+  #keep(conversation: ConversationId, kept: KnownBeginning): void {
     this.#kept.delete(conversation);
     this.#kept.set(conversation, kept);
     for (const [oldest] of this.#kept) {
-      if (this.#kept.size <= this.#options.conversations) break;
+      if (this.#kept.size <= this.#options.maxConversations) break;
       this.#kept.delete(oldest);
     }
   }
 }
 
-async function readOn(history: History, from: LineagePrefix | undefined, pacer: Pacer): Promise<Lineage | null> {
+async function readOn(history: History, from: LineagePrefix | undefined, pacer: TimeSlicer): Promise<Lineage | null> {
   const steps = lineageSteps(history, from);
   for (;;) {
     const step = steps.next();

@@ -14,11 +14,11 @@ import type { ConversationDirectory } from './directory.ts';
 import type { ConversationRecord, StateRepository, WalRecord } from './repository.ts';
 import { WriteAheadLog } from './write-ahead-log.ts';
 
-export interface RememberingOptions {
+export interface ConversationPersistenceOptions {
   readonly directory: ConversationDirectory;
-  readonly durable: StateRepository;
+  readonly repository: StateRepository;
   readonly index: CheckpointIndex;
-  readonly notes: ServedSummaryTracker;
+  readonly servedSummaries: ServedSummaryTracker;
   /** Conversations that were idle for this long are not taken up again. */
   readonly ttl: Milliseconds;
   readonly now: () => Timestamp;
@@ -26,33 +26,33 @@ export interface RememberingOptions {
 }
 
 /** A conversation that an earlier process knew, to be opened with what is left of its state. */
-export interface Recalled {
+export interface RestoredConversation {
   readonly conversation: ConversationId;
   readonly state: PersistedState;
 }
 
 export class ConversationPersistence {
-  readonly #options: RememberingOptions;
+  readonly #options: ConversationPersistenceOptions;
   readonly #wals = new Map<ConversationId, WriteAheadLog>();
 
-  constructor(options: RememberingOptions) {
+  constructor(options: ConversationPersistenceOptions) {
     this.#options = options;
   }
 
   /** Takes up what an earlier process knew of a speaker's conversations, when the speaker is heard for the first time. */
-  *recall(speaker: ClientIdentity): Generator<Recalled> {
-    const { directory, durable, index, notes, now, ttl } = this.#options;
-    if (directory.knows(speaker)) return;
-    for (const record of durable.conversationsOf(speaker)) {
+  *restore(speaker: ClientIdentity): Generator<RestoredConversation> {
+    const { directory, repository, index, servedSummaries, now, ttl } = this.#options;
+    if (directory.hasConversationOf(speaker)) return;
+    for (const record of repository.conversationsOf(speaker)) {
       if (record.lastActivity < now() - ttl) continue;
       const checkpoint = record.state.checkpoint === null ? null : index.get(record.state.checkpoint.id);
       const served = record.served === null ? null : index.get(record.served);
       directory.restore(record);
       // A summary that is gone cannot be known again; a checkpoint that is gone cannot be served.
-      if (served !== null) notes.addServed(record.id, served);
+      if (served !== null) servedSummaries.add(record.id, served);
       const kept = checkpoint === null ? null : record.state.checkpoint;
       if (kept !== null) {
-        this.#walOf(record.id).note({ checkpoint: kept, entries: durable.wal(record.id, kept.id) });
+        this.#walOf(record.id).replace({ checkpoint: kept, entries: repository.wal(record.id, kept.id) });
       }
       yield { conversation: record.id, state: { ...record.state, checkpoint: kept, served: served !== null } };
     }
@@ -64,24 +64,24 @@ export class ConversationPersistence {
   }
 
   /** Something follows a conversation's checkpoint. */
-  noteWal(conversation: ConversationId, record: WalRecord): void {
-    if (this.#walOf(conversation).note(record)) this.#writeWal(conversation);
+  recordWal(conversation: ConversationId, record: WalRecord): void {
+    if (this.#walOf(conversation).replace(record)) this.#writeWal(conversation);
   }
 
   /** A conversation's actor has moved. */
-  noteChanged(conversation: ConversationId, { context: { checkpoint } }: ConversationSnapshot): void {
+  recordChange(conversation: ConversationId, { context: { checkpoint } }: ConversationSnapshot): void {
     if (checkpoint === null) {
       if (this.#wals.get(conversation)?.clear() === true) this.#writeWal(conversation);
     } else if (this.wal(conversation)?.checkpoint.id !== checkpoint.id) {
-      this.noteWal(conversation, { checkpoint, entries: [] });
+      this.recordWal(conversation, { checkpoint, entries: [] });
     }
     this.#write(conversation);
   }
 
   /** Has everything written that is known of these: to a file that may have missed some of it. */
-  writeAll(conversations: readonly ConversationId[]): void {
-    const { durable, index } = this.#options;
-    for (const checkpoint of index.checkpoints) durable.saveCheckpoint(checkpoint);
+  saveAll(conversations: readonly ConversationId[]): void {
+    const { repository, index } = this.#options;
+    for (const checkpoint of index.checkpoints) repository.saveCheckpoint(checkpoint);
     for (const conversation of conversations) {
       this.#write(conversation);
       this.#writeWal(conversation);
@@ -91,7 +91,7 @@ export class ConversationPersistence {
   /** Lets go of a conversation; `forGood`: in the file as well. */
   forget(conversation: ConversationId, forGood: boolean): void {
     this.#wals.delete(conversation);
-    if (forGood) this.#options.durable.conversationForgotten(conversation);
+    if (forGood) this.#options.repository.deleteConversation(conversation);
   }
 
   #walOf(conversation: ConversationId): WriteAheadLog {
@@ -103,16 +103,16 @@ export class ConversationPersistence {
   }
 
   #writeWal(conversation: ConversationId): void {
-    this.#options.durable.walChanged(conversation, () => this.wal(conversation));
+    this.#options.repository.saveWal(conversation, () => this.wal(conversation));
   }
 
   #write(conversation: ConversationId): void {
-    this.#options.durable.conversationChanged(conversation, () => this.#record(conversation));
+    this.#options.repository.saveConversation(conversation, () => this.#record(conversation));
   }
 
   /** A conversation as it is kept; null for one that is gone. */
   #record(conversation: ConversationId): ConversationRecord | null {
-    const { directory, notes, now, snapshot: find } = this.#options;
+    const { directory, servedSummaries, now, snapshot: find } = this.#options;
     const snapshot = find(conversation);
     const known = directory.describe(conversation);
     if (snapshot === undefined || known === null) return null;
@@ -124,7 +124,7 @@ export class ConversationPersistence {
       agent,
       roots,
       phase: phaseOf(snapshot),
-      served: notes.servedTo(conversation),
+      served: servedSummaries.pendingFor(conversation),
       state,
       lastActivity: state.lastActivity ?? now(),
     };

@@ -81,11 +81,11 @@ export interface StateRepository extends CheckpointRepository {
   /** The entries of a conversation's write-ahead log that follow `checkpoint`. */
   wal(conversation: ConversationId, checkpoint: CheckpointId): readonly WalEntry[];
   /** A conversation has changed; `read` tells its state when it is written, very soon. */
-  conversationChanged(conversation: ConversationId, read: () => ConversationRecord | null): void;
+  saveConversation(conversation: ConversationId, read: () => ConversationRecord | null): void;
   /** A write-ahead log has changed; `read` tells what it is when it is written. Null: there is none any more. */
-  walChanged(conversation: ConversationId, read: () => WalRecord | null): void;
-  conversationForgotten(conversation: ConversationId): void;
-  compacted(record: CompactionRecord): void;
+  saveWal(conversation: ConversationId, read: () => WalRecord | null): void;
+  deleteConversation(conversation: ConversationId): void;
+  addCompaction(record: CompactionRecord): void;
   updateCompaction(sequel: CompactionUpdate): void;
 }
 
@@ -96,12 +96,12 @@ export const nullRepository: StateRepository = {
   checkpoints: () => [],
   conversationsOf: () => [],
   wal: () => [],
-  conversationChanged: nothing,
-  walChanged: nothing,
-  conversationForgotten: nothing,
+  saveConversation: nothing,
+  saveWal: nothing,
+  deleteConversation: nothing,
   saveCheckpoint: nothing,
   touchCheckpoint: nothing,
   deleteCheckpoint: nothing,
-  compacted: nothing,
+  addCompaction: nothing,
   updateCompaction: nothing,
 };

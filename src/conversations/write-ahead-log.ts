@@ -30,7 +30,7 @@ export class WriteAheadLog {
   }
 
   /** Notes what follows a checkpoint now; true if that is not what was noted before. */
-  note({ checkpoint, entries }: WalRecord): boolean {
+  replace({ checkpoint, entries }: WalRecord): boolean {
     const last = entries.at(-1);
     const lastBefore = this.#entries.at(-1);
     // The last fingerprint stands for everything before it.

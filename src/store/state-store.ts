@@ -48,7 +48,7 @@ export interface Opened {
 export class StateStore implements StateRepository {
   readonly #options: StateStoreOptions;
   readonly #queue: WriteQueue;
-  readonly #failed = new Set<(error: Error) => void>();
+  readonly #onFailure = new Set<(error: Error) => void>();
   /** The file as it was opened; it stays so over a failure, because a second opening would find it locked. */
   #database: Database | null = null;
   /** Which file that is. */
@@ -85,8 +85,8 @@ export class StateStore implements StateRepository {
     this.#database = database;
     this.#identity = identityOf(file);
     this.#statements = new Statements(database);
-    this.#forgetExpired();
-    this.forgetOldHistory();
+    this.#deleteExpired();
+    this.deleteOldHistory();
     if (this.isOpen) this.#queue.begin(database);
     // The queue and the reads above report a failure to `#fail`, and throw nothing.
     if (!this.isOpen && this.#failure !== null) throw storeError(file, this.#failure);
@@ -112,7 +112,7 @@ export class StateStore implements StateRepository {
   /** Writes what waits and lets go of the file. */
   close(): void {
     this.#queue.flush();
-    this.#rest();
+    this.#stopUsingFile();
     const database = this.#database;
     this.#database = null;
     if (database !== null) release(database);
@@ -120,8 +120,8 @@ export class StateStore implements StateRepository {
 
   /** Called when the file can no longer be used. Returns how to stop being called. */
   onFailure(told: (error: Error) => void): () => void {
-    this.#failed.add(told);
-    return () => this.#failed.delete(told);
+    this.#onFailure.add(told);
+    return () => this.#onFailure.delete(told);
   }
 
   /** Writes everything that waits, now. */
@@ -130,7 +130,7 @@ export class StateStore implements StateRepository {
   }
 
   /** Takes history out that is older than people want to see it. */
-  forgetOldHistory(): void {
+  deleteOldHistory(): void {
     const before = this.#options.now() - HISTORY_MS;
     this.#attempt((statements) => {
       statements.run('DELETE FROM compaction_history WHERE at < ?', before);
@@ -142,7 +142,7 @@ export class StateStore implements StateRepository {
    * Takes out what nobody needed for too long. Only when the file is opened: while the process lives, those who hold the
    * conversations and checkpoints say when they are gone.
    */
-  #forgetExpired(): void {
+  #deleteExpired(): void {
     const before = this.#options.now() - this.#options.ttl;
     this.#attempt((statements) =>
       statements.transaction(() => {
@@ -171,22 +171,22 @@ export class StateStore implements StateRepository {
     return this.#read(readWal, sql, conversation, checkpoint);
   }
 
-  conversationChanged(conversation: ConversationId, read: () => ConversationRecord | null): void {
+  saveConversation(conversation: ConversationId, read: () => ConversationRecord | null): void {
     this.#queue.put(`conversation:${conversation}`, (statements) => {
       const record = read();
       if (record !== null) writeConversation(statements, record);
     });
   }
 
-  walChanged(conversation: ConversationId, read: () => WalRecord | null): void {
+  saveWal(conversation: ConversationId, read: () => WalRecord | null): void {
     this.#queue.put(`wal:${conversation}`, (statements) => writeWal(statements, conversation, read()));
   }
 
-  conversationForgotten(conversation: ConversationId): void {
+  deleteConversation(conversation: ConversationId): void {
     this.#queue.put(`conversation:${conversation}`, (statements) => {
       statements.run('DELETE FROM conversations WHERE id = ?', conversation);
     });
-    this.walChanged(conversation, () => null);
+    this.saveWal(conversation, () => null);
   }
 
   saveCheckpoint(checkpoint: Checkpoint): void {
@@ -208,7 +208,7 @@ export class StateStore implements StateRepository {
     });
   }
 
-  compacted(record: CompactionRecord): void {
+  addCompaction(record: CompactionRecord): void {
     this.#queue.put(`compaction:${record.id}`, (statements) => writeCompaction(statements, record));
     this.#queue.flush();
   }
@@ -248,13 +248,13 @@ export class StateStore implements StateRepository {
 
   #fail(error: unknown): void {
     if (this.#statements === null) return;
-    this.#rest();
+    this.#stopUsingFile();
     const failure = new Error(`${messageOf(error)} (${sqliteCode(error)})`, { cause: error });
     this.#failure = failure;
-    for (const told of this.#failed) told(failure);
+    for (const told of this.#onFailure) told(failure);
   }
 
-  #rest(): void {
+  #stopUsingFile(): void {
     this.#statements = null;
     this.#queue.end();
   }

@@ -14,7 +14,7 @@ export interface StoreServiceOptions {
   readonly store: Pick<StateStore, 'open' | 'close' | 'isOpen' | 'onFailure'>;
   readonly log: Log;
   /** A clock that nobody sets, see `src/clock.ts`. */
-  readonly steady: () => Timestamp;
+  readonly monotonicNow: () => Timestamp;
   /** The file is open: writes what it has missed and takes up what it has kept. Returns what the log is to say of it. */
   readonly onOpen: () => { readonly checkpoints: number };
 }
@@ -67,18 +67,18 @@ export class StoreService {
   }
 
   #noteOpened(checkpoints: number): void {
-    const { log, steady } = this.#options;
+    const { log, monotonicNow } = this.#options;
     const outage = this.#outage;
     this.#outage = null;
-    const { failures, since } = outage ?? { failures: 0, since: steady() };
-    const missing = outage === null ? {} : { failures, closed_s: Math.round((steady() - since) / 1_000) };
+    const { failures, since } = outage ?? { failures: 0, since: monotonicNow() };
+    const missing = outage === null ? {} : { failures, closed_s: Math.round((monotonicNow() - since) / 1_000) };
     log.info('store.opened', { checkpoints, ...missing });
   }
 
   #noteFailed(error: unknown): void {
-    const { log, steady } = this.#options;
+    const { log, monotonicNow } = this.#options;
     const message = messageOf(error);
-    const now = steady();
+    const now = monotonicNow();
     const before = this.#outage;
     const outage = { since: before?.since ?? now, message, said: now, failures: (before?.failures ?? 0) + 1 };
     this.#outage = outage;

@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FileError } from '../../src/errors.ts';
-import { createFile, readIfThere, replaceFile, replaceFileSync } from '../../src/files.ts';
+import { createFile, readIfExists, replaceFile, replaceFileSync } from '../../src/files.ts';
 
 describe('files', () => {
   let directory: string;
@@ -16,7 +16,7 @@ describe('files', () => {
     const path = join(directory, 'one');
     const created = await Promise.all(['a', 'b', 'c'].map((text) => createFile(path, text, 0o600)));
     expect(created.filter(Boolean)).to.have.length(1);
-    expect(await readIfThere(path)).to.equal('abc'[created.indexOf(true)]);
+    expect(await readIfExists(path)).to.equal('abc'[created.indexOf(true)]);
     expect(readdirSync(directory)).to.deep.equal(['one']);
   });
 

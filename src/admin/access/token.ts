@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { messageOf } from '../../errors.ts';
-import { createFile, readIfThere, replaceFile } from '../../files.ts';
+import { createFile, readIfExists, replaceFile } from '../../files.ts';
 import type { Log } from '../../log.ts';
 
 /** Where the token is below the data directory. */
@@ -32,7 +32,7 @@ async function find(file: string): Promise<Found> {
   const wasOpen = await closeToOthers(file);
   let text: string | undefined;
   try {
-    text = (await readIfThere(file))?.trim();
+    text = (await readIfExists(file))?.trim();
   } catch (error) {
     return { fault: messageOf(error) };
   }

@@ -26,7 +26,7 @@ describe('the records of compactions', () => {
     updates = [];
     desk = new Desk(null, 'supervised', {
       ...nullRepository,
-      compacted: (record) => records.push(record),
+      addCompaction: (record) => records.push(record),
       updateCompaction: (update) => updates.push(update),
     });
   });

@@ -13,19 +13,19 @@ describe('the tracker of served summaries', () => {
   });
 
   it('recognises a served summary, however the client has reflowed and escaped it', () => {
-    tracker.addServed(S1, { id: CP, summary: SUMMARY });
+    tracker.add(S1, { id: CP, summary: SUMMARY });
     const reflowed = SUMMARY.replace(/\s+/g, '\n  ').replace('<summary>', '&lt;summary&gt;');
-    expect(tracker.isServed(S1, `Summary:\n${reflowed}`)).to.equal(true);
-    expect(tracker.isServed(S1, 'Another summary, by somebody else.')).to.equal(false);
-    expect(tracker.isServed(S1, null)).to.equal(false);
-    expect(tracker.isServed(conversationId('s2'), reflowed)).to.equal(false);
+    expect(tracker.isServedSummary(S1, `Summary:\n${reflowed}`)).to.equal(true);
+    expect(tracker.isServedSummary(S1, 'Another summary, by somebody else.')).to.equal(false);
+    expect(tracker.isServedSummary(S1, null)).to.equal(false);
+    expect(tracker.isServedSummary(conversationId('s2'), reflowed)).to.equal(false);
   });
 
   it('knows the checkpoint of the summary until the history is replaced', () => {
-    tracker.addServed(S1, { id: CP, summary: SUMMARY });
-    expect(tracker.servedTo(S1)).to.equal(CP);
+    tracker.add(S1, { id: CP, summary: SUMMARY });
+    expect(tracker.pendingFor(S1)).to.equal(CP);
     expect(tracker.replaceHistory(S1)).to.equal(true);
-    expect(tracker.servedTo(S1)).to.equal(null);
+    expect(tracker.pendingFor(S1)).to.equal(null);
     expect(tracker.replaceHistory(S1)).to.equal(false);
   });
 
@@ -37,8 +37,8 @@ describe('the tracker of served summaries', () => {
 
   it('forgets all of a conversation', () => {
     tracker.replaceHistory(S1);
-    tracker.addServed(S1, { id: CP, summary: SUMMARY });
+    tracker.add(S1, { id: CP, summary: SUMMARY });
     tracker.forget(S1);
-    expect([tracker.completeTurn(S1), tracker.servedTo(S1)]).to.deep.equal([false, null]);
+    expect([tracker.completeTurn(S1), tracker.pendingFor(S1)]).to.deep.equal([false, null]);
   });
 });

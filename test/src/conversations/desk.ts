@@ -260,7 +260,7 @@ export class Desk {
   constructor(
     env: Environment | null = null,
     keeper: 'supervised' | 'unsupervised' = 'supervised',
-    durable: StateRepository = nullRepository,
+    repository: StateRepository = nullRepository,
   ) {
     // eslint-disable-next-line @typescript-eslint/no-this-alias -- whose machines run, see `current`
     current = this;
@@ -285,12 +285,12 @@ export class Desk {
     const { publish } = facts;
     facts.subscribe((fact) => void this.published.push(fact));
     facts.subscribe(logFacts(log));
-    facts.subscribe(recordCompactions(durable, now));
+    facts.subscribe(recordCompactions(repository, now));
     this.calls = new CheckpointCalls({ upstream, gate, index: this.index, budget, now, monotonicNow: now, publish });
     this.#keeper = keeper === 'supervised' ? supervised(this.clock) : unsupervised(this.clock);
     const { index, calls, directory } = this;
-    const shared = { config: settings, actors: this.#keeper, directory, index, calls, now, steady: now, publish };
-    this.conversations = new Conversations({ ...shared, learnedWindows: new Map(), durable });
+    const shared = { config: settings, actors: this.#keeper, directory, index, calls, now, monotonicNow: now, publish };
+    this.conversations = new Conversations({ ...shared, learnedWindows: new Map(), repository });
     const { conversations } = this;
     this.compactions = new Compactions({ config: settings, conversations, calls, now, publish });
   }

@@ -1,12 +1,12 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { conversationId } from '../../../machines/units.ts';
-import { ConversationDirectory, type LocateQuery } from '../../../src/conversations/directory.ts';
+import { ConversationDirectory, type ConversationQuery } from '../../../src/conversations/directory.ts';
 
 const SESSION = '9327770a-2e2f-4398-be7f-e457ceb5277f';
 const AGENT = 'ad077ce8adab61bae';
 
-const query = (root: string, more: Partial<LocateQuery> = {}): LocateQuery => ({
+const query = (root: string, more: Partial<ConversationQuery> = {}): ConversationQuery => ({
   session: SESSION,
   agent: null,
   root: root.repeat(8).padEnd(32, '0'),

@@ -37,7 +37,7 @@ const numbered = (count: number, from = 0): Message[] =>
   Array.from({ length: count }, (_, at) => user(`message ${from + at}`));
 
 describe('the reader of histories', () => {
-  const eager = { open: 2, worth: 0, conversations: 2 };
+  const eager = { unstableMessages: 2, minBytes: 0, maxConversations: 2 };
 
   it('reads them as a whole', async () => {
     const messages = [user('a'), user('b')];
@@ -128,7 +128,7 @@ describe('the reader of histories', () => {
   });
 
   it('takes nothing from another conversation, and keeps nothing of short histories', async () => {
-    const reader = new LineageReader({ ...eager, worth: 1_000 });
+    const reader = new LineageReader({ ...eager, minBytes: 1_000 });
     await reader.read(ONE, sent(numbered(10)));
     const short = watched(numbered(10));
     await reader.read(ONE, short.history);

@@ -111,7 +111,7 @@ describe('the state file', () => {
         'CREATE TABLE more (id TEXT)',
       );
       store.saveCheckpoint(checkpoint('cp-2'));
-      store.conversationChanged(conversation('s').id, () => conversation('s'));
+      store.saveConversation(conversation('s').id, () => conversation('s'));
       store.flush();
       expect(store.checkpoints().map((kept) => kept.checkpoint)).to.deep.equal([
         checkpoint('cp-1'),

@@ -54,7 +54,7 @@ describe('a state store whose file fails', () => {
     for (let at = 0; at < 5 && store.isOpen; at += 1) {
       store.query('PRAGMA shrink_memory');
       store.checkpoints();
-      store.conversationChanged(conversationId('s'), () => conversation('s'));
+      store.saveConversation(conversationId('s'), () => conversation('s'));
       store.flush();
     }
     expect(failures.join()).to.match(/SQLITE_(CORRUPT|NOTADB|IOERR)/);

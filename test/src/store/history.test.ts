@@ -22,7 +22,7 @@ describe('the history of compactions', () => {
 
   it('tells of a served one all that people ask', () => {
     store.saveCheckpoint(checkpoint('cp-1'));
-    store.compacted(compaction('c1'));
+    store.addCompaction(compaction('c1'));
     store.updateCompaction({ conversation: ONE, confirmed: true });
     store.updateCompaction({ conversation: ONE, tokensAfter: tokens(9_000) });
     expect(history.compactions()).to.deep.equal([
@@ -55,17 +55,17 @@ describe('the history of compactions', () => {
       waited: none,
       saved: none,
     } as const;
-    store.compacted(compaction('c1', forwarded));
+    store.addCompaction(compaction('c1', forwarded));
     const [entry] = history.compactions();
     expect(entry).to.include({ outcome: 'forwarded', reason: 'instructions', checkpoint: null, savedMs: 0 });
     expect(entry?.tokensAfter).to.equal(null);
   });
 
   it('takes what follows for the latest compaction of that conversation', () => {
-    store.compacted(compaction('c1'));
+    store.addCompaction(compaction('c1'));
     store.updateCompaction({ conversation: ONE, tokensAfter: tokens(1) });
-    store.compacted(compaction('other', { conversation: conversationId('session-2') }));
-    store.compacted(compaction('c2', { at: timestamp(START + 5) }));
+    store.addCompaction(compaction('other', { conversation: conversationId('session-2') }));
+    store.addCompaction(compaction('c2', { at: timestamp(START + 5) }));
     store.updateCompaction({ conversation: ONE, tokensAfter: tokens(2) });
     store.flush();
     store.updateCompaction({ conversation: ONE, tokensAfter: tokens(3) });
@@ -73,7 +73,7 @@ describe('the history of compactions', () => {
   });
 
   it('takes a client that took the summary after all at its word', () => {
-    store.compacted(compaction('c1'));
+    store.addCompaction(compaction('c1'));
     store.updateCompaction({ conversation: ONE, confirmed: false });
     expect(history.compactions()[0]?.confirmed).to.equal(false);
     store.updateCompaction({ conversation: ONE, confirmed: true });
@@ -84,7 +84,7 @@ describe('the history of compactions', () => {
 
   it('says of each checkpoint whether it was used, is ready, or was wasted', () => {
     for (const id of ['used', 'used and gone', 'ready', 'wasted']) store.saveCheckpoint(checkpoint(id));
-    for (const id of ['used', 'used and gone']) store.compacted(compaction(id, { checkpoint: checkpointId(id) }));
+    for (const id of ['used', 'used and gone']) store.addCompaction(compaction(id, { checkpoint: checkpointId(id) }));
     for (const id of ['used and gone', 'wasted']) store.deleteCheckpoint(checkpointId(id));
     const fates = Object.fromEntries(history.checkpoints().map(({ id, fate }) => [id, fate]));
     expect(fates).to.deep.equal({ used: 'used', 'used and gone': 'used', ready: 'ready', wasted: 'wasted' });
@@ -93,14 +93,14 @@ describe('the history of compactions', () => {
   it('adds up', () => {
     for (const id of ['a', 'b', 'c']) store.saveCheckpoint(checkpoint(id));
     store.deleteCheckpoint(checkpointId('c'));
-    store.compacted(compaction('1', { checkpoint: checkpointId('a') }));
-    store.compacted(compaction('2', { checkpoint: checkpointId('a'), saved: milliseconds(12) }));
+    store.addCompaction(compaction('1', { checkpoint: checkpointId('a') }));
+    store.addCompaction(compaction('2', { checkpoint: checkpointId('a'), saved: milliseconds(12) }));
     for (const [id, reason] of [
       ['3', 'stale'],
       ['4', 'stale'],
       ['5', 'passthrough'],
     ] as const) {
-      store.compacted(compaction(id, { outcome: 'forwarded', reason, checkpoint: null, saved: milliseconds(0) }));
+      store.addCompaction(compaction(id, { outcome: 'forwarded', reason, checkpoint: null, saved: milliseconds(0) }));
     }
     expect(history.totals()).to.deep.equal({
       served: 2,
@@ -126,7 +126,7 @@ describe('the history of compactions', () => {
   it('can be asked for a time, a conversation and a number, newest first', () => {
     for (let at = 0; at < 10; at += 1) {
       const conversation = conversationId(at % 2 === 0 ? 'even' : 'odd');
-      store.compacted(compaction(`c${at}`, { at: timestamp(START + at), conversation }));
+      store.addCompaction(compaction(`c${at}`, { at: timestamp(START + at), conversation }));
     }
     const times = (query: Parameters<CompactionHistory['compactions']>[0]) =>
       history.compactions(query).map(({ at }) => at - START);
@@ -138,14 +138,14 @@ describe('the history of compactions', () => {
 
   it('outlives the conversation and the process, for 90 days', () => {
     store.saveCheckpoint(checkpoint('cp-1'));
-    store.compacted(compaction('c1'));
-    store.conversationForgotten(ONE);
+    store.addCompaction(compaction('c1'));
+    store.deleteConversation(ONE);
     store.close();
     rig.now += 89 * DAY;
     store.open();
     expect([history.compactions().length, history.checkpoints()[0]?.fate]).to.deep.equal([1, 'used']);
     rig.now += 2 * DAY;
-    store.forgetOldHistory();
+    store.deleteOldHistory();
     expect([history.compactions(), history.checkpoints()]).to.deep.equal([[], []]);
   });
 

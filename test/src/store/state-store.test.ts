@@ -29,7 +29,7 @@ describe('the state store', () => {
   it('keeps a conversation as it was', () => {
     const store = rig.open();
     const record = conversation('session-1', { served: CP, agent: 'agent-7' });
-    store.conversationChanged(ONE, () => record);
+    store.saveConversation(ONE, () => record);
     expect(reopened(store).conversationsOf({ session: 'session-1', agent: 'agent-7' })).to.deep.equal([record]);
   });
 
@@ -41,7 +41,7 @@ describe('the state store', () => {
       conversation('c', { session: null }),
       conversation('d', { session: 's', lastActivity: timestamp(rig.now + 1) }),
     ];
-    for (const record of records) store.conversationChanged(record.id, () => record);
+    for (const record of records) store.saveConversation(record.id, () => record);
     const ids = (session: string | null, agent: string | null) =>
       store.conversationsOf({ session, agent }).map(({ id }) => id);
     expect([ids('s', null), ids('s', 'x'), ids(null, null), ids('t', null)]).to.deep.equal([
@@ -57,7 +57,7 @@ describe('the state store', () => {
     let reads = 0;
     let used = 0;
     for (used = 1; used < 50; used += 1) {
-      store.conversationChanged(ONE, () => {
+      store.saveConversation(ONE, () => {
         reads += 1;
         return conversation('session-1', { state: { ...STATE, used: tokens(used) } });
       });
@@ -70,7 +70,7 @@ describe('the state store', () => {
   it('writes by itself, very soon', async () => {
     const store = rig.open();
     let written = false;
-    store.conversationChanged(ONE, () => {
+    store.saveConversation(ONE, () => {
       written = true;
       return conversation('session-1');
     });
@@ -116,25 +116,25 @@ describe('the state store', () => {
 
   it('keeps a write-ahead log, and only that of the checkpoint asked for', () => {
     const store = rig.open();
-    store.conversationChanged(ONE, () => conversation('session-1'));
+    store.saveConversation(ONE, () => conversation('session-1'));
     const ref = { id: CP, anchorMessages: 9, anchorTokens: tokens(1) };
-    store.walChanged(ONE, () => ({ checkpoint: ref, entries: [entry(9), entry(10), entry(11)] }));
+    store.saveWal(ONE, () => ({ checkpoint: ref, entries: [entry(9), entry(10), entry(11)] }));
     const again = reopened(store);
     expect(again.wal(ONE, CP)).to.deep.equal([entry(9), entry(10), entry(11)]);
     expect(again.wal(ONE, checkpointId('another'))).to.deep.equal([]);
-    again.walChanged(ONE, () => ({ checkpoint: ref, entries: [entry(9)] }));
+    again.saveWal(ONE, () => ({ checkpoint: ref, entries: [entry(9)] }));
     expect(again.wal(ONE, CP)).to.deep.equal([entry(9)]);
-    again.walChanged(ONE, () => null);
+    again.saveWal(ONE, () => null);
     expect(again.wal(ONE, CP)).to.deep.equal([]);
   });
 
   it('forgets a conversation with its log, and a checkpoint', () => {
     const store = rig.open();
     const ref = { id: CP, anchorMessages: 9, anchorTokens: tokens(1) };
-    store.conversationChanged(ONE, () => conversation('session-1'));
-    store.walChanged(ONE, () => ({ checkpoint: ref, entries: [entry(9)] }));
+    store.saveConversation(ONE, () => conversation('session-1'));
+    store.saveWal(ONE, () => ({ checkpoint: ref, entries: [entry(9)] }));
     store.saveCheckpoint(checkpoint('cp-1'));
-    store.conversationForgotten(ONE);
+    store.deleteConversation(ONE);
     store.deleteCheckpoint(CP);
     const again = reopened(store);
     expect(again.conversationsOf({ session: 'session-1', agent: null })).to.deep.equal([]);
@@ -146,7 +146,7 @@ describe('the state store', () => {
       const store = rig.open();
       for (const id of ['old', 'young']) {
         const at = timestamp(id === 'old' ? rig.now : rig.now + HOUR);
-        store.conversationChanged(conversationId(id), () => conversation(id, { lastActivity: at }));
+        store.saveConversation(conversationId(id), () => conversation(id, { lastActivity: at }));
       }
       store.saveCheckpoint(checkpoint('cp-old'));
       rig.now += HOUR;
@@ -170,7 +170,7 @@ describe('the state store', () => {
 
   it('passes over rows that are not what they should be, and says how many', () => {
     const store = rig.open();
-    store.conversationChanged(ONE, () => conversation('session-1'));
+    store.saveConversation(ONE, () => conversation('session-1'));
     store.saveCheckpoint(checkpoint('cp-1'));
     store.query(`UPDATE conversations SET state = '{"used": "many"'`);
     store.query(`INSERT INTO conversations SELECT 'two', session, agent, roots, phase, used, effective_window, checkpoint,
@@ -195,7 +195,7 @@ describe('the state store', () => {
 
   it('reads what an older version has not written as its initial value', () => {
     const store = rig.open();
-    store.conversationChanged(ONE, () => conversation('session-1'));
+    store.saveConversation(ONE, () => conversation('session-1'));
     store.query(`UPDATE conversations SET state = json_remove(state, '$.crossing')`);
     expect(store.conversationsOf({ session: 'session-1', agent: null })).to.deep.equal([conversation('session-1')]);
   });
@@ -203,7 +203,7 @@ describe('the state store', () => {
   it('keeps the refresh step under the name that older versions have written', () => {
     const store = rig.open();
     const state = { ...STATE, lastRefreshStep: 2 };
-    store.conversationChanged(ONE, () => conversation('session-1', { state }));
+    store.saveConversation(ONE, () => conversation('session-1', { state }));
     expect(store.query(`SELECT state ->> '$.crossing' AS step FROM conversations`)).to.deep.equal([{ step: 2 }]);
     expect(store.conversationsOf({ session: 'session-1', agent: null })).to.deep.equal([
       conversation('session-1', { state }),
@@ -213,16 +213,16 @@ describe('the state store', () => {
   it('writes nothing of a state but what it knows', () => {
     const store = rig.open();
     const state = { ...STATE, apiKey: 'sk-ant-canary' };
-    store.conversationChanged(ONE, () => conversation('session-1', { state }));
+    store.saveConversation(ONE, () => conversation('session-1', { state }));
     expect(JSON.stringify(store.query('SELECT * FROM conversations'))).not.to.include('canary');
   });
 
   it('gives one bad write up and makes the others', () => {
     const store = rig.open();
-    store.conversationChanged(conversationId('bad'), () => {
+    store.saveConversation(conversationId('bad'), () => {
       throw new TypeError('nobody can read this');
     });
-    store.conversationChanged(ONE, () => conversation('session-1'));
+    store.saveConversation(ONE, () => conversation('session-1'));
     store.flush();
     expect(store.conversationsOf({ session: 'session-1', agent: null })).to.have.length(1);
     expect(rig.events('store.write_failed').map(({ fields }) => fields)).to.deep.equal([
@@ -233,7 +233,7 @@ describe('the state store', () => {
 
   it('answers nothing and throws nothing while it is not open, and writes later what it was told', () => {
     const store = rig.store();
-    store.conversationChanged(ONE, () => conversation('session-1'));
+    store.saveConversation(ONE, () => conversation('session-1'));
     store.saveCheckpoint(checkpoint('cp-1'));
     store.flush();
     expect([store.checkpoints(), store.wal(ONE, CP), store.isOpen]).to.deep.equal([[], [], false]);

@@ -40,7 +40,7 @@ describe('the store as a service', () => {
         },
       },
       log: recordingLog(lines),
-      steady: () => timestamp(now),
+      monotonicNow: () => timestamp(now),
       onOpen() {
         written();
         return { checkpoints: 7 };
