@@ -55,7 +55,7 @@ export function App(): JSX.Element {
         </div>
       </header>
       <Banners />
-      <main ref={main} tabIndex={-1} class={`page ${here.page}`}>
+      <main ref={main} tabIndex={-1} class={here.page}>
         <Page />
       </main>
     </div>
@@ -93,7 +93,7 @@ function ThemeButton(): JSX.Element {
   return (
     <button
       type="button"
-      class="button icon quiet"
+      class="button icon-button quiet"
       aria-label={dark ? 'Switch to the light theme' : 'Switch to the dark theme'}
       onClick={toggleTheme}
     >

@@ -13,7 +13,7 @@ const RESTART_NOTICE_MS = 60_000;
 
 export function Banners(): JSX.Element {
   return (
-    <section class="banners" aria-label="Notices">
+    <section aria-label="Notices">
       <DisconnectedBanner />
       <PassthroughBanner />
       <PausedBanner />

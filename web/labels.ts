@@ -36,13 +36,13 @@ export const MARK_NAME: Readonly<Record<SeriesMark['kind'], string>> = {
 };
 
 /** The colour of a mark: success, failure or neutral. */
-export const MARK_TONE: Readonly<Record<SeriesMark['kind'], 'wal' | 'bad' | 'swap' | 'warn' | 'muted'>> = {
+export const MARK_TONE: Readonly<Record<SeriesMark['kind'], 'wal' | 'bad' | 'swap' | 'warn' | 'idle'>> = {
   checkpoint: 'wal',
   failed: 'bad',
   swap: 'swap',
   compaction: 'warn',
-  replaced: 'muted',
-  reset: 'muted',
+  replaced: 'idle',
+  reset: 'idle',
 };
 
 /** What an HTTP status of the API means. */

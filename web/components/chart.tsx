@@ -3,7 +3,8 @@ import type { JSX } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
-import { theme } from '../state/theme.ts';
+import { clockTime } from '../format.ts';
+import { colorOf, theme } from '../state/theme.ts';
 
 interface ChartProps {
   /** Describes the chart's content to screen readers. */
@@ -18,6 +19,19 @@ interface ChartProps {
 
 /** The newest value of a series, which the legend shows while the cursor is elsewhere. */
 export const latestValue = (plot: uPlot, series: number): number => plot.data[series]?.at(-1) ?? 0;
+
+export const axisStyle = (): uPlot.Axis => ({
+  stroke: colorOf('muted'),
+  grid: { stroke: colorOf('line'), width: 1 },
+  ticks: { show: false },
+  font: '11px system-ui',
+});
+
+/** The series of the time axis. */
+export const timeSeries = (label: string): uPlot.Series => ({
+  label,
+  value: (plot, at: number | null) => clockTime((at ?? latestValue(plot, 0)) * 1_000),
+});
 
 export function Chart({ label, height, data, options, shape }: ChartProps): JSX.Element {
   const container = useRef<HTMLDivElement>(null);

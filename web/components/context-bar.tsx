@@ -18,7 +18,7 @@ export function ContextBar({ view }: { readonly view: ConversationView }): JSX.E
     window === 0 ? 'not known yet' : `${count(used)} of ${count(window)} tokens, ${percent(contextShare(view))}`;
   return (
     <div
-      class={`context ${PHASE_CLASS[phase]}`}
+      class={`context-bar ${PHASE_CLASS[phase]}`}
       role="meter"
       aria-label="Context in use"
       aria-valuemin={0}

@@ -10,10 +10,10 @@ interface CopyButtonProps {
   /** What is copied, for screen readers. */
   readonly what: string;
   /** Shows the icon only. */
-  readonly bare?: boolean;
+  readonly iconOnly?: boolean;
 }
 
-export function CopyButton({ text, what, bare = false }: CopyButtonProps): JSX.Element {
+export function CopyButton({ text, what, iconOnly = false }: CopyButtonProps): JSX.Element {
   const outcome = useSignal<'copied' | 'failed' | null>(null);
   const copy = async (): Promise<void> => {
     outcome.value = (await writeToClipboard(text)) ? 'copied' : 'failed';
@@ -21,9 +21,9 @@ export function CopyButton({ text, what, bare = false }: CopyButtonProps): JSX.E
   };
   const { value } = outcome;
   return (
-    <button type="button" class={bare ? 'button copy bare' : 'button copy'} onClick={() => void copy()}>
+    <button type="button" class={iconOnly ? 'button copy icon-only' : 'button copy'} onClick={() => void copy()}>
       <Icon name={value === 'copied' ? 'check' : 'copy'} />
-      <span class={bare ? 'visually-hidden' : undefined}>
+      <span class={iconOnly ? 'visually-hidden' : undefined}>
         {value === 'copied' ? 'Copied' : value === 'failed' ? 'Copy failed' : 'Copy'}
       </span>
       <span class="visually-hidden"> {what}</span>

@@ -27,7 +27,7 @@ type IconName = keyof typeof PATHS;
 
 export function Icon({ name }: { readonly name: IconName }): JSX.Element {
   return (
-    <svg class="glyph" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
+    <svg class="icon" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
       <path
         d={PATHS[name]}
         fill="none"
@@ -48,7 +48,7 @@ interface IconButtonProps {
 }
 
 export const IconButton = ({ icon, name, disabled = false, onClick }: IconButtonProps): JSX.Element => (
-  <button type="button" class="button icon" aria-label={name} title={name} disabled={disabled} onClick={onClick}>
+  <button type="button" class="button icon-button" aria-label={name} title={name} disabled={disabled} onClick={onClick}>
     <Icon name={icon} />
   </button>
 );
@@ -72,7 +72,7 @@ const PHASE_SHAPE: Readonly<Record<Phase, JSX.Element>> = {
 
 export function PhaseIcon({ phase }: { readonly phase: Phase }): JSX.Element {
   return (
-    <svg class="glyph" viewBox="0 0 16 16" width="14" height="14" aria-hidden="true">
+    <svg class="icon" viewBox="0 0 16 16" width="14" height="14" aria-hidden="true">
       {PHASE_SHAPE[phase]}
     </svg>
   );

@@ -80,7 +80,7 @@ export function VirtualList({
   return (
     <div
       ref={scroller}
-      class="rows"
+      class="virtual-list"
       onScroll={({ currentTarget: it }) => {
         top.value = it.scrollTop;
         atEnd.current = it.scrollHeight - it.scrollTop - it.clientHeight < END_PX;

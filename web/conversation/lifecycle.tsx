@@ -9,19 +9,14 @@ import { hello } from '../state/store.ts';
 import { PHASE_EXIT, PHASE_MEANING, PHASE_NAME, PHASES } from '../labels.ts';
 
 export function Lifecycle({ view }: { readonly view: ConversationView }): JSX.Element {
-  const at = PHASES.indexOf(view.phase);
   return (
     <div class="lifecycle">
       <ol>
-        {PHASES.map((phase, index) => (
-          <li
-            key={phase}
-            class={`${PHASE_CLASS[phase]} ${index === at ? 'current' : index < at ? 'past' : 'ahead'}`}
-            aria-current={index === at ? 'step' : undefined}
-          >
+        {PHASES.map((phase) => (
+          <li key={phase} class={PHASE_CLASS[phase]} aria-current={phase === view.phase ? 'step' : undefined}>
             <span class="step">
               <PhaseIcon phase={phase} />
-              <span class="step-name">{PHASE_NAME[phase]}</span>
+              <span>{PHASE_NAME[phase]}</span>
             </span>
             <span class="next-phase muted">
               <span>{exitText(phase)}</span>

@@ -23,7 +23,7 @@ interface MessagesProps {
 export function Messages({ view, messages }: MessagesProps): JSX.Element {
   const { covered } = view;
   return (
-    <section class="card messages-card">
+    <section class="card">
       <header>
         <h2>Messages</h2>
         {messages?.state === 'shown' && (
@@ -123,7 +123,7 @@ const sameMessage = (a: { message: MessageView }, b: { message: MessageView }): 
 
 const Message = memo(function Message({ message }: { message: MessageView }): JSX.Element {
   return (
-    <li class={`message ${message.role === 'assistant' ? 'assistant' : message.role === 'user' ? 'user' : 'system'}`}>
+    <li class={message.role === 'assistant' ? 'message assistant' : 'message'}>
       <p class="message-head">
         <strong>{message.role}</strong>
         <span class="muted number">{message.index + 1}</span>

@@ -103,7 +103,7 @@ function ConversationHeader({ view }: { readonly view: ConversationView }): JSX.
         </span>
         {name.folder !== null && <span class="mono folder">{name.folder}</span>}
         <span class="id">
-          <code>{view.id}</code> <CopyButton text={view.id} what="the conversation’s id" bare />
+          <code>{view.id}</code> <CopyButton text={view.id} what="the conversation’s id" iconOnly />
         </span>
       </p>
     </header>

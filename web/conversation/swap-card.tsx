@@ -11,7 +11,7 @@ interface SwapCardProps {
 
 export function SwapCard({ swap, counters }: SwapCardProps): JSX.Element {
   return (
-    <section class="card swap-card">
+    <section class="card">
       <header>
         <h2>Last swap</h2>
         {swap !== null && (

@@ -4,7 +4,7 @@ import { useMemo, useRef } from 'preact/hooks';
 import type uPlot from 'uplot';
 import type { ConversationDetail, ConversationView, SeriesMark } from '../contract.ts';
 import { clockTime, count, plural, short } from '../format.ts';
-import { Chart, latestValue } from '../components/chart.tsx';
+import { axisStyle, Chart, latestValue, timeSeries } from '../components/chart.tsx';
 import { colorOf } from '../state/theme.ts';
 import { MARK_NAME, MARK_TONE } from '../labels.ts';
 
@@ -24,7 +24,7 @@ export function TokensCard({ view, detail }: TokensCardProps): JSX.Element {
         <h2>Tokens over time</h2>
         <ul class="legend align-end">
           {kinds.map((kind) => (
-            <li key={kind} class={`tone-${MARK_TONE[kind]}`}>
+            <li key={kind} class={MARK_TONE[kind]}>
               <MarkSymbol kind={kind} /> {MARK_NAME[kind]}
             </li>
           ))}
@@ -79,8 +79,7 @@ interface Latest {
 }
 
 function plotOptions(latest: Latest): Omit<uPlot.Options, 'width' | 'height'> {
-  const grid = { stroke: colorOf('line'), width: 1 };
-  const axis = { stroke: colorOf('muted'), grid, ticks: { show: false }, font: '11px system-ui' };
+  const axis = axisStyle();
   return {
     cursor: { y: false, points: { size: 7 } },
     legend: { live: true },
@@ -93,7 +92,7 @@ function plotOptions(latest: Latest): Omit<uPlot.Options, 'width' | 'height'> {
       { ...axis, size: 48, values: (_, splits) => splits.map((value) => short(value)) },
     ],
     series: [
-      { label: 'Time', value: (plot, at: number | null) => clockTime((at ?? latestValue(plot, 0)) * 1_000) },
+      timeSeries('Time'),
       {
         label: 'Tokens in use',
         stroke: colorOf('wal'),
@@ -130,35 +129,27 @@ function drawMarks(plot: uPlot, { view, marks }: Latest['current']): void {
   ctx.font = `${11 * ratio}px system-ui`;
   ctx.lineWidth = ratio;
   if (view.marks !== null) {
-    const lines = [
-      ['checkpoint', view.marks.checkpoint, colorOf('wal')],
-      ['swap', view.marks.swap, colorOf('swap')],
-    ] as const;
-    for (const [name, at, color] of lines) {
+    const { checkpoint, swap, client } = view.marks;
+    const lines: { name: string; at: number; color: string; dash: [number, number]; align: 'left' | 'right' }[] = [
+      { name: 'checkpoint', at: checkpoint, color: 'wal', dash: [5, 4], align: 'left' },
+      { name: 'swap', at: swap, color: 'swap', dash: [5, 4], align: 'left' },
+    ];
+    if (client !== swap)
+      lines.push({ name: 'Claude Code compacts', at: client, color: 'muted', dash: [2, 3], align: 'right' });
+    for (const { name, at, color, dash, align } of lines) {
       const y = plot.valToPos(at, 'y', true);
-      ctx.strokeStyle = color;
-      ctx.fillStyle = color;
-      ctx.setLineDash([5 * ratio, 4 * ratio]);
+      ctx.strokeStyle = ctx.fillStyle = colorOf(color);
+      ctx.setLineDash(dash.map((length) => length * ratio));
       drawLine(ctx, bbox.left, y, bbox.left + bbox.width, y);
-      ctx.textAlign = 'left';
-      ctx.fillText(name, bbox.left + 4 * ratio, y - 4 * ratio);
-    }
-    if (view.marks.client !== view.marks.swap) {
-      const y = plot.valToPos(view.marks.client, 'y', true);
-      ctx.strokeStyle = colorOf('muted');
-      ctx.fillStyle = colorOf('muted');
-      ctx.setLineDash([2 * ratio, 3 * ratio]);
-      drawLine(ctx, bbox.left, y, bbox.left + bbox.width, y);
-      ctx.textAlign = 'right';
-      ctx.fillText('Claude Code compacts', bbox.left + bbox.width - 4 * ratio, y - 4 * ratio);
+      ctx.textAlign = align;
+      ctx.fillText(name, bbox.left + (align === 'left' ? 4 * ratio : bbox.width - 4 * ratio), y - 4 * ratio);
     }
   }
   ctx.textAlign = 'center';
+  ctx.setLineDash([]);
   for (const { at, kind } of marks) {
     const x = plot.valToPos(at / 1_000, 'x', true);
-    ctx.strokeStyle = colorOf(MARK_TONE[kind]);
-    ctx.fillStyle = colorOf(MARK_TONE[kind]);
-    ctx.setLineDash([]);
+    ctx.strokeStyle = ctx.fillStyle = colorOf(MARK_TONE[kind]);
     drawLine(ctx, x, bbox.top + 14 * ratio, x, bbox.top + bbox.height);
     ctx.fillText(MARK_SYMBOL[kind], x, bbox.top + 10 * ratio);
   }

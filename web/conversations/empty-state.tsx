@@ -21,7 +21,7 @@ export function EmptyState(): JSX.Element {
       <h2>No conversations yet. Start Claude Code through the proxy</h2>
       <p>Run in your shell:</p>
       <Command text={command} what="the command" />
-      <p class="after">
+      <p>
         The conversation appears here with its first request. At {percent(value.thresholds.checkpoint)} of its context,
         a summary is computed in the background; at {percent(value.thresholds.swap)}, it is compacted instantly.
       </p>

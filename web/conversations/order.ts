@@ -6,7 +6,8 @@ import { computed, effect, signal, untracked } from '@preact/signals';
 import type { Phase } from '../contract.ts';
 import { track } from '../state/track.ts';
 import { activityVersion, conversationSignals, searchVersion } from '../state/store.ts';
-import { matches, wordsOf } from './search.ts';
+import { wordsOf } from '../text-search.ts';
+import { matches } from './search.ts';
 
 const SORT_INTERVAL_MS = 1_000;
 

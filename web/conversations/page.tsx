@@ -5,8 +5,8 @@ import { ConversationPage } from '../conversation/page.tsx';
 import type { Phase } from '../contract.ts';
 import { Headline } from '../statistics/headline.tsx';
 import { count, plural } from '../format.ts';
-import { Icon } from '../components/icons.tsx';
 import { PHASE_CLASS } from '../components/phase-badge.tsx';
+import { SearchField } from '../components/search-field.tsx';
 import { connection } from '../state/connection.ts';
 import { isListLoaded, phaseCounts, totalConversations } from '../state/store.ts';
 import { PHASE_NAME, PHASES } from '../labels.ts';
@@ -44,32 +44,22 @@ function ListPane({ selected }: { readonly selected: string | null }): JSX.Eleme
 }
 
 function ListTools(): JSX.Element {
-  const field = useRef<HTMLInputElement>(null);
+  const input = useRef<HTMLInputElement>(null);
   useEffect(() => {
     const onKeyDown = (event: KeyboardEvent): void => {
       const typing = event.target instanceof HTMLElement && event.target.matches('input, textarea, select');
       if (event.key !== '/' || typing || event.ctrlKey || event.metaKey || event.altKey) return;
       event.preventDefault();
-      field.current?.select();
+      input.current?.select();
     };
     document.addEventListener('keydown', onKeyDown);
     return () => document.removeEventListener('keydown', onKeyDown);
   }, []);
   return (
     <div class="toolbar list-tools">
-      <label class="search">
-        <Icon name="search" />
-        <span class="visually-hidden">Search conversations by name, model, phase or id</span>
-        <input
-          ref={field}
-          class="field"
-          type="search"
-          placeholder="Search"
-          value={searchInput.value}
-          onInput={(event) => (searchInput.value = event.currentTarget.value)}
-        />
+      <SearchField label="Search conversations by name, model, phase or id" text={searchInput} inputRef={input}>
         <kbd aria-hidden="true">/</kbd>
-      </label>
+      </SearchField>
       <div class="phase-filter" role="group" aria-label="Show phases">
         {PHASES.map((phase) => (
           <button

@@ -4,7 +4,9 @@ import type { JSX } from 'preact';
 import { useMemo } from 'preact/hooks';
 import type { ActorView } from '../contract.ts';
 import { plural } from '../format.ts';
+import { SearchField } from '../components/search-field.tsx';
 import { VirtualList } from '../components/virtual-list.tsx';
+import { hasEveryWord, wordsOf } from '../text-search.ts';
 import { actors } from '../state/inspection.ts';
 import { routeUrl } from '../state/route-url.ts';
 import { actorName, innermostStates } from './names.ts';
@@ -40,17 +42,16 @@ function treeOf(all: Actors, keep: (actor: ActorView) => boolean): TreeRow[] {
 export function ActorTree({ selected }: { readonly selected: string | null }): JSX.Element {
   const text = useSignal('');
   const showEnded = useSignal(false);
-  const words = text.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const words = wordsOf(text.value);
   const rows = treeOf(actors.value, (actor) => {
     if (actor.session === selected) return true;
     if (actor.status !== 'active' && !showEnded.value) return false;
-    const searched = `${actorName(actor)} ${actor.id} ${actor.session} ${actor.states.join(' ')}`.toLowerCase();
-    return words.every((word) => searched.includes(word));
+    return hasEveryWord(`${actorName(actor)} ${actor.id} ${actor.session} ${actor.states.join(' ')}`, words);
   });
   // Scrolls to the selected actor only when the selection changes, so that the user can scroll away from it.
   const reveal = useMemo(() => (selected === null ? null : indexOf(rows, selected)), [selected, rows.length > 0]);
   return (
-    <section class="card actors" aria-label="Actors">
+    <section class="card" aria-label="Actors">
       <header>
         <h2>Actors</h2>
         <label class="align-end check">
@@ -61,16 +62,7 @@ export function ActorTree({ selected }: { readonly selected: string | null }): J
           />
           show ended
         </label>
-        <label class="filter">
-          <span class="visually-hidden">Search actors</span>
-          <input
-            class="field"
-            type="search"
-            placeholder={`Search ${plural(rows.length, 'actor')}`}
-            value={text.value}
-            onInput={(event) => (text.value = event.currentTarget.value)}
-          />
-        </label>
+        <SearchField label="Search actors" text={text} placeholder={`Search ${plural(rows.length, 'actor')}`} />
       </header>
       <VirtualList
         label="Actor tree"

@@ -4,7 +4,9 @@ import type { JSX } from 'preact';
 import type { InspectionRecord } from '../contract.ts';
 import { count, plural, preciseTime } from '../format.ts';
 import { Icon, IconButton } from '../components/icons.tsx';
+import { SearchField } from '../components/search-field.tsx';
 import { VirtualList } from '../components/virtual-list.tsx';
+import { hasEveryWord, wordsOf } from '../text-search.ts';
 import { actors, follow, isFollowing, seek, openedFile, pause, position, records } from '../state/inspection.ts';
 import { navigate } from '../state/current-route.ts';
 import { actorName, difference } from './names.ts';
@@ -31,15 +33,12 @@ function nameOfSession(session: string): string {
 }
 
 function filteredRecords(selected: string | null): ListedRecord[] {
-  const words = text.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const words = wordsOf(text.value);
   const result: ListedRecord[] = [];
   records.value.forEach((record, at) => {
     if (transitionsOnly.value && (record.kind !== 'event' || record.edges.length === 0)) return;
     if (selectedOnly.value && selected !== null && !involves(record, selected)) return;
-    if (words.length > 0) {
-      const searched = searchText(record);
-      if (!words.every((word) => searched.includes(word))) return;
-    }
+    if (words.length > 0 && !hasEveryWord(searchText(record), words)) return;
     result.push({ record, at });
   });
   return result;
@@ -53,7 +52,7 @@ function searchText(record: InspectionRecord): string {
   const name = nameOfSession(session);
   const more =
     record.kind === 'event' ? `${record.type} ${JSON.stringify(record.payload)} ${record.after.join(' ')}` : '';
-  return `${record.kind} ${name} ${session} ${more}`.toLowerCase();
+  return `${record.kind} ${name} ${session} ${more}`;
 }
 
 export function EventList({ selected }: { readonly selected: string | null }): JSX.Element {
@@ -80,17 +79,8 @@ export function EventList({ selected }: { readonly selected: string | null }): J
             {isFollowing.value ? 'Pause' : openedFile.value === null ? 'Follow' : 'Go to end'}
           </button>
         </span>
-        <div class="filter toolbar">
-          <label class="grow">
-            <span class="visually-hidden">Search events</span>
-            <input
-              class="field"
-              type="search"
-              placeholder="Search events, actors, payloads"
-              value={text.value}
-              onInput={(event) => (text.value = event.currentTarget.value)}
-            />
-          </label>
+        <SearchField label="Search events" text={text} placeholder="Search events, actors, payloads" />
+        <div class="toolbar">
           <label class="check">
             <input
               type="checkbox"

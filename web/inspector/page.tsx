@@ -35,7 +35,7 @@ export function InspectorPage(): JSX.Element {
   const { value: actor } = selected;
   const empty = !hasLiveData.value && openedFile.value === null;
   return (
-    <div class="inspector">
+    <>
       <div class="page-head">
         <h1>Inspector</h1>
         <Source />
@@ -65,7 +65,7 @@ export function InspectorPage(): JSX.Element {
           <p>Drop a recording to open it</p>
         </div>
       )}
-    </div>
+    </>
   );
 }
 

@@ -238,7 +238,7 @@ function StateBox({ box, active, taken }: BoxProps): JSX.Element {
   const { node, edges, x, y, width, height, lines, region } = box;
   const kind = node.type === 'atomic' || node.type === 'final' ? 'leaf' : 'group';
   return (
-    <g class={`state ${kind} ${node.type} ${region ? 'region' : ''} ${active ? 'active' : ''}`} data-state={node.id}>
+    <g class={`state ${kind} ${region ? 'region' : ''} ${active ? 'active' : ''}`} data-state={node.id}>
       {node.description !== null && <title>{node.description}</title>}
       <rect x={x} y={y} width={width} height={height} rx={kind === 'leaf' ? 8 : 10} />
       {node.type === 'final' && <rect class="inner" x={x + 3} y={y + 3} width={width - 6} height={height - 6} rx="6" />}

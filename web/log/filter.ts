@@ -1,5 +1,6 @@
 /** The filter of the log page. Pure. */
 import type { LogEntry } from '../contract.ts';
+import { hasEveryWord, wordsOf } from '../text-search.ts';
 
 export type Level = LogEntry['level'];
 
@@ -19,18 +20,17 @@ const SEVERITY: Readonly<Record<Level, number>> = { info: 0, warn: 1, error: 2 }
 export const kindOf = ({ event }: Pick<LogEntry, 'event'>): string => event.split('.')[0] ?? event;
 
 export function filterLog(entries: readonly LogEntry[], filter: LogFilter): readonly LogEntry[] {
-  const words = filter.text.toLowerCase().split(/\s+/).filter(Boolean);
+  const words = wordsOf(filter.text);
   return entries.filter(
     (entry) =>
       SEVERITY[entry.level] >= SEVERITY[filter.level] &&
       (filter.kind === '' || kindOf(entry) === filter.kind) &&
       (filter.conversation === null || entry.conversation === filter.conversation) &&
-      (words.length === 0 || hasAll(entry, words)),
+      (words.length === 0 || hasEveryWord(searchText(entry), words)),
   );
 }
 
-function hasAll(entry: LogEntry, words: readonly string[]): boolean {
-  const fields = Object.entries(entry.fields).map(([name, value]) => `${name}=${String(value)}`);
-  const text = [entry.event, entry.level, entry.conversation ?? '', ...fields].join(' ').toLowerCase();
-  return words.every((word) => text.includes(word));
+function searchText({ event, level, conversation, fields }: LogEntry): string {
+  const values = Object.entries(fields).map(([name, value]) => `${name}=${String(value)}`);
+  return [event, level, conversation ?? '', ...values].join(' ');
 }

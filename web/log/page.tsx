@@ -5,6 +5,7 @@ import { memo } from 'preact/compat';
 import type { LogEntry } from '../contract.ts';
 import { count, dateTime, plural, preciseTime } from '../format.ts';
 import { Icon } from '../components/icons.tsx';
+import { SearchField } from '../components/search-field.tsx';
 import { track } from '../state/track.ts';
 import { routeUrl } from '../state/route-url.ts';
 import { navigate } from '../state/current-route.ts';
@@ -109,17 +110,7 @@ function Filters({ entries, only, unread }: FiltersProps): JSX.Element {
           ))}
         </select>
       </label>
-      <label class="search">
-        <Icon name="search" />
-        <span class="visually-hidden">Search events</span>
-        <input
-          class="field"
-          type="search"
-          placeholder="Search"
-          value={text.value}
-          onInput={(event) => (text.value = event.currentTarget.value)}
-        />
-      </label>
+      <SearchField label="Search events" text={text} />
       <button
         type="button"
         class="button pause"
@@ -139,7 +130,7 @@ const LogLine = memo(function LogLine({ entry }: { readonly entry: LogEntry }): 
   const { at, level: severity, event, conversation: id, fields } = entry;
   track(conversationSignals);
   return (
-    <li class={`log-line ${severity}`}>
+    <li class={`log-line ${severity === 'error' ? 'bad' : severity}`}>
       <time class="mono muted" dateTime={new Date(at).toISOString()} title={dateTime(at)}>
         {preciseTime(at)}
       </time>

@@ -5,7 +5,7 @@ import { useMemo } from 'preact/hooks';
 import uPlot from 'uplot';
 import type { HistoryBucket } from '../contract.ts';
 import { clockTime, count, duration, short } from '../format.ts';
-import { Chart, latestValue } from '../components/chart.tsx';
+import { axisStyle, Chart, timeSeries } from '../components/chart.tsx';
 import { history, type History } from '../state/store.ts';
 import { barsOf, stacked } from './bars.ts';
 import { colorOf } from '../state/theme.ts';
@@ -154,12 +154,7 @@ function Bars({ view, history: it }: { readonly view: View; readonly history: Hi
 
 function barOptions(view: View): Omit<uPlot.Options, 'width' | 'height'> {
   const bars = uPlot.paths.bars?.({ size: [0.7, 28], radius: 0.15 });
-  const axis = {
-    stroke: colorOf('muted'),
-    grid: { stroke: colorOf('line'), width: 1 },
-    ticks: { show: false },
-    font: '11px system-ui',
-  };
+  const axis = axisStyle();
   return {
     cursor: { y: false, points: { show: false } },
     legend: { live: true },
@@ -178,7 +173,7 @@ function barOptions(view: View): Omit<uPlot.Options, 'width' | 'height'> {
       },
     ],
     series: [
-      { label: 'From', value: (plot, at: number | null) => clockTime((at ?? latestValue(plot, 0)) * 1_000) },
+      timeSeries('From'),
       ...view.series.map(({ name, color }, at) => ({
         label: name,
         stroke: colorOf(color),

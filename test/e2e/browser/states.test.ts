@@ -127,7 +127,7 @@ describe('the pages in rare states', () => {
     await page.getByText('No conversation matches').waitFor();
     await page.getByRole('button', { name: 'Show all' }).click();
     await page.getByText('500 conversations').waitFor();
-    await page.evaluate("document.querySelector('.rows').scrollTop = 1e9");
+    await page.evaluate("document.querySelector('.virtual-list').scrollTop = 1e9");
     await page.locator('.row[aria-posinset="500"]').waitFor();
     expect(errors).to.deep.equal([]);
   });
@@ -164,7 +164,7 @@ describe('the pages in rare states', () => {
     await page.locator('.conversation .conversation-header').waitFor();
     expect(page.url()).to.include(String(href));
     // The focus stays in the list, so that the next arrow key continues from there.
-    await waitUntil(page, 'document.activeElement?.closest(".rows") !== null');
+    await waitUntil(page, 'document.activeElement?.closest(".virtual-list") !== null');
     await page.keyboard.press('ArrowDown');
     await waitUntil(page, 'document.activeElement?.dataset.row === "2"');
   });

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import type { ConversationView } from '../../../web/contract.ts';
-import { matches, wordsOf } from '../../../web/conversations/search.ts';
+import { matches } from '../../../web/conversations/search.ts';
+import { wordsOf } from '../../../web/text-search.ts';
 
 const view: ConversationView = {
   id: '6650cab5-7ef4',
