@@ -64,6 +64,8 @@ export function logLineOf(fact: ConversationFact): LogLine | null {
       return line('info', fact.type, { conversation: fact.conversation, attempt: fact.attempt, reason: fact.reason });
     case 'checkpoint.not_buffered':
       return line('debug', fact.type, { conversation: fact.conversation, bytes: fact.bytes });
+    case 'usage.estimated':
+      return line('debug', fact.type, { conversation: fact.conversation, used: fact.used });
     case 'compaction.served':
       return line('info', fact.type, {
         conversation: fact.conversation,

@@ -84,6 +84,8 @@ export type ConversationFact =
   | (Compacted<'compaction.forwarded'> & { readonly reason: ForwardReason })
   /** A request after a served compaction shows whether the client uses the summary. */
   | (Of<'compaction.resolved'> & { readonly confirmed: boolean })
+  /** The API reported no usage of a turn; so many tokens in use are an estimate from its request's size. */
+  | (Of<'usage.estimated'> & { readonly used: Tokens })
   /** The first turn of a new history has ended with so many tokens in use. */
   | (Of<'compaction.measured'> & { readonly tokensAfter: Tokens })
   /** A conversation that was compacted is over the threshold again at once; its compactions go to the API for now. */

@@ -14,7 +14,8 @@ import { continuationText } from '../wire/compaction.ts';
 import { rootOf, fullPrefix, type Lineage } from '../wire/lineage.ts';
 import type { History } from '../wire/message-request.ts';
 import type { ClientIdentity } from '../wire/identity.ts';
-import { effectiveWindow } from '../wire/windows.ts';
+import { estimateTokens } from '../wire/token-estimate.ts';
+import { effectiveWindow, type LearnedWindows } from '../wire/windows.ts';
 import type { CheckpointCalls } from '../checkpoint/calls.ts';
 import { refOf, type Checkpoint, type CheckpointIndex, type CheckpointMatch } from '../checkpoint/index.ts';
 import { ServedSummaryTracker } from '../compaction/served-summary-tracker.ts';
@@ -44,7 +45,7 @@ export interface ConversationsOptions {
   readonly directory: ConversationDirectory;
   readonly index: CheckpointIndex;
   readonly calls: CheckpointCalls;
-  readonly learnedWindows: ReadonlyMap<string, Tokens>;
+  readonly learnedWindows: LearnedWindows;
   readonly repository: StateRepository;
   readonly now: () => Timestamp;
   /** A clock that nobody sets, see `src/clock.ts`. */
@@ -160,12 +161,16 @@ export class Conversations {
   /**
    * The answer to a turn has ended well. Below the threshold that is only noted; from there on the history is read, and
    * a checkpoint call may start.
+   *
+   * @param usage tokens in the context; only zeros, as some gateways report, are replaced by an estimate
    */
   completeTurn(turn: Turn, usage: Usage): void {
     const { config } = this.#options;
     const { conversation, seen } = turn;
-    const used = usedTokens(usage);
-    const window = this.#windows.window(seen, used);
+    const reported = usedTokens(usage);
+    const window = this.#windows.window(seen, reported);
+    const used = reported > 0 ? reported : tokens(Math.min(window, estimateTokens(seen.body)));
+    if (reported === 0) this.#publish({ type: 'usage.estimated', conversation, used });
     const effective = effectiveWindow(window, seen.request.maxTokens);
     const { checkpoint } = this.#windows.thresholds(seen, effective);
     const crossed = used >= effective * checkpoint && !config.passthrough;

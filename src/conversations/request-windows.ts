@@ -4,13 +4,12 @@ import { tokens, type Tokens } from '../../machines/units.ts';
 import type { Config } from '../config/config.ts';
 import { headerValue } from '../wire/headers.ts';
 import { launchThresholds, launchWindow } from '../wire/launch-settings.ts';
-import { contextWindow, effectiveWindow } from '../wire/windows.ts';
+import { contextWindow, effectiveWindow, type LearnedWindows } from '../wire/windows.ts';
 import type { ParsedRequest } from './parsed-request.ts';
 
 export interface RequestWindowsOptions {
   readonly config: Pick<Config, 'modelWindows' | 'thresholds'>;
-  /** Windows that the API has told, by model. They may become more. */
-  readonly learned: ReadonlyMap<string, Tokens>;
+  readonly learned: LearnedWindows;
 }
 
 export class RequestWindows {

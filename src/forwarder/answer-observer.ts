@@ -1,8 +1,10 @@
 /** Observes the answer to a message request: labels it with the conversation, and reports how it ended. */
 import { noSubscriber, type ConversationFact } from '../facts.ts';
 import type { AnswerReader } from '../wire/answer-reader.ts';
+import type { RequestedModel } from '../upstream/model-windows.ts';
 import type { RawHeaders } from '../wire/headers.ts';
 import type { ClientHeaders } from '../wire/identity.ts';
+import { windowInError } from '../wire/windows.ts';
 import { tapAnswer, type AnswerTap } from './answer-tap.ts';
 import type { Outcome, RelayObserver } from './relay-observer.ts';
 import {
@@ -21,7 +23,15 @@ export interface ObservedRequest {
   readonly needsAnswer: boolean;
   /** Classifies the request for good, now that its answer is complete. */
   finalClassification(): RequestClassification;
+  /** What the request asks for; null where its body was not parsed. */
+  requestedModel(): RequestedModel | null;
 }
+
+/** The model of a turn, from its classification; null for any other request. */
+export const modelOf = (classification: RequestClassification): RequestedModel | null =>
+  classification.kind === 'turn'
+    ? { model: classification.turn.seen.request.model, headers: classification.turn.seen.headers }
+    : null;
 
 /** A request that is not parsed while its answer arrives: its classification is given, or follows from its headers. */
 export class ClassifiedRequest implements ObservedRequest {
@@ -47,6 +57,10 @@ export class ClassifiedRequest implements ObservedRequest {
   finalClassification(): RequestClassification {
     return this.classification;
   }
+
+  requestedModel(): RequestedModel | null {
+    return modelOf(this.classification);
+  }
 }
 
 export class AnswerObserver implements RelayObserver {
@@ -64,7 +78,8 @@ export class AnswerObserver implements RelayObserver {
   }
 
   onAnswerHead(status: number, headers: RawHeaders): void {
-    if (status === 200 && this.request.needsAnswer) this.headers = headers;
+    // A 400 can be the error about a prompt that is too long, which names the model's window.
+    if ((status === 200 || status === 400) && this.request.needsAnswer) this.headers = headers;
     const conversation = conversationOf(this.request.classification);
     this.defer(() => {
       if (status >= 400) this.options.log.warn('api.error', { conversation, status });
@@ -100,11 +115,18 @@ export class AnswerObserver implements RelayObserver {
   }
 
   private onRead(reader: AnswerReader): void {
+    if (reader.error !== null) this.learnWindow(reader.error.message);
     if (!reader.completed) return;
     const classification = this.request.finalClassification();
     const { conversations } = this.options;
-    if (classification.kind === 'turn') conversations.completeTurn(classification.turn, reader.usage);
+    if (classification.kind === 'turn') conversations.completeTurn(classification.turn, reader.contextUsage);
     else if (classification.kind === 'compaction') conversations.apiCompactionCompleted(classification.conversation);
+  }
+
+  private learnWindow(message: string): void {
+    const window = windowInError(message);
+    const requested = window === null ? null : this.request.requestedModel();
+    if (window !== null && requested !== null) this.options.modelWindows.learnLimit(requested, window);
   }
 
   private publish(fact: ConversationFact): void {

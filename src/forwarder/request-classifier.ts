@@ -118,7 +118,7 @@ export function parseRequest(
   if (plain === null || request === null) return null;
   // A continued thread's request does not contain its history.
   if (request.continuesThread || (labels.class === 'unknown' && isSideRequest(request))) return null;
-  options.modelWindows.learn(request.model, headers);
+  options.modelWindows.learn({ model: request.model, headers });
   const compaction = readCompaction(request, labels.class);
   const history = compaction?.history ?? request;
   // The forwarded headers no longer contain the launcher's.

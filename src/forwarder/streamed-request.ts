@@ -1,9 +1,11 @@
 /** A message request that is forwarded while it arrives: its body is copied, and parsed when {@link parseTiming} says. */
 import type { RawHeaders } from '../wire/headers.ts';
 import type { ClientHeaders } from '../wire/identity.ts';
-import { BodyCopy } from './body-copy.ts';
+import type { RequestedModel } from '../upstream/model-windows.ts';
+import { readMessageRequest } from '../wire/message-request.ts';
+import { BodyCopy, decodeBody } from './body-copy.ts';
 import type { Exchange } from './exchange.ts';
-import type { ObservedRequest } from './answer-observer.ts';
+import { modelOf, type ObservedRequest } from './answer-observer.ts';
 import {
   classifyByHeaders,
   classifyStreamed,
@@ -59,6 +61,13 @@ export class StreamedRequest implements ObservedRequest {
   finalClassification(): RequestClassification {
     this.parse(true);
     return this.classification;
+  }
+
+  requestedModel(): RequestedModel | null {
+    if (this.state !== 'complete' || this.copy.hasOverflowed) return modelOf(this.classification);
+    const body = decodeBody(this.headers, this.copy.toBuffer());
+    const request = body === null ? null : readMessageRequest(body);
+    return request === null ? null : { model: request.model, headers: this.headers };
   }
 
   /** Releases the copy: the request is not parsed after this. */

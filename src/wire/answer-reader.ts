@@ -41,6 +41,18 @@ function mergeUsage(before: Usage, usage: unknown): Usage {
   };
 }
 
+/**
+ * The last message iteration of a usage: with server-side tools the totals are the sum of all iterations, and only the
+ * last one is what the context holds (wire.md, Usage; 2.1.332). Null where there is none.
+ */
+function lastIteration(usage: unknown): Usage | null {
+  const iterations: readonly unknown[] =
+    isObject(usage) && Array.isArray(usage['iterations']) ? usage['iterations'] : [];
+  const last = iterations.findLast((iteration) => isObject(iteration) && iteration['type'] === 'message');
+  const read = mergeUsage(NO_USAGE, last);
+  return usedTokens(read) > 0 ? read : null;
+}
+
 /** Reads the API's error shape; null for anything else. */
 export function readApiError(json: unknown): ApiError | null {
   const error = isObject(json) ? json['error'] : null;
@@ -54,7 +66,9 @@ export function readApiError(json: unknown): ApiError | null {
 
 /** Follows one answer to its end. `text` is kept only when asked for: an answer on its way to the client needs none. */
 export class AnswerReader {
+  /** What the answer is billed by. */
   usage: Usage = NO_USAGE;
+  #lastIteration: Usage | null = null;
   /** `stop_reason`, once known. */
   stopReason: string | null = null;
   error: ApiError | null = null;
@@ -74,6 +88,11 @@ export class AnswerReader {
   static readonly readsWithoutText = (event: string): boolean =>
     event !== 'ping' && !event.startsWith('content_block_');
 
+  /** The tokens in the context after this answer, which can be fewer than are billed. */
+  get contextUsage(): Usage {
+    return this.#lastIteration ?? this.usage;
+  }
+
   /** The text blocks, joined by blank lines in their order. Empty unless `keepText` was set. */
   get text(): string {
     return this.#text.join('');
@@ -89,7 +108,7 @@ export class AnswerReader {
     const json = parseJson(body);
     this.error = readApiError(json);
     if (!isObject(json) || json['type'] !== 'message') return;
-    this.usage = mergeUsage(this.usage, json['usage']);
+    this.#takeUsage(json['usage']);
     this.stopReason = typeof json['stop_reason'] === 'string' ? json['stop_reason'] : null;
     this.completed = true;
     const content: readonly unknown[] = Array.isArray(json['content']) ? json['content'] : [];
@@ -100,7 +119,7 @@ export class AnswerReader {
     if (!isObject(json)) return;
     switch (json['type']) {
       case 'message_start':
-        if (isObject(json['message'])) this.usage = mergeUsage(this.usage, json['message']['usage']);
+        if (isObject(json['message'])) this.#takeUsage(json['message']['usage']);
         return;
       case 'content_block_start':
         this.#startBlock(json['content_block'], json['index']);
@@ -113,7 +132,7 @@ export class AnswerReader {
         return;
       }
       case 'message_delta': {
-        this.usage = mergeUsage(this.usage, json['usage']);
+        this.#takeUsage(json['usage']);
         const delta = json['delta'];
         if (isObject(delta) && typeof delta['stop_reason'] === 'string') this.stopReason = delta['stop_reason'];
         return;
@@ -127,6 +146,11 @@ export class AnswerReader {
       default:
         return;
     }
+  }
+
+  #takeUsage(usage: unknown): void {
+    this.usage = mergeUsage(this.usage, usage);
+    this.#lastIteration = lastIteration(usage) ?? this.#lastIteration;
   }
 
   #startBlock(block: unknown, index: unknown): void {

@@ -9,27 +9,31 @@ const CLIENT_MARGIN = 13_000;
 const DEFAULT_WINDOW = tokens(200_000);
 const MILLION = tokens(1_000_000);
 
-/** Windows of known models by the beginning of their name, longest match first (wire.md, Compaction). */
-const KNOWN: readonly (readonly [prefix: string, window: Tokens])[] = [
-  ['claude-opus-5-5', MILLION],
-  ['claude-sonnet-5-5', MILLION],
-  ['claude-haiku-5-5', MILLION],
-  ['claude-opus-4-7', MILLION],
-  ['claude-opus-4-8', MILLION],
-  ['claude-sonnet-4', DEFAULT_WINDOW],
-  ['claude-opus-4', DEFAULT_WINDOW],
-  ['claude-haiku-4', DEFAULT_WINDOW],
-  ['claude-3', DEFAULT_WINDOW],
+/** The windows that the client computes with, by model without its date (wire.md, Compaction and Usage). */
+const KNOWN: readonly (readonly [model: RegExp, window: Tokens])[] = [
+  [/^claude-(opus|sonnet|haiku)-5-5$/, MILLION],
+  [/^claude-opus-4-[78]$/, MILLION],
+  [/^claude-(opus|sonnet|haiku)-4(-[0-6])?$/, DEFAULT_WINDOW],
+  [/^claude-3-/, DEFAULT_WINDOW],
 ];
+/** How a model's name ends that names a date or the newest version. */
+const VERSION_SUFFIX = /[-@](\d{8}|latest)$/;
 
 /** Beta flag with which a client asks for the long window of a model that has both (Claude Code's `[1m]` models). */
 const LONG_CONTEXT_BETA = /\bcontext-1m-/;
 
+/** Windows that the API has named. */
+export interface LearnedWindows {
+  /** From `GET /v1/models/{id}`, by model. */
+  readonly listed: ReadonlyMap<string, Tokens>;
+  /** From errors about prompts that are too long, by {@link limitKey}. */
+  readonly limits: ReadonlyMap<string, Tokens>;
+}
+
 export interface WindowSources {
   /** `DBPROXY_MODEL_WINDOWS`: model name, or the beginning of one → tokens. */
   readonly configured: Readonly<Record<string, Tokens>>;
-  /** What `GET /v1/models/{id}` told. */
-  readonly learned: ReadonlyMap<string, Tokens>;
+  readonly learned: LearnedWindows;
 }
 
 function longestPrefix(model: string, entries: Iterable<readonly [string, Tokens]>): Tokens | undefined {
@@ -40,22 +44,37 @@ function longestPrefix(model: string, entries: Iterable<readonly [string, Tokens
   return best?.[1];
 }
 
+function knownWindow(model: string): Tokens | undefined {
+  const name = model.replace(VERSION_SUFFIX, '');
+  return KNOWN.find(([pattern]) => pattern.test(name))?.[1];
+}
+
 /** True when the built-in table knows this model, so that asking the API would add nothing. */
-export function isKnownModel(model: string): boolean {
-  return longestPrefix(model, KNOWN) !== undefined;
+export const isKnownModel = (model: string): boolean => knownWindow(model) !== undefined;
+
+/** Under what the window is kept that an error names: a model with two windows has two limits. */
+export const limitKey = (model: string, betas: string): string =>
+  LONG_CONTEXT_BETA.test(betas) ? `${model}[1m]` : model;
+
+/** The window that an error about a prompt that is too long names (clouds.md, Reactive compaction); null for none. */
+export function windowInError(message: string): Tokens | null {
+  const [, maximum, length] =
+    /prompt is too long: [\d,]+ tokens > ([\d,]+) maximum|maximum context length is ([\d,]+)/.exec(message) ?? [];
+  const window = Number((maximum ?? length ?? '').replaceAll(',', ''));
+  return Number.isSafeInteger(window) && window > 0 ? tokens(window) : null;
 }
 
 /**
- * The context window of a model, in tokens: configured, else the long-context beta, else known, else learned,
- * else 200,000. A table entry goes before what the API says because it is what the client reckons with.
+ * The context window of a model, in tokens: configured, else named by an error, else the long-context beta, else known,
+ * else listed, else 200,000. The table goes before the API's list because it is what the client computes with.
  *
  * @param betas the `anthropic-beta` header of the request, '' for none
  */
-export function contextWindow(model: string, betas: string, sources: WindowSources): Tokens {
-  const configured = longestPrefix(model, Object.entries(sources.configured));
-  if (configured !== undefined) return configured;
+export function contextWindow(model: string, betas: string, { configured, learned }: WindowSources): Tokens {
+  const given = longestPrefix(model, Object.entries(configured)) ?? learned.limits.get(limitKey(model, betas));
+  if (given !== undefined) return given;
   if (LONG_CONTEXT_BETA.test(betas)) return MILLION;
-  return longestPrefix(model, KNOWN) ?? sources.learned.get(model) ?? DEFAULT_WINDOW;
+  return knownWindow(model) ?? learned.listed.get(model) ?? DEFAULT_WINDOW;
 }
 
 /** Context window − min(max_tokens, 20,000): what thresholds are shares of. */

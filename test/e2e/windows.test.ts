@@ -15,9 +15,11 @@ describe('the window that thresholds are shares of', () => {
   let stage: Stage;
   before(async () => {
     const models = [
-      ...['claude-opus-5-5', 'claude-of-tomorrow', 'claude-of-next-week'].map((id) => model(id, 1_000_000)),
+      ...['claude-opus-5-5', 'claude-of-tomorrow', 'claude-of-next-week', 'claude-opus-4-9-of-tomorrow'].map((id) =>
+        model(id, 1_000_000),
+      ),
       ...['claude-sonnet-4-6', 'claude-configured'].map((id) => model(id, 1_000_000)),
-      model('claude-silent', null),
+      ...['claude-silent', 'claude-refused-after-0', 'claude-refused-after-2'].map((id) => model(id, null)),
     ];
     stage = await openStage({ DBPROXY_MODEL_WINDOWS: '{"claude-configured": 400000}' }, { models });
   });
@@ -41,10 +43,30 @@ describe('the window that thresholds are shares of', () => {
     ["the table's, a million", 'claude-opus-5-5', 686_000],
     ['the configured one', 'claude-configured', 266_000],
     ['what the API says of a model that is not in the table', 'claude-of-tomorrow', 686_000],
+    [
+      'what the API says of a model whose name only begins like one in the table',
+      'claude-opus-4-9-of-tomorrow',
+      686_000,
+    ],
     ['200,000 where the API says nothing', 'claude-silent', 126_000],
   ] as const) {
     it(`is ${what}`, () => expectThresholdBetween(name, threshold - 1_000, threshold + 1_000));
   }
+
+  it('is what an error named, in a first request and in a later one', async () => {
+    for (const [maximum, turns, threshold] of [
+      [100_000, 0, 56_000],
+      [150_000, 2, 91_000],
+    ] as const) {
+      const name = `claude-refused-after-${turns}`;
+      const client = stage.client({ model: name, maxTokens: 128_000 });
+      for (let turn = 0; turn < turns; turn += 1) await client.say(`Turn ${turn} of ${name}.`);
+      stage.api.fault({ kind: 'prompt_too_long', tokens: maximum + 1, maximum });
+      expect((await client.say(`Too much of ${name}.`)).status).to.equal(400);
+      await until(() => stage.log.some(({ event, fields }) => event === 'model.learned' && fields['model'] === name));
+      await expectThresholdBetween(name, threshold - 1_000, threshold + 1_000);
+    }
+  });
 
   it('is asked for once, in the name of the client', async () => {
     const headers = { 'X-Stainless-Lang': 'js', 'Anthropic-Beta': 'context-1m' };

@@ -34,6 +34,7 @@ const LINES: readonly (readonly [ConversationFact, level: string, LogFields, eve
   ],
   [{ type: 'history.read_failed', conversation, message: 'x' }, 'error', { conversation, message: 'x' }],
   [{ type: 'checkpoint.not_buffered', conversation, bytes: 7 }, 'debug', { conversation, bytes: 7 }],
+  [{ type: 'usage.estimated', conversation, used: tokens(7) }, 'debug', { conversation, used: 7 }],
   [{ type: 'history.replaced', conversation, confirmed: true }, 'info', { conversation, confirmed: true }],
   [
     { type: 'checkpoint.started', conversation, attempt: 2, model: 'm', messages: 3, replaces: id },

@@ -4,6 +4,7 @@ import { conversationId } from '../../../machines/units.ts';
 import { nullRepository, type ConversationRecord } from '../../../src/conversations/repository.ts';
 import { identityOf } from '../../../src/conversations/parsed-request.ts';
 import { readMessageRequest, type Message } from '../../../src/wire/message-request.ts';
+import { NO_USAGE } from '../../../src/wire/answer-reader.ts';
 import { rootOf } from '../../../src/wire/lineage.ts';
 import { requestBody } from '../../support/histories.ts';
 import { compactionOf, Desk, INSTRUCTION, seenOf, servedText, settle, usageOf, type Asking } from './desk.ts';
@@ -270,6 +271,20 @@ describe('conversations', () => {
       await desk.turn({ messages: HISTORY }, 250_000);
       expect(context()?.effectiveWindow).to.equal(980_000);
       expect(desk.sent).to.have.length(0);
+    });
+
+    it('by an estimate of its text where the API reports no usage, which never widens the window', async () => {
+      const turn = async (characters: number): Promise<void> => {
+        desk.conversations.completeTurn(desk.begin({ messages: [...HISTORY, user('x'.repeat(characters))] }), NO_USAGE);
+        await desk.conversations.settled(S1);
+      };
+      await turn(400_000);
+      expect(context()?.used).to.be.within(100_000, 101_000);
+      expect(desk.sent).to.have.length(0);
+      await turn(1_000_000);
+      expect(context()).to.include({ effectiveWindow: 180_000, used: 200_000 });
+      expect(desk.sent).to.have.length(1);
+      expect(desk.events('usage.estimated').map(({ fields }) => fields['used'])).to.include(200_000);
     });
 
     it('of one conversation at a time, of several at once', async () => {

@@ -290,7 +290,8 @@ export class Desk {
     this.#keeper = keeper === 'supervised' ? supervised(this.clock) : unsupervised(this.clock);
     const { index, calls, directory } = this;
     const shared = { config: settings, actors: this.#keeper, directory, index, calls, now, monotonicNow: now, publish };
-    this.conversations = new Conversations({ ...shared, learnedWindows: new Map(), repository });
+    const learnedWindows = { listed: new Map(), limits: new Map() };
+    this.conversations = new Conversations({ ...shared, learnedWindows, repository });
     const { conversations } = this;
     this.compactions = new Compactions({ config: settings, conversations, calls, now, publish });
   }

@@ -99,6 +99,11 @@ describe('answers', () => {
         [start(usage(1, 2, 3, 4)), finish({ input_tokens: null, cache_read_input_tokens: null, output_tokens: 50 })],
         [1, 2, 3, 50],
       ],
+      [
+        'and keep what a later event says zero of (some gateways)',
+        [start(usage(130_000, 0, 0, 1)), finish(usage(0, 0, 0, 20))],
+        [130_000, 0, 0, 20],
+      ],
       ['without any', [start(undefined), finish(null)], [0, 0, 0, 0]],
       ['without cache figures', [start({ input_tokens: 7, output_tokens: 1 })], [7, 0, 0, 1]],
       [
@@ -114,6 +119,36 @@ describe('answers', () => {
     ] as const) {
       it(what, () => expect(figures(read(events).usage)).to.deep.equal(expected));
     }
+  });
+
+  describe('tell the tokens in the context', () => {
+    const iteration = (input: number, type = 'message'): unknown => ({ type, ...Object(usage(input, 0, 0, 20)) });
+    const withIterations = (...iterations: unknown[]): unknown => ({ ...Object(usage(146_000, 0, 0, 80)), iterations });
+    for (const [what, events, expected] of [
+      ['of the whole answer', [start(usage(1, 2, 3, 4))], 10],
+      [
+        'of the last message iteration, not of their sum',
+        [start(usage(35_000, 0, 0, 1)), finish(withIterations(iteration(35_000), iteration(38_000)))],
+        38_020,
+      ],
+      [
+        'of the last message iteration, whatever other iterations follow',
+        [finish(withIterations(iteration(35_000), iteration(90_000, 'advisor_message'), null))],
+        35_020,
+      ],
+      ['of the whole answer where no iteration is a message', [finish(withIterations(iteration(9, 'other')))], 146_080],
+      ['of the whole answer where an iteration has only zeros', [finish(withIterations({ type: 'message' }))], 146_080],
+      ['of the whole answer where iterations are of another shape', [finish({ output_tokens: 5, iterations: 'x' })], 5],
+    ] as const) {
+      it(what, () => expect(usedTokens(read(events).contextUsage)).to.equal(expected));
+    }
+
+    it('of a whole JSON answer', () => {
+      const reader = new AnswerReader({ keepText: false });
+      reader.takeBody(JSON.stringify({ type: 'message', content: [], usage: withIterations(iteration(38_000)) }));
+      expect(usedTokens(reader.contextUsage)).to.equal(38_020);
+      expect(figures(reader.usage)).to.deep.equal([146_000, 0, 0, 80]);
+    });
   });
 
   it('join their text blocks by blank lines, and leave other blocks out', () => {
