@@ -1,43 +1,42 @@
 /**
- * The circuit breaker of all checkpoint calls, as a statechart: closed, open for a while after many have failed, then
- * half open for one that tries whether the API is back. Requests of clients know nothing of it.
- * It does no I/O; `src/checkpoint/gate.ts` tells it what happens and asks it before each call.
+ * The circuit breaker of all checkpoint calls, as a statechart: closed, open for a while after many failures in a row,
+ * then half open for one probe call. It never affects the requests of clients.
+ * It does no I/O: `src/checkpoint/gate.ts` sends it the outcome of each call and reads its state before each call.
  */
 import { assign, setup, type ActorRefFrom, type SnapshotFrom } from 'xstate';
 import { timestamp, type Timestamp } from './units.ts';
 
-/** So many failures in a row, over all conversations, within so long, open it. */
+/** Failures in a row, across all conversations and within the window, that open the breaker. */
 export const FAILURES_TO_OPEN = 5;
 export const FAILURE_WINDOW_MS = 120_000;
-/** How long it stays open; doubles each time the one call that is let through fails too. */
+/** How long the breaker stays open; doubles each time the probe fails. */
 export const COOL_DOWN_MS = 120_000;
 export const COOL_DOWN_MAX_MS = 1_800_000;
 
-/** Facts about checkpoint calls. What failed for a reason of its own (refused, too long, unusable) is no failure here. */
+/** Outcomes of checkpoint calls. A refused, too long or unusable call says nothing about the API's health. */
 export type BreakerEvent =
-  /** A call failed as the API fails when it is down: 429, 5xx, 529, no connection. */
+  /** A call failed in the way the API fails when it is down: 429, 5xx, 529, no connection. */
   | { readonly type: 'call.failed'; readonly at: Timestamp }
-  /** A call brought its summary. */
+  /** A call ended with a summary. */
   | { readonly type: 'call.answered' }
-  /** The call that a half-open breaker lets through has begun. */
+  /** The probe, the one call that a half-open breaker lets through, has begun. */
   | { readonly type: 'probe.begun' }
   | { readonly type: 'probe.failed'; readonly at: Timestamp }
-  /** … was answered, be it with a refusal: the API is there. */
+  /** The API answered the probe, possibly with a refusal: it is up again. */
   | { readonly type: 'probe.answered' }
-  /** … was aborted, and has shown nothing. */
+  /** The probe was aborted before an answer. */
   | { readonly type: 'probe.abandoned' };
 
-/** What the breaker remembers. */
 export interface BreakerContext {
-  /** When the last failures in a row were, oldest first. */
+  /** Times of the last failures in a row, oldest first. */
   readonly failures: readonly Timestamp[];
-  /** How long it is open for, this time or the next, in milliseconds. */
+  /** Length of the current or next open period, in milliseconds. */
   readonly coolDown: number;
-  /** Until when it is open; null while it is not. */
+  /** End of the open period; null unless the breaker is open. */
   readonly resumesAt: Timestamp | null;
 }
 
-/** The failures in a row that are near enough to `at` to count; a clock that was set back counts as well. */
+/** The failures in a row within the window around `at`: also later ones, because the clock may have been set back. */
 const recent = ({ failures }: BreakerContext, at: Timestamp): Timestamp[] =>
   [...failures.filter((failure) => Math.abs(at - failure) <= FAILURE_WINDOW_MS), at].slice(-FAILURES_TO_OPEN);
 
@@ -45,17 +44,22 @@ export const breakerMachine = setup({
   types: {} as { context: BreakerContext; events: BreakerEvent },
   delays: { coolDown: ({ context }) => context.coolDown },
   guards: {
-    isOneTooMany: ({ context }, params: { at: Timestamp }) => recent(context, params.at).length >= FAILURES_TO_OPEN,
+    reachesFailureLimit: ({ context }, params: { at: Timestamp }) =>
+      recent(context, params.at).length >= FAILURES_TO_OPEN,
   },
   actions: {
-    noteFailure: assign(({ context }, params: { at: Timestamp }) => ({ failures: recent(context, params.at) })),
-    forgetFailures: assign({ failures: [] }),
-    noteResumption: assign(({ context }, params: { at: Timestamp }) => ({
+    recordFailure: assign(({ context }, params: { at: Timestamp }) => ({ failures: recent(context, params.at) })),
+    resetFailures: assign({ failures: [] }),
+    setResumption: assign(({ context }, params: { at: Timestamp }) => ({
       resumesAt: timestamp(params.at + context.coolDown),
     })),
     lengthenCoolDown: assign(({ context }) => ({ coolDown: Math.min(COOL_DOWN_MAX_MS, context.coolDown * 2) })),
-    beginAnew: assign({ failures: [], coolDown: COOL_DOWN_MS }),
-    forgetResumption: assign({ resumesAt: null }),
+    reset: assign({ failures: [], coolDown: COOL_DOWN_MS }),
+    clearResumption: assign({ resumesAt: null }),
+    /** Placeholders for the composition root, which logs what happens. */
+    onOpened: () => undefined,
+    onHalfOpened: () => undefined,
+    onClosed: () => undefined,
   },
 }).createMachine({
   id: 'breaker',
@@ -67,37 +71,39 @@ export const breakerMachine = setup({
       on: {
         'call.failed': [
           {
-            guard: { type: 'isOneTooMany', params: ({ event }) => ({ at: event.at }) },
+            guard: { type: 'reachesFailureLimit', params: ({ event }) => ({ at: event.at }) },
             target: 'open',
             actions: [
-              { type: 'noteFailure', params: ({ event }) => ({ at: event.at }) },
-              { type: 'noteResumption', params: ({ event }) => ({ at: event.at }) },
+              { type: 'recordFailure', params: ({ event }) => ({ at: event.at }) },
+              { type: 'setResumption', params: ({ event }) => ({ at: event.at }) },
             ],
           },
-          { actions: { type: 'noteFailure', params: ({ event }) => ({ at: event.at }) } },
+          { actions: { type: 'recordFailure', params: ({ event }) => ({ at: event.at }) } },
         ],
-        'call.answered': { actions: 'forgetFailures' },
+        'call.answered': { actions: 'resetFailures' },
       },
     },
     open: {
-      description: 'No call is made. What calls begun before come to is not news.',
+      description: 'No call is made. The outcome of calls that began earlier is ignored.',
+      entry: 'onOpened',
       after: { coolDown: 'halfOpen' },
-      exit: 'forgetResumption',
+      exit: 'clearResumption',
     },
     halfOpen: {
+      entry: 'onHalfOpened',
       initial: 'waiting',
       states: {
         waiting: {
-          description: 'The next call is let through.',
+          description: 'The next call is let through as the probe.',
           on: { 'probe.begun': 'probing' },
         },
         probing: {
-          description: 'It is under way, and no other.',
+          description: 'The probe is running; no other call is let through.',
           on: {
-            'probe.answered': { target: '#breaker.closed', actions: 'beginAnew' },
+            'probe.answered': { target: '#breaker.closed', actions: ['reset', 'onClosed'] },
             'probe.failed': {
               target: '#breaker.open',
-              actions: ['lengthenCoolDown', { type: 'noteResumption', params: ({ event }) => ({ at: event.at }) }],
+              actions: ['lengthenCoolDown', { type: 'setResumption', params: ({ event }) => ({ at: event.at }) }],
             },
             'probe.abandoned': 'waiting',
           },

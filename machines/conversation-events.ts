@@ -1,74 +1,74 @@
 /**
- * The vocabulary of a conversation: what can have happened to it, and what it remembers.
- * No event and no memory holds a message, a header or a credential: a checkpoint is named here, and kept elsewhere.
+ * The events, input and context of a conversation's statechart.
+ * None of them contains a message, a header or a credential: a checkpoint appears by its id only.
  */
 import type { CheckpointId, ConversationId, Milliseconds, Timestamp, Tokens, TurnId } from './units.ts';
 
-/** Shares of the effective context window at which something happens, each in (0, 1). */
+/** Shares of the effective context window, each in (0, 1). */
 export interface Thresholds {
-  /** From here on a checkpoint is wanted. Default 0.70. */
+  /** At this share a checkpoint is wanted. Default 0.70. */
   readonly checkpoint: number;
-  /** From here on the client is expected to compact. Default 0.80. */
+  /** At this share the client is expected to compact. Default 0.80. */
   readonly swap: number;
 }
 
-/** What the machine knows of a checkpoint: its name, and where in the history its summary ends (the anchor). */
+/** A checkpoint by its id, and the position in the history where its summary ends (the anchor). */
 export interface CheckpointRef {
   readonly id: CheckpointId;
-  /** How many messages of the history the summary covers. */
+  /** Messages of the history that the summary covers. */
   readonly anchorMessages: number;
-  /** Tokens that were in use at the end of the turn it was computed from: what is in use above them came since. */
+  /** Tokens in use at the end of the turn that the checkpoint was computed from. */
   readonly anchorTokens: Tokens;
 }
 
-/** Why a checkpoint call brought no summary. */
+/** Why a checkpoint call ended without a summary. */
 export const CALL_FAILURE_KINDS = [
-  /** Worth another attempt after a pause: 429, 5xx, 529, a broken connection, an error event, a truncated answer. */
+  /** Repeated after a pause: 429, 5xx, 529, a broken connection, an error event, a truncated answer. */
   'transient',
-  /** The API refused this very request (400, 401, 403, 413, …): it is not sent again before the conversation has grown. */
+  /** The API refused the request (400, 401, 403, 413, …): it is not sent again before the conversation has grown. */
   'rejected',
-  /** The history no longer fits the window: only the client can shorten it. */
+  /** The history does not fit the context window any more; only the client can shorten it. */
   'too_long',
   /** The answer is no summary: it is empty, a tool call or a refusal. */
   'unusable',
-  /** The call was not sent, because too many run or too many have just failed. It does not count as an attempt. */
+  /** The call was not sent, because too many run or too many failed recently. It does not count as an attempt. */
   'skipped',
 ] as const;
 export type CallFailureKind = (typeof CALL_FAILURE_KINDS)[number];
 
-/** A failed checkpoint call as the machine sees it. */
+/** A failed checkpoint call. */
 export interface CallFailure {
   readonly kind: CallFailureKind;
-  /** For people: one line, no content. */
+  /** One line for people, without content of the conversation. */
   readonly message: string;
-  /** What the API asked for in `retry-after`, or null. */
+  /** The pause that the API asked for in `retry-after`, or null. */
   readonly retryAfter: Milliseconds | null;
 }
 
-/** Why a compaction request went to the API instead of being answered here. */
+/** Why a compaction request was forwarded to the API instead of being served. */
 export const FORWARD_REASONS = [
-  /** `DBPROXY_PASSTHROUGH`: nothing is ever served. */
+  /** `DBPROXY_PASSTHROUGH`: the proxy serves no compaction. */
   'passthrough',
-  /** No checkpoint covers a beginning of this history. */
+  /** No checkpoint covers the beginning of this history. */
   'no_checkpoint',
-  /** `/compact <words>`, or another instruction that a summary made beforehand cannot have followed. */
+  /** `/compact <words>`, or another instruction that the checkpoint's summary did not follow. */
   'instructions',
-  /** The messages since the checkpoint no longer fit the budget for recent messages. */
+  /** The messages since the checkpoint exceed the budget for recent messages. */
   'stale',
-  /** The checkpoint call was still running when the bounded wait was over. */
+  /** The checkpoint call was still running at the end of the bounded wait. */
   'wait_timeout',
-  /** The checkpoint call that was awaited failed, or the last one did. */
+  /** The awaited checkpoint call failed, or the last one did. */
   'checkpoint_failed',
-  /** Compacted, and over the threshold again at once: one more summary of the proxy would not help either. */
+  /** Over the threshold again right after a compaction: one more summary of the proxy would not help. */
   'loop',
-  /** A message has a shape that the proxy does not know. */
+  /** The proxy does not recognise the shape of a message. */
   'unreadable',
 ] as const;
 export type ForwardReason = (typeof FORWARD_REASONS)[number];
 
-/** Facts a conversation is told, each in the past tense. */
+/** The events of a conversation, each in the past tense. */
 export type ConversationEvent =
-  /** A request of this conversation was read, before its answer had ended. */
+  /** A request of this conversation was read; its answer has not ended yet. */
   | {
       readonly type: 'turn.started';
       readonly at: Timestamp;
@@ -78,32 +78,32 @@ export type ConversationEvent =
       /** False when the history no longer begins with what a running checkpoint call summarises. */
       readonly continuesCallHistory: boolean;
     }
-  /** The answer to a request of this conversation has ended well, and told its usage. */
+  /** The answer to a request of this conversation ended without an error and reported its usage. */
   | {
       readonly type: 'turn.completed';
       readonly at: Timestamp;
       readonly turn: TurnId;
-      /** Length of the history that this turn asked with. */
+      /** Messages in the history of this turn's request. */
       readonly messages: number;
       /** input + cache creation + cache read + output of this answer. */
       readonly used: Tokens;
       /** Context window − min(max_tokens, 20,000). */
       readonly effectiveWindow: Tokens;
       readonly model: string;
-      /** Those of the launch that this turn belongs to: another launch may go on with the same conversation. */
+      /** The thresholds of the launch that sent this turn; another launch may continue the same conversation. */
       readonly thresholds: Thresholds;
     }
-  /** The client asked for a summary of this conversation. */
+  /** The client requested a summary of this conversation. */
   | { readonly type: 'compaction.requested'; readonly at: Timestamp; readonly coveringCheckpoint: CheckpointRef | null }
-  /** … and was answered from a checkpoint. Whether it takes it, the next request shows. */
+  /** A compaction was answered from a checkpoint. The next request shows whether the client continues from it. */
   | { readonly type: 'compaction.served'; readonly at: Timestamp; readonly checkpoint: CheckpointRef }
-  /** … and the request went to the API. */
+  /** A compaction request was forwarded to the API. */
   | { readonly type: 'compaction.forwarded'; readonly at: Timestamp; readonly reason: ForwardReason }
-  /** … and the API's own summary reached the client. */
+  /** The API's own summary reached the client. */
   | { readonly type: 'compaction.completed_by_api'; readonly at: Timestamp }
-  /** The conversation goes on from a summary instead of its old history. `confirmed`: from the one served here. */
+  /** The conversation continues from a summary. `confirmed`: from the one that the proxy served. */
   | { readonly type: 'history.replaced'; readonly at: Timestamp; readonly confirmed: boolean }
-  /** Somebody wants this conversation to begin anew with its checkpoint: see `src/dashboard`. */
+  /** A user reset the checkpoint of this conversation on the dashboard. */
   | { readonly type: 'conversation.reset'; readonly at: Timestamp }
   /** Raised when the checkpoint call ends with a summary. */
   | { readonly type: 'checkpoint.completed'; readonly checkpoint: CheckpointRef }
@@ -112,18 +112,18 @@ export type ConversationEvent =
   /** Raised by the idle timer. */
   | { readonly type: 'conversation.idled' };
 
-/** How often what happened to a conversation. */
+/** Counts per conversation. */
 export interface ConversationCounters {
   readonly checkpoints: number;
   readonly failures: number;
-  /** Calls that were wanted and not made, see `skipped`. */
+  /** Calls that were wanted but not sent, see `skipped` in `CALL_FAILURE_KINDS`. */
   readonly skipped: number;
   readonly served: number;
   readonly confirmed: number;
   readonly forwarded: number;
 }
 
-/** What of a conversation outlives the process that knew it: enough to be in the phase again that it was in. */
+/** The stored state of a conversation: a later process restores its phase from it. */
 export interface PersistedState {
   readonly model: string | null;
   readonly used: Tokens;
@@ -131,7 +131,7 @@ export interface PersistedState {
   readonly messages: number;
   readonly lastActivity: Timestamp | null;
   readonly checkpoint: CheckpointRef | null;
-  /** A summary was served, and the client has not shown yet whether it took it. */
+  /** A summary was served, and the client has not confirmed it yet. */
   readonly served: boolean;
   readonly lastRefreshStep: number;
   readonly tries: number;
@@ -140,59 +140,60 @@ export interface PersistedState {
   readonly counters: ConversationCounters;
 }
 
-/** What a conversation starts from. */
+/** The input of a conversation's actor. */
 export interface ConversationInput {
   readonly id: ConversationId;
   readonly thresholds: Thresholds;
-  /** Share of the effective window, in (0, 1), that may come after a checkpoint before a newer one is computed. Default 0.10. */
+  /** Share of the effective window, in (0, 1), by which a checkpoint may age before a newer one is wanted. Default 0.10. */
   readonly checkpointRefresh: number;
-  /** False in passthrough: tracked, but no checkpoint is ever computed. */
+  /** False in passthrough: the conversation is tracked, but no checkpoint is computed. */
   readonly checkpoints: boolean;
-  /** Idle time after which the conversation is forgotten. */
+  /** Idle time after which the conversation expires. */
   readonly ttl: Milliseconds;
-  /** How often a checkpoint is tried per crossing: of the threshold, or of the share that one may age by. */
+  /** Attempts at a checkpoint after the threshold is crossed, and again after each refresh step. */
   readonly maxTries: number;
-  /** What an earlier process knew of it; null for a conversation that is new. */
+  /** The state stored by an earlier process; null for a new conversation. */
   readonly persisted: PersistedState | null;
 }
 
-/** What a conversation remembers. Small, serialisable, free of content. */
+/** The context of a conversation: small, serialisable, free of content. */
 export interface ConversationContext extends Omit<ConversationInput, 'persisted'> {
   readonly model: string | null;
   readonly used: Tokens;
   readonly effectiveWindow: Tokens;
-  /** Messages in the history that was heard of last. */
+  /** Messages in the latest history. */
   readonly messages: number;
   readonly lastActivity: Timestamp | null;
-  /** The last completed turn: the one a checkpoint call starts from. */
+  /** The last completed turn: a checkpoint call is made from its request. */
   readonly turn: TurnId | null;
-  /** Messages in the history of that turn, and in the one that the last checkpoint call was made from. */
+  /** Messages in the history of that turn. */
   readonly turnMessages: number;
+  /** Messages in the history that the last checkpoint call was made from. */
   readonly triedMessages: number;
-  /** Turns completed since the history was replaced by a summary; null when it never was, or that is a while ago. */
+  /** Turns completed since the history was replaced by a summary; null without one, or once `LOOP_TURNS` have passed. */
   readonly turnsSinceReplaced: number | null;
-  /** In a compaction loop: left to the API until a turn ends below the checkpoint threshold. */
+  /** In a compaction loop: compactions are forwarded until a turn ends below the checkpoint threshold. */
   readonly looping: boolean;
   /** The servable checkpoint; it stays so while a newer one is computed. */
   readonly checkpoint: CheckpointRef | null;
-  /** How often the share that a checkpoint may age by had been outgrown at the last turn's end, see `outgrown`. */
+  /** The refresh step at the end of the last turn, see `refreshStep`. */
   readonly lastRefreshStep: number;
-  /** Checkpoint calls begun since the last crossing and none has succeeded. */
+  /** Checkpoint calls since the last success, crossing of the threshold or refresh step. */
   readonly tries: number;
   readonly failure: CallFailure | null;
   /** Pause before the next attempt while a failed call waits for it; null otherwise. */
   readonly retryPause: Milliseconds | null;
-  /** It begins where a summary was served by an earlier process. */
+  /** An earlier process stored this conversation in the state `served`. */
   readonly wasServed: boolean;
   readonly counters: ConversationCounters;
 }
 
-/** What the checkpoint call is given: names only; whoever performs it keeps body and credentials to itself. */
+/** The input of the checkpoint call: ids only; body and credentials stay with the actor that performs it. */
 export interface CheckpointCallInput {
   readonly conversation: ConversationId;
   readonly turn: TurnId | null;
-  /** 1 for the first try since the crossing. */
+  /** 1 for the first attempt. */
   readonly attempt: number;
-  /** The servable checkpoint whose place the new one is to take; null for a conversation that has none. */
+  /** The servable checkpoint that the new one replaces; null without one. */
   readonly replaces: CheckpointId | null;
 }

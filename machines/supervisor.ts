@@ -1,13 +1,15 @@
 /**
- * The supervisor: owns the services (two listeners, store, dashboard) and every conversation, and survives all of them.
+ * The supervisor: owns the services (two listeners, store, dashboard), the circuit breaker and every conversation, and
+ * survives the failure of each of them.
  *
- * Start: the store; the forwarder; the redirector once the forwarder listens, so that no tunnel leads nowhere. A listener
- * that cannot be bound during the start stops the start. Then the dashboard, for which nobody waits. Whatever fails later,
- * store and dashboard at any time, is started again with backoff, alone.
- * Stop: both listeners stop accepting and drain, at once, because the tunnels that the redirector waits for end when the
- * forwarder lets go of them. Then the store writes the last state of the conversations, and they end.
+ * Start: the store, then the forwarder, then the redirector, because its tunnels lead to the forwarder. A listener that
+ * cannot be bound stops the start. The dashboard starts last, and the start does not wait for it. A service that fails
+ * later is restarted alone, with backoff; so are store and dashboard at any time.
+ * Stop: both listeners stop accepting and drain at the same time, because the redirector's tunnels end with the
+ * forwarder's connections. Then the store writes the last state of the conversations, and they end.
  */
-import { assign, enqueueActions, setup, type ActorRefFrom, type SnapshotFrom } from 'xstate';
+import { assign, enqueueActions, setup, spawnChild, type ActorRefFrom, type SnapshotFrom } from 'xstate';
+import { breakerMachine } from './breaker.ts';
 import { conversationMachine } from './conversation.ts';
 import type { ConversationInput } from './conversation-events.ts';
 import { serviceMachine, type ServiceName, type ServiceReport } from './service.ts';
@@ -15,7 +17,7 @@ import type { ConversationId } from './units.ts';
 
 export type SupervisorEvent =
   | ServiceReport
-  /** A conversation was seen for the first time. Opening one that is open already changes nothing. */
+  /** A conversation has begun or is restored. It has no effect for a conversation that is already open. */
   | { readonly type: 'conversation.opened'; readonly input: ConversationInput }
   | { readonly type: 'conversation.closed'; readonly id: ConversationId }
   | { readonly type: 'shutdown.requested' };
@@ -28,49 +30,51 @@ export interface ServiceStatus {
 
 export interface SupervisorContext {
   readonly services: Readonly<Record<ServiceName, ServiceStatus>>;
-  /** Services that have closed for good. */
+  /** Services that are closed because of the shutdown. */
   readonly closed: readonly ServiceName[];
-  /** Conversations and services whose own machine ended by a thrown error, for `/health` and tests. */
+  /** Children whose own machine ended by a thrown error. */
   readonly crashes: number;
 }
 
-/** How a supervisor ends. `startFailure` holds the reason when it never got to run. */
+/** The result of a supervisor. `startFailure` is the reason why a listener could not be bound; null without one. */
 export interface SupervisorOutput {
   readonly startFailure: string | null;
 }
 
-/** Name of a conversation among the supervisor's children. */
+/** Id of a conversation's actor among the supervisor's children. */
 export const conversationChild = (id: ConversationId): string => `conversation:${id}`;
 
 const DOWN: ServiceStatus = { up: false, port: null, reason: null };
-/** The services that the start depends on, and that drain first when all stops. */
+/** The services that the start depends on and that drain first at a shutdown. */
 const LISTENERS: readonly ServiceName[] = ['forwarder', 'redirector'];
+/** Id of the circuit breaker among the supervisor's children. */
+export const BREAKER = 'breaker';
 const SERVICES: ReadonlySet<string> = new Set<ServiceName>([...LISTENERS, 'store', 'dashboard']);
 
 interface ChildEnded {
   readonly event: { readonly type: string; readonly actorId?: unknown };
 }
 
-/** Which child an `xstate.done.actor.<id>` or `xstate.error.actor.<id>` event is about. */
+/** The id of the child that an `xstate.done.actor.<id>` or `xstate.error.actor.<id>` event comes from. */
 function childOf(event: ChildEnded['event']): { id: string } {
   return { id: typeof event.actorId === 'string' ? event.actorId : event.type.split('.').slice(3).join('.') };
 }
 
-/** The services' status with one of them down. Its port is kept: clients know it. */
+/** The status of all services with one of them down. Its port stays, because clients use it again after a restart. */
 function withDown({ services }: SupervisorContext, name: ServiceName, reason: string): SupervisorContext['services'] {
   return { ...services, [name]: { up: false, port: services[name].port, reason } };
 }
 
 export const supervisorMachine = setup({
   types: {} as { context: SupervisorContext; events: SupervisorEvent; output: SupervisorOutput },
-  actors: { conversation: conversationMachine, service: serviceMachine },
+  actors: { breaker: breakerMachine, conversation: conversationMachine, service: serviceMachine },
   guards: {
     isForwarder: (_, params: { name: ServiceName }) => params.name === 'forwarder',
     isRedirector: (_, params: { name: ServiceName }) => params.name === 'redirector',
-    isEssential: (_, params: { name: ServiceName; everUp: boolean }) =>
-      LISTENERS.includes(params.name) && !params.everUp,
-    listenersClosed: ({ context }) => LISTENERS.every((name) => context.closed.includes(name)),
-    allClosed: ({ context }) => context.closed.length === SERVICES.size,
+    isFailedStart: (_, params: { name: ServiceName; hasBeenUp: boolean }) =>
+      LISTENERS.includes(params.name) && !params.hasBeenUp,
+    areListenersClosed: ({ context }) => LISTENERS.every((name) => context.closed.includes(name)),
+    areAllClosed: ({ context }) => context.closed.length === SERVICES.size,
   },
   actions: {
     startService: enqueueActions(({ enqueue, self }, params: { name: ServiceName }) => {
@@ -81,27 +85,27 @@ export const supervisorMachine = setup({
       if (child) enqueue.sendTo(child, { type: 'service.stop' });
       else enqueue.raise({ type: 'service.closed', name: params.name });
     }),
-    noteUp: assign(({ context }, params: { name: ServiceName; port: number | null }) => ({
+    recordUp: assign(({ context }, params: { name: ServiceName; port: number | null }) => ({
       services: { ...context.services, [params.name]: { up: true, port: params.port, reason: null } },
     })),
-    noteClosed: assign(({ context }, params: { name: ServiceName }) => ({
+    recordClosed: assign(({ context }, params: { name: ServiceName }) => ({
       closed: [...context.closed.filter((name) => name !== params.name), params.name],
       services: { ...context.services, [params.name]: { ...context.services[params.name], up: false } },
     })),
-    noteDown: assign(({ context }, params: { name: ServiceName; reason: string }) => ({
+    recordDown: assign(({ context }, params: { name: ServiceName; reason: string }) => ({
       services: withDown(context, params.name, params.reason),
     })),
     openConversation: enqueueActions(({ enqueue, self }, params: { input: ConversationInput }) => {
-      // A second child of the same id would orphan the first.
+      // A second child with the same id would orphan the first.
       const id = conversationChild(params.input.id);
       if (self.getSnapshot().children[id]) return;
       enqueue.spawnChild('conversation', { id, input: params.input });
     }),
-    closeChild: enqueueActions(({ enqueue }, params: { id: string }) => {
+    stopChild: enqueueActions(({ enqueue }, params: { id: string }) => {
       enqueue.stopChild(params.id);
     }),
-    /** A service's machine itself broke: a new one takes its place. A conversation is let go. */
-    replaceChild: enqueueActions(({ enqueue, self }, params: { id: string }) => {
+    /** Replaces the actor of a service or the breaker; a conversation is tracked anew with its next request. */
+    replaceCrashedChild: enqueueActions(({ enqueue, self }, params: { id: string }) => {
       enqueue.stopChild(params.id);
       if (SERVICES.has(params.id)) {
         const name = params.id as ServiceName;
@@ -109,15 +113,17 @@ export const supervisorMachine = setup({
         if (self.getSnapshot().matches('stopping')) enqueue.raise({ type: 'service.closed', name });
         else enqueue.spawnChild('service', { id: name, input: { name, parent: self } });
       }
+      if (params.id === BREAKER) enqueue.spawnChild('breaker', { id: BREAKER });
       enqueue.assign(({ context }) => ({ crashes: context.crashes + 1 }));
     }),
-    closeConversations: enqueueActions(({ enqueue, self }) => {
+    stopChildren: enqueueActions(({ enqueue, self }) => {
       for (const id of Object.keys(self.getSnapshot().children)) enqueue.stopChild(id);
     }),
   },
 }).createMachine({
   id: 'supervisor',
   context: { services: { forwarder: DOWN, redirector: DOWN, store: DOWN, dashboard: DOWN }, closed: [], crashes: 0 },
+  entry: spawnChild('breaker', { id: BREAKER }),
   initial: 'starting',
   output: ({ context }) => {
     const refused = LISTENERS.map((name) => context.services[name]).find(
@@ -130,29 +136,31 @@ export const supervisorMachine = setup({
       actions: { type: 'openConversation', params: ({ event }) => ({ input: event.input }) },
     },
     'conversation.closed': {
-      actions: { type: 'closeChild', params: ({ event }) => ({ id: conversationChild(event.id) }) },
+      actions: { type: 'stopChild', params: ({ event }) => ({ id: conversationChild(event.id) }) },
     },
-    'xstate.done.actor.*': { actions: { type: 'closeChild', params: ({ event }: ChildEnded) => childOf(event) } },
-    'xstate.error.actor.*': { actions: { type: 'replaceChild', params: ({ event }: ChildEnded) => childOf(event) } },
+    'xstate.done.actor.*': { actions: { type: 'stopChild', params: ({ event }: ChildEnded) => childOf(event) } },
+    'xstate.error.actor.*': {
+      actions: { type: 'replaceCrashedChild', params: ({ event }: ChildEnded) => childOf(event) },
+    },
     'service.up': {
-      actions: { type: 'noteUp', params: ({ event }) => ({ name: event.name, port: event.port }) },
+      actions: { type: 'recordUp', params: ({ event }) => ({ name: event.name, port: event.port }) },
     },
     'service.down': {
-      actions: { type: 'noteDown', params: ({ event }) => ({ name: event.name, reason: event.reason }) },
+      actions: { type: 'recordDown', params: ({ event }) => ({ name: event.name, reason: event.reason }) },
     },
-    'service.closed': { actions: { type: 'noteClosed', params: ({ event }) => ({ name: event.name }) } },
+    'service.closed': { actions: { type: 'recordClosed', params: ({ event }) => ({ name: event.name }) } },
     'shutdown.requested': '.stopping',
   },
   states: {
     starting: {
-      // The store is open before the first request can come.
+      // The store is open before the first request can arrive.
       entry: { type: 'startService', params: { name: 'store' } },
       initial: 'forwarder',
       on: {
         'service.down': {
-          guard: { type: 'isEssential', params: ({ event }) => ({ name: event.name, everUp: event.everUp }) },
+          guard: { type: 'isFailedStart', params: ({ event }) => ({ name: event.name, hasBeenUp: event.hasBeenUp }) },
           target: 'stopping',
-          actions: { type: 'noteDown', params: ({ event }) => ({ name: event.name, reason: event.reason }) },
+          actions: { type: 'recordDown', params: ({ event }) => ({ name: event.name, reason: event.reason }) },
         },
       },
       states: {
@@ -160,10 +168,10 @@ export const supervisorMachine = setup({
           entry: { type: 'startService', params: { name: 'forwarder' } },
           on: {
             'service.up': {
-              // The store is noted as up by the root.
+              // `service.up` of the store is recorded by the root state.
               guard: { type: 'isForwarder', params: ({ event }) => ({ name: event.name }) },
               target: 'redirector',
-              actions: { type: 'noteUp', params: ({ event }) => ({ name: event.name, port: event.port }) },
+              actions: { type: 'recordUp', params: ({ event }) => ({ name: event.name, port: event.port }) },
             },
           },
         },
@@ -171,10 +179,10 @@ export const supervisorMachine = setup({
           entry: { type: 'startService', params: { name: 'redirector' } },
           on: {
             'service.up': {
-              // A forwarder that failed meanwhile and came back is noted as such, by the root.
+              // `service.up` of a forwarder that failed and was restarted is recorded by the root state.
               guard: { type: 'isRedirector', params: ({ event }) => ({ name: event.name }) },
               target: '#supervisor.running',
-              actions: { type: 'noteUp', params: ({ event }) => ({ name: event.name, port: event.port }) },
+              actions: { type: 'recordUp', params: ({ event }) => ({ name: event.name, port: event.port }) },
             },
           },
         },
@@ -182,10 +190,10 @@ export const supervisorMachine = setup({
     },
     running: {
       entry: { type: 'startService', params: { name: 'dashboard' } },
-      description: 'Both listeners have listened; each service is started again when it fails.',
+      description: 'Both listeners have been up; a service that fails is restarted.',
     },
     stopping: {
-      description: 'Nothing new is accepted; what is under way is finished, and what is known is written.',
+      description: 'No connection is accepted; requests in progress end, and the state of the conversations is saved.',
       on: { 'shutdown.requested': {} },
       initial: 'draining',
       states: {
@@ -195,15 +203,15 @@ export const supervisorMachine = setup({
             { type: 'stopService', params: { name: 'forwarder' } },
             { type: 'stopService', params: { name: 'dashboard' } },
           ],
-          always: { guard: 'listenersClosed', target: 'saving' },
+          always: { guard: 'areListenersClosed', target: 'saving' },
         },
         saving: {
           entry: { type: 'stopService', params: { name: 'store' } },
-          always: { guard: 'allClosed', target: '#supervisor.stopped' },
+          always: { guard: 'areAllClosed', target: '#supervisor.stopped' },
         },
       },
     },
-    stopped: { type: 'final', entry: 'closeConversations' },
+    stopped: { type: 'final', entry: 'stopChildren' },
   },
 });
 

@@ -1,22 +1,22 @@
 /**
- * Precise types for the quantities and names that must not be mixed up.
- * A brand exists only for the compiler; at run time these are plain strings and numbers.
+ * Branded types for quantities and ids, so that the compiler rejects a mix-up.
+ * A brand exists only at compile time; at run time these are plain strings and numbers.
  */
 
 declare const brand: unique symbol;
 type Brand<T, Name extends string> = T & { readonly [brand]: Name };
 
-/** Name of one conversation: what `x-double-buffer-conv-id` shows. Holds nothing secret. */
+/** Id of a conversation, also the value of `x-double-buffer-conv-id`. It contains no secret. */
 export type ConversationId = Brand<string, 'ConversationId'>;
-/** Name of one checkpoint, unique for the life of the process. */
+/** Id of a checkpoint, unique within the process. */
 export type CheckpointId = Brand<string, 'CheckpointId'>;
-/** Number of a turn (one request of the main class and its answer), rising by one over the whole process. */
+/** Number of a turn (a request of the main class and its answer), counted across the whole process. */
 export type TurnId = Brand<number, 'TurnId'>;
 /** A count of tokens, as the API counts them. */
 export type Tokens = Brand<number, 'Tokens'>;
 /** A duration. */
 export type Milliseconds = Brand<number, 'Milliseconds'>;
-/** A moment, in milliseconds since the Unix epoch. */
+/** A point in time, in milliseconds since the Unix epoch. */
 export type Timestamp = Brand<number, 'Timestamp'>;
 
 export const conversationId = (value: string): ConversationId => value as ConversationId;

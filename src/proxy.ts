@@ -41,7 +41,14 @@ import { ByteBudget } from './net/byte-budget.ts';
 import { OpenConnections } from './net/open-connections.ts';
 import { createRedirector } from './redirector/redirector.ts';
 import { ownListener } from './redirector/tunnel-policy.ts';
-import { createServices, createSupervisor, supervisedActors, whenRunning, type BoundAddresses } from './services.ts';
+import {
+  breakerOf,
+  createServices,
+  createSupervisor,
+  supervisedActors,
+  whenRunning,
+  type BoundAddresses,
+} from './services.ts';
 import { CompactionHistory } from './store/history.ts';
 import { StateStore } from './store/state-store.ts';
 import { StoreService } from './store/store-service.ts';
@@ -127,7 +134,11 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const budget = new ByteBudget({ limit: config.maxBufferedBytes, log });
 
   const index = new CheckpointIndex(publishingRepository(store, publish));
-  const gate = new CheckpointGate({ limit: config.maxCheckpoints, log, now: monotonicNow });
+  const gate = new CheckpointGate({
+    limit: config.maxCheckpoints,
+    now: monotonicNow,
+    breaker: () => breakerOf(supervisor),
+  });
   const calls = new CheckpointCalls({ upstream, gate, index, budget, now, monotonicNow, publish });
   const conversations = new Conversations({
     config,
@@ -152,7 +163,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     inspectUrl: config.inspectUrl?.href ?? null,
     now,
     sources: {
-      roots: () => [supervisor, gate.actor],
+      root: () => supervisor,
       checkpoint: (id) => index.get(id),
       checkpointsHeld: () => index.size,
       callsRunning: () => calls.size,
@@ -235,7 +246,6 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   });
   const release = async (): Promise<void> => {
     housekeeping.stop();
-    gate.close();
     connections.close();
     await upstream.close();
   };

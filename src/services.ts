@@ -6,10 +6,12 @@ import { assign, createActor, fromCallback, fromPromise } from 'xstate';
 import { retryPause } from '../machines/conversation-calculations.ts';
 import { conversationMachine } from '../machines/conversation.ts';
 import { serviceMachine, type ServiceName } from '../machines/service.ts';
-import { conversationChild, supervisorMachine, type SupervisorActor } from '../machines/supervisor.ts';
+import type { BreakerActor } from '../machines/breaker.ts';
+import { BREAKER, conversationChild, supervisorMachine, type SupervisorActor } from '../machines/supervisor.ts';
 import { milliseconds } from '../machines/units.ts';
 import type { Access } from './admin/access/access.ts';
 import type { CheckpointCalls } from './checkpoint/calls.ts';
+import { loggedBreakerMachine } from './checkpoint/gate.ts';
 import type { Config } from './config/config.ts';
 import type { ActorHost } from './conversations/actors.ts';
 import type { Dashboard } from './dashboard/dashboard.ts';
@@ -105,6 +107,7 @@ export function createSupervisor({ calls, log, publish, services }: SupervisorOp
   const supervisor = createActor(
     supervisorMachine.provide({
       actors: {
+        breaker: loggedBreakerMachine(log),
         conversation: conversationMachine.provide({
           actors: { computeCheckpoint: fromPromise(({ input, signal }) => calls.compute(input, signal)) },
           actions: {
@@ -147,6 +150,10 @@ export function whenRunning(supervisor: SupervisorActor): Promise<void> {
     });
   });
 }
+
+/** The circuit breaker; undefined before the start and after the end of the supervisor. */
+export const breakerOf = (supervisor: SupervisorActor): BreakerActor | undefined =>
+  supervisor.getSnapshot().children[BREAKER] as BreakerActor | undefined;
 
 /** The conversations' actors as the supervisor's children. The supervisor is made later than its users. */
 export function supervisedActors(supervisor: () => SupervisorActor): ActorHost {

@@ -29,8 +29,8 @@ import { Statistics } from './statistics.ts';
 
 /** What the dashboard asks the rest of the proxy for. */
 export interface Sources {
-  /** The roots of all actors, the supervisor first. */
-  readonly roots: () => readonly AnyActorRef[];
+  /** The supervisor, root of all actors. */
+  readonly root: () => AnyActorRef;
   readonly checkpoint: (id: CheckpointId) => Checkpoint | null;
   readonly checkpointsHeld: () => number;
   readonly callsRunning: () => number;
@@ -84,7 +84,7 @@ export class Dashboard {
       onChange: (id) => this.live.noteChange(id),
     });
     const inspector = new Inspector({
-      roots: () => sources.roots(),
+      root: () => sources.root(),
       now,
       onRecords: news,
       onError: (error) => this.#options.log.error('inspector.failed', { message: messageOf(error) }),
@@ -150,7 +150,7 @@ export class Dashboard {
     const opening = this.#opening;
     const { forwardInspection } = await import('./inspector/forward.ts');
     if (opening !== this.#opening) return;
-    this.#stopForwarding = forwardInspection({ url, roots: this.#options.sources.roots(), log: this.#options.log });
+    this.#stopForwarding = forwardInspection({ url, root: this.#options.sources.root(), log: this.#options.log });
   }
 
   /** Opens for pages, and begins to forward inspection where that is wanted. May be called again after a failure. */

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { createActor, fromCallback, fromPromise, SimulatedClock, type EventFromLogic, type SnapshotFrom } from 'xstate';
-import { startPause, serviceMachine, SETTLED_AFTER_MS, type ServiceReport } from '../../machines/service.ts';
+import { startPause, serviceMachine, STABLE_AFTER_MS, type ServiceReport } from '../../machines/service.ts';
 import { FakeService } from './supervisor-rig.ts';
 import { declaredValues, edgesOf, TransitionRecorder, type Edge } from './walk.ts';
 
@@ -10,7 +10,7 @@ type Step = EventFromLogic<Machine>;
 
 const BOUND = 'xstate.done.actor.0.service.starting';
 const REFUSED = 'xstate.error.actor.0.service.starting';
-const SETTLED = 'xstate.after.settled.service.up';
+const STABLE = 'xstate.after.stable.service.up';
 const PAUSE_OVER = 'xstate.after.startPause.service.down';
 const CLOSED = 'xstate.done.actor.0.service.closing';
 const NOT_CLOSED = 'xstate.error.actor.0.service.closing';
@@ -20,14 +20,14 @@ const internal = (type: string, more: object = {}): Step => ({ type, ...more }) 
 const OUTSIDE: readonly Step[] = [{ type: 'service.stop' }, { type: 'service.failed', reason: 'EMFILE' }];
 const INSIDE: Readonly<Record<Snapshot['value'], readonly Step[]>> = {
   starting: [internal(BOUND, { output: { port: 8443 } }), internal(REFUSED, { error: new Error('EADDRINUSE') })],
-  up: [internal(SETTLED)],
+  up: [internal(STABLE)],
   down: [internal(PAUSE_OVER)],
   closing: [internal(CLOSED), internal(NOT_CLOSED, { error: new Error('gone') })],
   closed: [],
 };
 
 const keyOf = ({ value, context }: Snapshot): string =>
-  JSON.stringify([value, Math.min(3, context.failures), context.everUp, context.port, context.reason]);
+  JSON.stringify([value, Math.min(3, context.failures), context.hasBeenUp, context.port, context.reason]);
 
 /** One listener whose sockets the test opens and breaks itself. */
 class ServiceRig {
@@ -39,6 +39,9 @@ class ServiceRig {
   readonly actor;
 
   constructor(recorder: TransitionRecorder) {
+    const parent = createActor(
+      fromCallback<ServiceReport>(({ receive }) => receive((report) => this.reports.push(report))),
+    ).start();
     this.actor = createActor(
       serviceMachine.provide({
         actors: {
@@ -55,7 +58,7 @@ class ServiceRig {
       }),
       {
         clock: this.clock,
-        input: { name: 'forwarder', parent: { send: (report) => void this.reports.push(report) } },
+        input: { name: 'forwarder', parent },
         inspect: recorder.inspect,
       },
     );
@@ -72,11 +75,11 @@ class ServiceRig {
 }
 
 const listening: ServiceReport = { type: 'service.up', name: 'forwarder', port: 8443 };
-const down = (reason: string, everUp: boolean): ServiceReport => ({
+const down = (reason: string, hasBeenUp: boolean): ServiceReport => ({
   type: 'service.down',
   name: 'forwarder',
   reason,
-  everUp,
+  hasBeenUp,
 });
 const closed: ServiceReport = { type: 'service.closed', name: 'forwarder' };
 
@@ -87,7 +90,7 @@ describe('the service machine', () => {
 
   before(() => {
     edges = edgesOf(serviceMachine, {
-      input: { name: 'forwarder', parent: { send: () => undefined } },
+      input: { name: 'forwarder', parent: createActor(fromCallback<ServiceReport>(() => undefined)) },
       events: (state) => (state.status === 'active' ? [...OUTSIDE, ...INSIDE[state.value]] : []),
       key: keyOf,
     });
@@ -201,7 +204,7 @@ describe('the service machine', () => {
         listener.clock.increment(30_000);
       }
       await listener.socket.bound();
-      listener.clock.increment(SETTLED_AFTER_MS);
+      listener.clock.increment(STABLE_AFTER_MS);
       expect(listener.snapshot.context.failures).to.equal(0);
       await listener.socket.failed();
       listener.clock.increment(100);
@@ -234,8 +237,8 @@ async function take(listener: ServiceRig, event: Step): Promise<void> {
       return listener.socket.bound();
     case REFUSED:
       return listener.socket.refused();
-    case SETTLED: {
-      listener.clock.increment(SETTLED_AFTER_MS);
+    case STABLE: {
+      listener.clock.increment(STABLE_AFTER_MS);
       return;
     }
     case PAUSE_OVER: {

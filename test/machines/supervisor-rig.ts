@@ -1,5 +1,5 @@
 /** A supervisor on a simulated clock, whose services the test opens, breaks and closes itself. */
-import { createActor, fromCallback, fromPromise, SimulatedClock, type SnapshotFrom } from 'xstate';
+import { createActor, enqueueActions, fromCallback, fromPromise, SimulatedClock, type SnapshotFrom } from 'xstate';
 import { conversationMachine, type ConversationActor } from '../../machines/conversation.ts';
 import type { CheckpointCallInput, CheckpointRef, ConversationInput } from '../../machines/conversation-events.ts';
 import { serviceMachine, type ServiceName } from '../../machines/service.ts';
@@ -113,10 +113,10 @@ export class SupervisorRig {
         close: fromPromise(({ input }) => fakes[input.name].close()),
       },
       actions: {
-        reportClosed: ({ context }) => {
-          if (this.breaksOnClose.has(context.name)) throw new Error('broke while closing');
-          context.parent.send({ type: 'service.closed', name: context.name });
-        },
+        reportClosed: enqueueActions(({ context: { name, parent }, enqueue }) => {
+          if (this.breaksOnClose.has(name)) throw new Error('broke while closing');
+          enqueue.sendTo(parent, { type: 'service.closed', name });
+        }),
       },
     });
     const computeCheckpoint = fromPromise<CheckpointRef, CheckpointCallInput>(
@@ -139,10 +139,10 @@ export class SupervisorRig {
     return this.snapshot.value;
   }
 
-  /** Names of what runs below the supervisor beside store and dashboard. */
+  /** Ids of the supervisor's children, except store, dashboard and breaker. */
   get children(): string[] {
     return Object.keys(this.snapshot.children)
-      .filter((name) => name !== 'store' && name !== 'dashboard')
+      .filter((name) => !['store', 'dashboard', 'breaker'].includes(name))
       .sort();
   }
 

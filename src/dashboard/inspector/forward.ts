@@ -116,22 +116,21 @@ function allowed(told: InspectionEvent): object | null {
  */
 export function forwardInspection(options: {
   readonly url: string;
-  readonly roots: readonly AnyActorRef[];
+  readonly root: AnyActorRef;
   readonly log: Log;
 }): () => void {
-  const { log, roots, url } = options;
-  const introduce = (actor: AnyActorRef, rootId: string): void => {
+  const { log, root, url } = options;
+  const rootId = root.sessionId;
+  const introduce = (actor: AnyActorRef): void => {
     tell({ type: '@xstate.actor', rootId, actorRef: actor });
     const snapshot: unknown = actor.getSnapshot();
     tell({ type: '@xstate.snapshot', rootId, actorRef: actor, event: { type: '' }, snapshot } as never);
     if (typeof snapshot !== 'object' || snapshot === null || !('children' in snapshot)) return;
     for (const child of Object.values(snapshot.children as Readonly<Record<string, AnyActorRef | undefined>>)) {
-      if (child !== undefined) introduce(child, rootId);
+      if (child !== undefined) introduce(child);
     }
   };
-  const viewer = new Viewer(url, log, () => {
-    for (const root of roots) introduce(root, root.sessionId);
-  });
+  const viewer = new Viewer(url, log, () => introduce(root));
   const inspector = createInspector(viewer);
   const tell = (told: InspectionEvent): void => {
     try {
@@ -141,10 +140,10 @@ export function forwardInspection(options: {
       log.warn('inspect.failed', { message: messageOf(error) });
     }
   };
-  const subscriptions = roots.map((root) => root.system.inspect(tell));
+  const subscription = root.system.inspect(tell);
   viewer.start();
   return () => {
-    for (const subscription of subscriptions) subscription.unsubscribe();
+    subscription.unsubscribe();
     viewer.stop();
   };
 }

@@ -21,8 +21,8 @@ interface InFlightEvent {
 }
 
 export interface InspectorOptions {
-  /** The roots of all actors, the supervisor first. */
-  readonly roots: () => readonly AnyActorRef[];
+  /** The root of all actors. */
+  readonly root: () => AnyActorRef;
   readonly now: () => number;
   /** Called after records were added. */
   readonly onRecords: () => void;
@@ -79,18 +79,17 @@ export class Inspector {
   }
 
   #begin(): void {
-    const subscriptions = this.#options.roots().map((root) => {
-      this.#registerActor(root);
-      return root.system.inspect((event: InspectionEvent) => {
-        try {
-          this.#record(event);
-        } catch (error) {
-          this.#options.onError(error);
-        }
-      });
+    const root = this.#options.root();
+    this.#registerActor(root);
+    const subscription = root.system.inspect((event: InspectionEvent) => {
+      try {
+        this.#record(event);
+      } catch (error) {
+        this.#options.onError(error);
+      }
     });
     this.#stop = () => {
-      for (const subscription of subscriptions) subscription.unsubscribe();
+      subscription.unsubscribe();
     };
   }
 

@@ -1,35 +1,62 @@
 /**
- * What leaves of events and contexts: the fields named here, where they hold a plain value, and nothing else. Machines
- * hold neither messages nor credentials as it is; this keeps it so for whatever is added to them.
+ * What the inspector shows of events and contexts: the plain values at the paths listed here. The machines contain
+ * neither messages nor credentials; the list keeps content that is added to them later out of the inspector as well.
  */
+import type { BreakerContext, BreakerEvent } from '../../../machines/breaker.ts';
+import type {
+  CallFailureKind,
+  CheckpointRef,
+  ConversationContext,
+  ConversationEvent,
+} from '../../../machines/conversation-events.ts';
+import type { ServiceContext, ServiceEvent } from '../../../machines/service.ts';
+import type { SupervisorContext, SupervisorEvent } from '../../../machines/supervisor.ts';
 import type { LogValue } from '../../../web/contract.ts';
 
 type Fields = Readonly<Record<string, LogValue>>;
 
-/** A field, by the names that lead to it. */
+/** The dotted paths to the plain values of `T`, so that a path of a field that does not exist is a compile error. */
+type PathOf<T> = T extends LogValue
+  ? never
+  : T extends object
+    ? { [K in keyof T & string]: T[K] extends LogValue ? K : `${K}.${PathOf<T[K]>}` }[keyof T & string]
+    : never;
+
+/** Fields of XState's own events, about invoked actors and timers. */
+interface XStateEvent {
+  readonly actorId: string;
+  readonly delay: number;
+  readonly output: CheckpointRef | { readonly port: number | null };
+  readonly error: { readonly failure: CallFailureKind; readonly code: string };
+}
+
+type Event = ConversationEvent | SupervisorEvent | ServiceEvent | BreakerEvent | XStateEvent;
+type Context = ConversationContext | SupervisorContext | Omit<ServiceContext, 'parent'> | BreakerContext;
+
 interface Path {
   readonly name: string;
   readonly parts: readonly string[];
 }
-const paths = (...names: readonly string[]): readonly Path[] => names.map((name) => ({ name, parts: name.split('.') }));
+const paths = (names: readonly string[]): readonly Path[] => names.map((name) => ({ name, parts: name.split('.') }));
 
-/** Paths into events. */
-const PAYLOAD = paths(
-  ...['at', 'messages', 'turn', 'used', 'effectiveWindow', 'model', 'reason', 'confirmed', 'continuesCallHistory'],
-  ...['coveringCheckpoint.id', 'coveringCheckpoint.anchorMessages', 'checkpoint.id', 'checkpoint.anchorMessages'],
-  ...['id', 'name', 'port', 'everBound', 'input.id', 'actorId', 'delay'],
-  // Ends of invoked actors: a checkpoint or a port; of an error its kind. Its words are in the context, shortened.
-  ...['output.id', 'output.anchorMessages', 'output.port', 'error.failure', 'error.code'],
-);
+const PAYLOAD = paths([
+  ...(['at', 'messages', 'turn', 'used', 'effectiveWindow', 'model', 'reason'] as const),
+  ...(['confirmed', 'continuesCallHistory', 'coveringCheckpoint.id', 'coveringCheckpoint.anchorMessages'] as const),
+  ...(['checkpoint.id', 'checkpoint.anchorMessages', 'failure.kind', 'failure.retryAfter'] as const),
+  ...(['id', 'name', 'port', 'hasBeenUp', 'input.id', 'actorId', 'delay'] as const),
+  // The message of an error is left out: the context shows it, shortened.
+  ...(['output.id', 'output.anchorMessages', 'output.port', 'error.failure', 'error.code'] as const),
+] satisfies readonly PathOf<Event>[]);
 
-/** Paths into contexts. */
-const CONTEXT = paths(
-  ...['used', 'effectiveWindow', 'messages', 'model', 'turn', 'tries', 'maxTries', 'checkpoints'],
-  ...['checkpoint.id', 'checkpoint.anchorMessages', 'failure.kind', 'failure.message', 'failure.retryAfter'],
-  ...['counters.checkpoints', 'counters.failures', 'counters.served', 'counters.confirmed', 'counters.forwarded'],
-  ...['name', 'port', 'failures', 'everBound', 'reason', 'crashes', 'coolDown', 'resumesAt'],
-);
+const CONTEXT = paths([
+  ...(['used', 'effectiveWindow', 'messages', 'model', 'turn', 'tries', 'maxTries', 'checkpoints'] as const),
+  ...(['checkpoint.id', 'checkpoint.anchorMessages', 'failure.kind', 'failure.message', 'failure.retryAfter'] as const),
+  ...(['counters.checkpoints', 'counters.failures', 'counters.served', 'counters.confirmed'] as const),
+  ...(['counters.forwarded', 'retryPause', 'name', 'port', 'failures', 'hasBeenUp', 'reason'] as const),
+  ...(['crashes', 'coolDown', 'resumesAt'] as const),
+] satisfies readonly PathOf<Context>[]);
 
+/** Characters that are kept of a string. */
 const TEXT_LENGTH = 300;
 
 function at(value: unknown, { parts }: Pick<Path, 'parts'>): unknown {
@@ -51,8 +78,8 @@ function pick(value: unknown, allowed: readonly Path[]): Fields {
   return picked;
 }
 
-/** What may be seen of an event beside its type. */
+/** The fields of an event that are shown beside its type. */
 export const payloadOf = (event: unknown): Fields => pick(event, PAYLOAD);
 
-/** What may be seen of a snapshot's context. */
+/** The fields of a snapshot's context that are shown. */
 export const contextOf = (snapshot: unknown): Fields => pick(at(snapshot, { parts: ['context'] }), CONTEXT);

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
-import { SimulatedClock } from 'xstate';
+import { createActor, SimulatedClock } from 'xstate';
+import { breakerMachine } from '../../../machines/breaker.ts';
 import { checkpointId, conversationId, timestamp, tokens, turnId } from '../../../machines/units.ts';
 import { ByteBudget } from '../../../src/net/byte-budget.ts';
 import { CheckpointGate } from '../../../src/checkpoint/gate.ts';
@@ -35,7 +36,8 @@ describe('checkpoint calls', () => {
       close: () => Promise.resolve(),
     };
     const now = () => timestamp(5);
-    gate = new CheckpointGate({ limit: 2, log: silentLog, now, clock: new SimulatedClock() });
+    const breaker = createActor(breakerMachine, { clock: new SimulatedClock() }).start();
+    gate = new CheckpointGate({ limit: 2, now, breaker: () => breaker });
     budget = new ByteBudget({ limit: 2_000, log: silentLog });
     calls = new CheckpointCalls({
       upstream,

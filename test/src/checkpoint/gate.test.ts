@@ -1,8 +1,14 @@
 import { expect } from 'chai';
-import { SimulatedClock } from 'xstate';
+import { createActor, SimulatedClock } from 'xstate';
 import { COOL_DOWN_MS, FAILURES_TO_OPEN } from '../../../machines/breaker.ts';
 import { timestamp } from '../../../machines/units.ts';
-import { CheckpointGate, isoOrNull, type CallEnd, type Permit } from '../../../src/checkpoint/gate.ts';
+import {
+  CheckpointGate,
+  isoOrNull,
+  loggedBreakerMachine,
+  type CallEnd,
+  type Permit,
+} from '../../../src/checkpoint/gate.ts';
 import type { Log } from '../../../src/log.ts';
 
 describe('the gate of checkpoint calls', () => {
@@ -14,9 +20,9 @@ describe('the gate of checkpoint calls', () => {
     lines = [];
     const at = (level: string) => (event: string) => void lines.push(`${level} ${event}`);
     const log: Log = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
-    gate = new CheckpointGate({ limit: 3, log, now: () => timestamp(clock.now()), clock });
+    const breaker = createActor(loggedBreakerMachine(log), { clock }).start();
+    gate = new CheckpointGate({ limit: 3, now: () => timestamp(clock.now()), breaker: () => breaker });
   });
-  afterEach(() => gate.close());
 
   const enter = (): Permit => {
     const pass = gate.acquire();

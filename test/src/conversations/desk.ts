@@ -9,7 +9,7 @@ import { conversationChild, supervisorMachine } from '../../../machines/supervis
 import { milliseconds, timestamp, tokens, type ConversationId, type Timestamp } from '../../../machines/units.ts';
 import { parseConfig, type Config, type Environment } from '../../../src/config/config.ts';
 import { ByteBudget } from '../../../src/net/byte-budget.ts';
-import { CheckpointGate } from '../../../src/checkpoint/gate.ts';
+import { CheckpointGate, loggedBreakerMachine } from '../../../src/checkpoint/gate.ts';
 import { CheckpointCalls } from '../../../src/checkpoint/calls.ts';
 import { CheckpointIndex } from '../../../src/checkpoint/index.ts';
 import { Compactions, type CompactionOutcome } from '../../../src/compaction/compactions.ts';
@@ -280,7 +280,8 @@ export class Desk {
       },
       close: () => Promise.resolve(),
     };
-    this.gate = new CheckpointGate({ limit: settings.maxCheckpoints, log, now, clock: this.clock });
+    const breaker = createActor(loggedBreakerMachine(log), { clock: this.clock }).start();
+    this.gate = new CheckpointGate({ limit: settings.maxCheckpoints, now, breaker: () => breaker });
     const { budget, facts, gate } = this;
     const { publish } = facts;
     facts.subscribe((fact) => void this.published.push(fact));

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { createActor, fromCallback, fromPromise, setup, SimulatedClock, type AnyActorRef } from 'xstate';
 import type { InspectionRecord } from '../../../../web/contract.ts';
-import { breakerMachine, FAILURES_TO_OPEN } from '../../../../machines/breaker.ts';
+import { FAILURES_TO_OPEN, type BreakerActor } from '../../../../machines/breaker.ts';
 import { conversationMachine } from '../../../../machines/conversation.ts';
 import { serviceMachine, type ServiceName } from '../../../../machines/service.ts';
 import { supervisorMachine } from '../../../../machines/supervisor.ts';
@@ -16,9 +16,10 @@ type EventRecord = Extract<InspectionRecord, { readonly kind: 'event' }>;
 
 describe('the inspector', () => {
   const errors: unknown[] = [];
+  const fail = new Map<ServiceName, () => void>();
   let told = 0;
   const over = (root: AnyActorRef): Inspector =>
-    new Inspector({ roots: () => [root], now: () => 5, onRecords: () => (told += 1), onError: (e) => errors.push(e) });
+    new Inspector({ root: () => root, now: () => 5, onRecords: () => (told += 1), onError: (e) => errors.push(e) });
   const start = () => {
     const actor = createActor(
       supervisorMachine.provide({
@@ -29,7 +30,9 @@ describe('the inspector', () => {
           service: serviceMachine.provide({
             actors: {
               start: fromPromise<{ port: number | null }, { name: ServiceName }>(() => Promise.resolve({ port: 1 })),
-              watch: fromCallback(() => undefined),
+              watch: fromCallback<{ type: 'service.stop' }, { name: ServiceName }>(({ input, sendBack }) => {
+                fail.set(input.name, () => sendBack({ type: 'service.failed', reason: 'EMFILE' }));
+              }),
               close: fromPromise(() => Promise.resolve(undefined)),
             },
           }),
@@ -88,10 +91,11 @@ describe('the inspector', () => {
       'redirector',
       'store',
       'dashboard',
+      'breaker',
     ]);
     const conversation = children.find(({ id }) => id.startsWith('conversation:'));
     expect(conversation?.states).to.include.members(['conversation', 'conversation.alive.buffer.empty']);
-    expect(Object.keys(machines)).to.have.members(['supervisor', 'conversation', 'service']);
+    expect(Object.keys(machines)).to.have.members(['supervisor', 'conversation', 'service', 'breaker']);
     for (const { machine, states } of actors) {
       const nodes = machines[machine ?? '']?.nodes.map(({ id }) => id) ?? [];
       expect(nodes).to.include.members([...states]);
@@ -156,31 +160,39 @@ describe('the inspector', () => {
     root.stop();
   });
 
-  it('shows actors of another system beside them', async () => {
+  it('records the service as the sender of its reports to the supervisor', async () => {
     const root = start();
-    const breaker = createActor(breakerMachine, { clock: new SimulatedClock() }).start();
-    const inspector = new Inspector({
-      roots: () => [root, breaker],
-      now: () => 5,
-      onRecords: () => undefined,
-      onError: (error) => errors.push(error),
-    });
+    await settle();
+    const inspector = over(root);
     const stop = inspector.watch();
-    const { actors, machines } = inspector.view();
-    expect(actors.filter(({ parent }) => parent === null).map(({ id, session }) => [id, session])).to.deep.equal([
-      ['supervisor', root.sessionId],
-      ['breaker', breaker.sessionId],
-    ]);
-    expect(Object.keys(machines)).to.include('breaker');
+    fail.get('forwarder')?.();
+    await settle();
+    const forwarder = inspector.view().actors.find(({ id }) => id === 'forwarder');
+    const events = inspector.after(0, NOBODY).filter((record): record is EventRecord => record.kind === 'event');
+    const report = events.find(({ type }) => type === 'service.down');
+    expect(report).to.include({ sender: forwarder?.session, receiver: root.sessionId });
+    expect(report?.payload).to.include({ name: 'forwarder', reason: 'EMFILE', hasBeenUp: true });
+    stop();
+    root.stop();
+  });
+
+  it('shows the circuit breaker as a child of the supervisor', async () => {
+    const root = start();
+    const inspector = over(root);
+    const stop = inspector.watch();
+    const breaker = root.getSnapshot().children['breaker'] as BreakerActor;
+    expect(inspector.view().actors.find(({ id }) => id === 'breaker')).to.include({
+      session: breaker.sessionId,
+      parent: root.sessionId,
+      machine: 'breaker',
+    });
     for (let at = 0; at < FAILURES_TO_OPEN; at += 1) breaker.send({ type: 'call.failed', at: timestamp(at) });
     await settle();
     const events = inspector.after(0, NOBODY).filter((record): record is EventRecord => record.kind === 'event');
     const last = events.findLast(({ type }) => type === 'call.failed');
     expect([last?.receiver, last?.after]).to.deep.equal([breaker.sessionId, ['breaker', 'breaker.open']]);
-    expect(inspector.view().actors.find(({ session }) => session === root.sessionId)?.states).to.include('supervisor');
     stop();
     root.stop();
-    breaker.stop();
   });
 
   it('survives a machine that throws, and events that nobody takes', async () => {
