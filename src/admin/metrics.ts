@@ -134,6 +134,7 @@ export class Metrics {
       case 'checkpoint.aborted':
       case 'checkpoint.skipped':
       case 'checkpoint.not_buffered':
+      case 'usage.estimated':
       case 'checkpoint.postponed':
       case 'checkpoint.deleted':
       case 'compaction.resolved':

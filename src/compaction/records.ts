@@ -49,6 +49,7 @@ export function recordCompactions(
       case 'checkpoint.aborted':
       case 'checkpoint.skipped':
       case 'checkpoint.not_buffered':
+      case 'usage.estimated':
       case 'checkpoint.postponed':
       case 'checkpoint.deleted':
       case 'compaction.loop':

@@ -216,6 +216,7 @@ export class ConversationViews {
       case 'checkpoint.aborted':
       case 'checkpoint.skipped':
       case 'checkpoint.not_buffered':
+      case 'usage.estimated':
       case 'checkpoint.deleted':
       case 'compaction.resolved':
       case 'compaction.measured':

@@ -159,6 +159,7 @@ export class Statistics {
       case 'checkpoint.aborted':
       case 'checkpoint.skipped':
       case 'checkpoint.not_buffered':
+      case 'usage.estimated':
       case 'checkpoint.postponed':
       case 'compaction.resolved':
       case 'compaction.measured':
