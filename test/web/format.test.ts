@@ -17,13 +17,13 @@ describe('web/format', () => {
     ]);
   });
 
-  it('never says 100 % before it is', () => {
+  it('rounds to 100 % only from 100 % on', () => {
     expect(percent(0.996)).to.equal('99 %');
     expect(percent(1)).to.equal('100 %');
     expect(percent(1.04)).to.equal('104 %');
   });
 
-  it('tells durations in two units at most', () => {
+  it('formats durations in two units at most', () => {
     expect([18, 999, 4_200, 59_960, 60_000, 192_000, 3_600_000, 7_500_000].map(duration)).to.deep.equal([
       '18 ms',
       '999 ms',
@@ -36,7 +36,7 @@ describe('web/format', () => {
     ]);
   });
 
-  it('tells ages in one unit, and the future as now', () => {
+  it('formats ages in one unit, and times in the future as now', () => {
     expect([-5_000, 1_900, 2_000, 59_999, 60_000, 3_599_999, 86_400_000].map(span)).to.deep.equal([
       'now',
       'now',
@@ -48,7 +48,7 @@ describe('web/format', () => {
     ]);
   });
 
-  it('counts things', () => {
+  it('formats counts with their noun', () => {
     expect(count(144_000)).to.equal('144,000');
     expect([plural(1, 'message'), plural(0, 'message'), plural(2, 'try', 'tries')]).to.deep.equal([
       '1 message',

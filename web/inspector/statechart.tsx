@@ -177,7 +177,7 @@ function Canvas({ diagram, label, active, taken }: CanvasProps): JSX.Element {
         <IconButton icon="plus" name="Zoom in" onClick={zoomIn} />
         <IconButton icon="minus" name="Zoom out" onClick={zoomOut} />
         <IconButton icon="fit" name="Fit the whole chart" onClick={() => setMode('fit')} />
-        <IconButton icon="follow" name="Follow the active state" onClick={() => setMode('follow')} />
+        <IconButton icon="follow" name="Track the active state" onClick={() => setMode('follow')} />
       </div>
     </div>
   );

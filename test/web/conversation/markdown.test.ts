@@ -56,7 +56,7 @@ describe('web/conversation/markdown', () => {
     expect(list?.props['start']).to.equal(3);
   });
 
-  it('opens links in a page that learns nothing of this one', () => {
+  it('opens links in a new page without opener and referrer', () => {
     const [, link] = elementsOf('[a](https://example.com/?q=1)');
     expect(link?.props).to.include({
       href: 'https://example.com/?q=1',
@@ -65,7 +65,7 @@ describe('web/conversation/markdown', () => {
     });
   });
 
-  it('shows HTML and images as they were written', () => {
+  it('shows HTML and images as text', () => {
     for (const markdown of ['<script>alert(1)</script>', 'a <img src=x onerror=alert(1)> b', '![a](https://b.example)'])
       expect(textOf(markdown)).to.equal(markdown);
   });
@@ -81,7 +81,7 @@ describe('web/conversation/markdown', () => {
     '//example.com',
     '#/inspector',
   ]) {
-    it(`makes no link to ${JSON.stringify(href)}`, () => {
+    it(`does not link to ${JSON.stringify(href)}`, () => {
       for (const markdown of [
         `[a](${href})`,
         `[a](<${href}>)`,
@@ -107,7 +107,7 @@ describe('web/conversation/markdown', () => {
     'h3 h4 p ul ol li div table thead tbody tr th td blockquote pre hr br code strong em del a span'.split(' ');
   const PROPERTIES = 'children class start tabIndex role aria-label scope href target rel'.split(' ');
 
-  it('makes only its own elements and properties from hostile text', () => {
+  it('renders hostile text with the known elements and properties only', () => {
     fc.assert(
       fc.property(hostile, (markdown) => {
         for (const { type, props } of elementsOf(markdown)) {
@@ -132,21 +132,21 @@ describe('web/conversation/markdown', () => {
     );
   });
 
-  const STAIRS = Array.from({ length: 200 }, (_, at) => `${'  '.repeat(at)}- a\n`).join('');
-  const HARDEST_PARAGRAPH = `${'_a'.repeat(990)}\n\n`;
+  const NESTED_LISTS = Array.from({ length: 200 }, (_, at) => `${'  '.repeat(at)}- a\n`).join('');
+  const WORST_PARAGRAPH = `${'_a'.repeat(990)}\n\n`;
   for (const [what, piece] of [
     ...['[', '*', '`', '>', '_a', '1. ', '> - ', '![', '[a](', '<a ', '- a\n\n', 'a|', '\\[', '&', '[a]: x\n'].map(
       (text) => [JSON.stringify(text), text] as const,
     ),
-    ['nested lists', STAIRS],
-    ['paragraphs that are as hard as possible', HARDEST_PARAGRAPH],
+    ['nested lists', NESTED_LISTS],
+    ['paragraphs in the worst case', WORST_PARAGRAPH],
   ] as const) {
     for (const length of [32_000, 200_000]) {
       it(`renders ${length / 1_000} KB of ${what} in less than a second`, () => {
         const markdown = piece.repeat(Math.ceil(length / piece.length)).slice(0, length);
         const before = process.cpuUsage();
         const text = textOf(markdown);
-        // The processor's time, so that a busy machine does not fail the test.
+        // CPU time, so that a busy machine does not fail the test.
         expect(process.cpuUsage(before).user / 1_000).to.be.below(1_000);
         if (length === 200_000) expect(text).to.equal(markdown);
       });

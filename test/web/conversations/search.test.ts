@@ -42,7 +42,7 @@ describe('web/conversations/search', () => {
   for (const text of ['billing', 'order billing', 'swap', 'failing']) {
     it(`does not find by “${text}”`, () => expect(found(text)).to.equal(false));
   }
-  it('goes by phase, whatever else is wanted', () => {
+  it('filters by phase as well', () => {
     expect(found('order', 'WAL_ACTIVE', 'IDLE')).to.equal(true);
     expect(found('order', 'IDLE')).to.equal(false);
   });

@@ -8,9 +8,9 @@ import { readGraph } from '../../../src/dashboard/inspector/graph.ts';
 import type { MachineGraph } from '../../../web/contract.ts';
 import { diagramOf, focusOf, layoutGraphOf, type Box, type Diagram } from '../../../web/inspector/diagram.ts';
 
-async function drawn(graph: MachineGraph): Promise<Diagram> {
-  const plan = layoutGraphOf(graph);
-  return diagramOf(graph, plan, await new Elk.default().layout(plan.root));
+async function layOut(graph: MachineGraph): Promise<Diagram> {
+  const layoutGraph = layoutGraphOf(graph);
+  return diagramOf(graph, layoutGraph, await new Elk.default().layout(layoutGraph.root));
 }
 
 const inside = (inner: Box, outer: Box): boolean =>
@@ -23,7 +23,7 @@ for (const machine of [conversationMachine, supervisorMachine, serviceMachine, b
   describe(`web/inspector/diagram: the ${machine.id} machine`, () => {
     const { graph } = readGraph(machine);
     let diagram: Diagram;
-    before(async () => (diagram = await drawn(graph)));
+    before(async () => (diagram = await layOut(graph)));
 
     it('has a box for every state, within the box of its parent', () => {
       const boxes = new Map(diagram.boxes.map((box) => [box.node.id, box]));
@@ -34,20 +34,20 @@ for (const machine of [conversationMachine, supervisorMachine, serviceMachine, b
       }
     });
 
-    it('shows every transition, once: at an arrow, or in the box of the state that it stays in', () => {
+    it('shows every transition once: at an arrow, or in the box of the state that it stays in', () => {
       const lines = [...diagram.arrows.map(({ label }) => label), ...diagram.boxes].flatMap((it) => it.lines);
-      // A guard stands in a line of its own, below what it guards.
+      // The guard is in a line of its own below the event.
       const shown = lines.flatMap(({ edge, text }) => (edge === null || text.trim().startsWith('[') ? [] : [edge]));
       expect(shown).to.have.members(graph.edges.map(({ id }) => id));
     });
 
-    it('gives every arrow a line, and every state that has a first child its entrance', () => {
+    it('gives every arrow a path, and every state with an initial child an initial marker', () => {
       for (const { path, id } of [...diagram.arrows, ...diagram.initialMarkers])
         expect(path, id).to.match(/^M[-\d.]+,/);
       expect(diagram.initialMarkers).to.have.length(graph.nodes.filter(({ initial }) => initial !== null).length);
     });
 
-    it('leads the eye to where a transition led, or to what is active', () => {
+    it('focuses the target of the last transition, else an active state', () => {
       const leaf = graph.nodes.find(({ type, parent }) => type === 'atomic' && parent !== null);
       const edge = graph.edges.find(({ source, target }) => target === leaf?.id && source !== target);
       const active = [graph.id, leaf?.id ?? ''];
@@ -56,7 +56,7 @@ for (const machine of [conversationMachine, supervisorMachine, serviceMachine, b
       expect(focusOf(diagram, [], [])).to.equal(null);
     });
 
-    it('names guards, delays, and what is invoked', () => {
+    it('names guards, delays and invoked actors', () => {
       const text = diagram.boxes
         .flatMap(({ lines }) => lines)
         .concat(diagram.arrows.flatMap(({ label }) => label.lines))

@@ -13,26 +13,26 @@ const actor = (session: string, states: string[] = ['m', 'm.a']): ActorView => (
   states,
 });
 
-/** A history that can have happened: who begins is new, who ends or is sent something is there. */
+/** A consistent history: started actors are new, and only active ones receive events or end. */
 function historyOf(steps: readonly number[]): { base: ActorView[]; records: InspectionRecord[] } {
   const base = [actor('x:0'), actor('x:1')];
   const now = new Map(base.map((it) => [it.session, it]));
   const records: InspectionRecord[] = [];
   for (const [seq, step] of steps.entries()) {
-    const place = { seq, at: seq } as const;
+    const position = { seq, at: seq } as const;
     const active = [...now.values()].filter(({ status }) => status === 'active');
     const it = active[step % Math.max(1, active.length)];
     if (step % 5 === 0 || it === undefined) {
-      const began = actor(`x:${10 + seq}`);
-      now.set(began.session, began);
-      records.push({ ...place, kind: 'started', actor: began });
+      const started = actor(`x:${10 + seq}`);
+      now.set(started.session, started);
+      records.push({ ...position, kind: 'started', actor: started });
     } else if (step % 5 === 1) {
       now.set(it.session, { ...it, status: 'done' });
-      records.push({ ...place, kind: 'ended', session: it.session, status: 'done' });
+      records.push({ ...position, kind: 'ended', session: it.session, status: 'done' });
     } else {
       const after = ['m', `m.${'abc'[step % 3] ?? ''}`];
       records.push({
-        ...place,
+        ...position,
         kind: 'event',
         sender: null,
         receiver: it.session,
@@ -50,7 +50,7 @@ function historyOf(steps: readonly number[]): { base: ActorView[]; records: Insp
 }
 
 describe('web/inspector/replay', () => {
-  it('finds the actors before a history from those after it', () => {
+  it('rewinds the actors to those before the records', () => {
     fc.assert(
       fc.property(fc.array(fc.nat(1_000), { maxLength: 40 }), (steps) => {
         const { base, records } = historyOf(steps);
@@ -61,7 +61,7 @@ describe('web/inspector/replay', () => {
     );
   });
 
-  it('shows a moment in the middle as one would have seen it then', () => {
+  it('replays records in two parts as it does in one', () => {
     fc.assert(
       fc.property(fc.array(fc.nat(1_000), { maxLength: 40 }), fc.nat(40), (steps, cut) => {
         const { base, records } = historyOf(steps);
@@ -72,7 +72,7 @@ describe('web/inspector/replay', () => {
     );
   });
 
-  it('finds what moved an actor last, up to where one looks', () => {
+  it('finds the last transition of an actor before an index', () => {
     const { records } = historyOf([2, 4, 3, 2]);
     const first = records[0];
     expect(first?.kind).to.equal('event');

@@ -12,15 +12,15 @@ const found = (filter: Partial<LogFilter>): number[] =>
 
 describe('web/log/filter', () => {
   it('shows everything without filters', () => expect(found({})).to.deep.equal([1, 2, 3]));
-  it('shows a level and what is above it', () => {
+  it('shows a level and those above it', () => {
     expect(found({ level: 'warn' })).to.deep.equal([2, 3]);
     expect(found({ level: 'error' })).to.deep.equal([3]);
   });
-  it('goes by kind and conversation', () => {
+  it('filters by kind and conversation', () => {
     expect(found({ kind: 'checkpoint' })).to.deep.equal([2]);
     expect(found({ conversation: 'c1' })).to.deep.equal([1, 2]);
   });
-  it('wants every word, wherever it stands and however it is written', () => {
+  it('requires every word, in any field and in any case', () => {
     expect(found({ text: 'wal phase' })).to.deep.equal([1]);
     expect(found({ text: 'status=529' })).to.deep.equal([3]);
     expect(found({ text: 'wal 529' })).to.deep.equal([]);

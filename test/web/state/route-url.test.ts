@@ -11,8 +11,8 @@ const route: fc.Arbitrary<Route> = fc.oneof(
   fc.option(name).map((actor): Route => ({ page: 'inspector', actor })),
 );
 
-describe('web/state/address', () => {
-  it('reads every address that it writes, whatever an id is made of', () => {
+describe('web/state/route-url', () => {
+  it('parses every URL that it makes, with any characters in an id', () => {
     fc.assert(
       fc.property(route, (it) => {
         expect(parseRoute(routeUrl(it))).to.deep.equal(it);
@@ -20,7 +20,7 @@ describe('web/state/address', () => {
     );
   });
 
-  it('takes anything else for the list, and nothing makes it throw', () => {
+  it('takes an unknown URL for the list and throws on none', () => {
     for (const hash of ['', '#', '#/', '#/nonsense', '#/c', '#/c/']) {
       expect(parseRoute(hash)).to.deep.equal({ page: 'conversations', id: null });
     }

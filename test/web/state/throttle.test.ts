@@ -2,19 +2,19 @@ import { expect } from 'chai';
 import { throttleMerging } from '../../../web/state/throttle.ts';
 import { until } from '../../src/redirector/sockets.ts';
 
-describe('web/state/calm', () => {
-  it('tells the first at once, and those that follow together', async () => {
-    const told: number[][] = [];
-    const take = throttleMerging<number[]>(
+describe('web/state/throttle', () => {
+  it('applies the first patch immediately and merges those that follow', async () => {
+    const applied: number[][] = [];
+    const push = throttleMerging<number[]>(
       (before, more) => [...before, ...more],
-      (patch) => void told.push(patch),
+      (patch) => void applied.push(patch),
     );
-    take([1]);
-    expect(told).to.deep.equal([[1]]);
-    take([2]);
-    take([3]);
-    expect(told).to.deep.equal([[1]]);
-    await until(() => told.length > 1);
-    expect(told).to.deep.equal([[1], [2, 3]]);
+    push([1]);
+    expect(applied).to.deep.equal([[1]]);
+    push([2]);
+    push([3]);
+    expect(applied).to.deep.equal([[1]]);
+    await until(() => applied.length > 1);
+    expect(applied).to.deep.equal([[1], [2, 3]]);
   });
 });

@@ -17,12 +17,12 @@ const bucket = (at: number, made: number, used = 0): HistoryBucket => ({
 });
 const series = [{ of: (it: HistoryBucket) => it.made }, { of: (it: HistoryBucket) => it.used }];
 
-describe('web/figures/bars', () => {
-  it('has none without a history', () => {
+describe('web/statistics/bars', () => {
+  it('returns none without a history', () => {
     expect(barsOf({ bucketMs: 10, from: 0, buckets: [] }, series)).to.deep.equal([]);
   });
 
-  it('shows stretches in which nothing happened', () => {
+  it('includes empty intervals', () => {
     const bars = barsOf({ bucketMs: 10, from: 0, buckets: [bucket(100, 1), bucket(130, 2, 1)] }, series);
     expect(bars.map(({ at }) => at)).to.deep.equal([100, 110, 120, 130]);
     expect(bars.map(({ values }) => values)).to.deep.equal([
@@ -33,12 +33,12 @@ describe('web/figures/bars', () => {
     ]);
   });
 
-  it('adds neighbours up where there are too many, and loses none', () => {
+  it('sums up neighbours when there are too many, and loses none', () => {
     const buckets = Array.from({ length: 1_000 }, (_, at) => bucket(at * 10, 1, at % 2));
     const bars = barsOf({ bucketMs: 10, from: 0, buckets }, series);
     expect(bars.length).to.be.at.most(96);
-    const [, piled = [], used = []] = stacked(bars, 2);
-    expect(piled.reduce((a, b) => a + b)).to.equal(1_500);
+    const [, total = [], used = []] = stacked(bars, 2);
+    expect(total.reduce((a, b) => a + b)).to.equal(1_500);
     expect(used.reduce((a, b) => a + b)).to.equal(500);
   });
 });

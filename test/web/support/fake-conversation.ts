@@ -1,4 +1,4 @@
-/** A conversation that never took place: the real statechart, fed with a plausible life. For the fake proxy. */
+/** A simulated conversation for the fake proxy: the real statechart with invented events. */
 import { createActor, fromPromise, type AnyTransitionDefinition, type InspectionEvent } from 'xstate';
 import { readGraph, type ReadGraph } from '../../../src/dashboard/inspector/graph.ts';
 import type { BufferedRecord } from '../../../src/dashboard/inspector/records.ts';
@@ -68,7 +68,7 @@ type Unnumbered<R> = R extends BufferedRecord ? Omit<R, 'seq'> : never;
 export interface FakeConversationOptions {
   readonly number: number;
   readonly now: () => number;
-  /** How long a checkpoint takes. */
+  /** The duration of a checkpoint call. */
   readonly checkpointMs: number;
   readonly failing: boolean;
   readonly passthrough: boolean;
@@ -81,7 +81,7 @@ export class FakeConversation {
   readonly actor: ConversationActor;
   readonly #options: FakeConversationOptions;
   readonly #created: number;
-  readonly #chart: ReadGraph;
+  readonly #graph: ReadGraph;
   readonly #window = 180_000;
   readonly #messages: MessageView[] = [];
   #shown: MessagesView = { state: 'waiting' };
@@ -95,6 +95,8 @@ export class FakeConversation {
   #retryAt: number | null = null;
   #used: number;
   #turn = 0;
+  #started = false;
+  #statesBefore: string[] = [];
   #taken: AnyTransitionDefinition[] = [];
 
   constructor(options: FakeConversationOptions) {
@@ -120,7 +122,7 @@ export class FakeConversation {
         }),
       },
     });
-    this.#chart = readGraph(machine);
+    this.#graph = readGraph(machine);
     this.actor = createActor(machine, {
       input: {
         id: conversationId(this.id),
@@ -135,15 +137,12 @@ export class FakeConversation {
     });
     this.actor.subscribe((snapshot) => this.#recordPhase(phaseOf(snapshot)));
     this.actor.start();
-    this.options.record({ kind: 'started', at: now(), actor: this.actorView() });
+    this.#started = true;
+    this.#options.record({ kind: 'started', at: now(), actor: this.actorView() });
     for (let turn = 0; turn < 2 + (number % 5); turn += 1) this.#addTurn();
   }
 
-  get options(): FakeConversationOptions {
-    return this.#options;
-  }
-
-  /** One request and its answer; a compaction when the context is full. */
+  /** Plays one turn, or a compaction when the context is full. */
   advance(): void {
     const now = timestamp(this.#options.now());
     const covering = this.#checkpointMatch();
@@ -271,7 +270,7 @@ export class FakeConversation {
   #inspect(event: InspectionEvent): void {
     if (event.actorRef !== (this.actor as unknown)) return;
     if (event.type === '@xstate.microstep') this.#taken.push(...event._transitions);
-    if (event.type === '@xstate.event') this.#before = this.#statesOrNone();
+    if (event.type === '@xstate.event') this.#statesBefore = this.#started ? this.#states() : [];
     if (event.type !== '@xstate.snapshot') return;
     const taken = this.#taken;
     this.#taken = [];
@@ -282,22 +281,12 @@ export class FakeConversation {
       sender: type.startsWith('xstate.') ? this.actor.sessionId : null,
       receiver: this.actor.sessionId,
       type,
-      before: this.#before,
+      before: this.#statesBefore,
       after: this.#states(),
-      edges: taken.flatMap((transition) => [...this.#chart.edgesOf(transition)]),
+      edges: taken.flatMap((transition) => [...this.#graph.edgesOf(transition)]),
       event: event.event,
       snapshot: event.snapshot,
     });
-  }
-
-  #before: string[] = [];
-
-  #statesOrNone(): string[] {
-    try {
-      return this.#states();
-    } catch {
-      return [];
-    }
   }
 
   #recordPhase(phase: ConversationView['phase']): void {
@@ -342,10 +331,9 @@ export class FakeConversation {
   }
 
   #checkpointMatch(): CheckpointRef | null {
-    const { value } = { value: this.#checkpoint };
-    return value === null
-      ? null
-      : { id: checkpointId(value.id), anchorMessages: value.covered, anchorTokens: tokens(this.#used) };
+    if (this.#checkpoint === null) return null;
+    const { id, covered } = this.#checkpoint;
+    return { id: checkpointId(id), anchorMessages: covered, anchorTokens: tokens(this.#used) };
   }
 
   #model(): string {
@@ -393,7 +381,7 @@ export class FakeConversation {
     this.#updateMessages();
   }
 
-  /** Every field of a detail is the same object as long as it has not changed, as in `ConversationViews`. */
+  /** Replaces the shown messages, since an unchanged field of a detail stays the same object, as in `ConversationViews`. */
   #updateMessages(): void {
     const messages = [...this.#messages];
     this.#shown = { state: 'shown', at: this.#options.now(), total: messages.length, messages };

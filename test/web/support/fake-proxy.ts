@@ -1,6 +1,6 @@
 /**
- * A proxy that is none: it speaks the contract and serves the built pages under the real content security policy, and
- * its conversations never took place. For developing the pages, and for measuring them.
+ * A fake proxy with simulated conversations. It implements the contract and serves the built pages under the real content
+ * security policy, for developing, testing and measuring the pages.
  */
 import { createReadStream, existsSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -34,24 +34,24 @@ const TYPES: Readonly<Record<string, string>> = {
   '.svg': 'image/svg+xml',
   '.md': 'text/markdown',
 };
-/** Patches a second, as the contract has it. */
+/** The interval of patches in the contract. */
 const PATCH_MS = 100;
 const BUCKET_MS = 60_000;
 
 export interface FakeOptions {
   readonly conversations: number;
-  /** How often each conversation changes, a second. */
+  /** Changes of each conversation per second. */
   readonly rate: number;
   readonly port?: number;
   readonly checkpointMs?: number;
-  /** Every conversation of such a number has checkpoints that fail. */
+  /** Whether the checkpoints of a conversation fail, by its number. */
   readonly failing?: (number: number) => boolean;
   readonly passthrough?: boolean;
-  /** The breaker is open: checkpoints pause, until so many milliseconds after the start. */
+  /** The circuit breaker is open until so many milliseconds after the start. */
   readonly pausedFor?: number;
-  /** Once a conversation is so, none goes on. */
+  /** Stops all conversations once it holds for one of them. */
   readonly until?: (conversation: ConversationView) => boolean;
-  /** Minutes of history that are made up. */
+  /** Minutes of invented history. */
   readonly past?: number;
 }
 
@@ -85,8 +85,8 @@ export async function startFakeProxy(options: FakeOptions): Promise<FakeProxy> {
   });
   const io = new Server<ClientToServerEvents, ServerToClientEvents>(http, { transports: ['websocket'] });
 
-  const stories = Array.from({ length: conversations }, (_, number) => {
-    const story: FakeConversation = new FakeConversation({
+  const all = Array.from({ length: conversations }, (_, number) => {
+    const conversation: FakeConversation = new FakeConversation({
       number,
       now,
       checkpointMs,
@@ -99,12 +99,12 @@ export async function startFakeProxy(options: FakeOptions): Promise<FakeProxy> {
       },
       log: (event, level, fields) => {
         logSeq += 1;
-        entries.push({ seq: logSeq, at: now(), level, event, conversation: story.id, fields });
+        entries.push({ seq: logSeq, at: now(), level, event, conversation: conversation.id, fields });
       },
     });
-    return story;
+    return conversation;
   });
-  const byId = new Map(stories.map((story) => [story.id, story]));
+  const byId = new Map(all.map((conversation) => [conversation.id, conversation]));
   const supervisor: ActorView = {
     session: 'root',
     id: 'supervisor',
@@ -128,8 +128,8 @@ export async function startFakeProxy(options: FakeOptions): Promise<FakeProxy> {
       used: history.reduce((sum, { used }) => sum + used, 0),
       wasted: history.reduce((sum, { wasted }) => sum + wasted, 0),
       failed: history.reduce((sum, { failed }) => sum + failed, 0),
-      running: stories.filter((story) => story.view().call.state === 'running').length,
-      held: stories.filter((story) => story.view().covered !== null).length,
+      running: all.filter((conversation) => conversation.view().call.state === 'running').length,
+      held: all.filter((conversation) => conversation.view().covered !== null).length,
       ...(options.pausedFor === undefined ? {} : { paused: { until: started + options.pausedFor } }),
     },
     compactions: {
@@ -154,7 +154,7 @@ export async function startFakeProxy(options: FakeOptions): Promise<FakeProxy> {
 
   io.on('connection', (socket) => {
     let open: ConversationDetail | null = null;
-    const told = new Map<string, ConversationView>(stories.map((story) => [story.id, story.view()]));
+    const sentViews = new Map<string, ConversationView>(all.map((it) => [it.id, it.view()]));
     let inspecting = false;
     let watched: ReadonlySet<string> = new Set();
     let sent = 0;
@@ -167,14 +167,14 @@ export async function startFakeProxy(options: FakeOptions): Promise<FakeProxy> {
       thresholds: { checkpoint: 0.7, swap: 0.8 },
       setup: { proxyUrl: 'http://127.0.0.1:8080', caPath: '/home/ada/.local/share/claude-db-proxy/certs/ca.pem' },
     });
-    socket.emit('conversations', { full: true, conversations: stories.map((story) => story.view()) });
+    socket.emit('conversations', { full: true, conversations: all.map((conversation) => conversation.view()) });
     socket.emit('totals', totals());
     socket.emit('history', { full: true, bucketMs: BUCKET_MS, from: 0, buckets: history });
     socket.emit('log', { full: true, entries: entries.slice(-1_000) });
     let logged = logSeq;
     socket.on('detail.open', (id, answer) => {
-      const story = byId.get(id);
-      open = story?.detail() ?? null;
+      const conversation = byId.get(id);
+      open = conversation?.detail() ?? null;
       answer(
         open === null
           ? { ok: false, error: { type: 'not_found', message: 'there is no such conversation' } }
@@ -196,7 +196,7 @@ export async function startFakeProxy(options: FakeOptions): Promise<FakeProxy> {
             conversation: readGraph(conversationMachine).graph,
             supervisor: readGraph(supervisorMachine).graph,
           },
-          actors: [supervisor, ...stories.map((story) => story.actorView())],
+          actors: [supervisor, ...all.map((conversation) => conversation.actorView())],
           records: records.slice(-2_000).map(shown),
         },
       });
@@ -205,50 +205,50 @@ export async function startFakeProxy(options: FakeOptions): Promise<FakeProxy> {
     socket.on('inspector.close', () => (inspecting = false));
     const patches = setInterval(() => {
       if (!fake.running) return;
-      const changed = [...touched].flatMap((story) => {
-        const view = story.view();
-        const change = changesOf(view, told.get(story.id));
-        told.set(story.id, view);
+      const changed = [...changedConversations].flatMap((conversation) => {
+        const view = conversation.view();
+        const change = changesOf(view, sentViews.get(conversation.id));
+        sentViews.set(conversation.id, view);
         return change ?? [];
       });
       if (changed.length > 0) socket.emit('conversations', { full: false, changed, removed: [] });
-      const fresh = entries.filter((entry) => entry.seq > logged);
+      const newEntries = entries.filter((entry) => entry.seq > logged);
       logged = logSeq;
-      if (fresh.length > 0) socket.emit('log', { full: false, entries: fresh });
+      if (newEntries.length > 0) socket.emit('log', { full: false, entries: newEntries });
       const detail = open === null ? undefined : byId.get(open.id)?.detail();
       const patch = detail === undefined || open === null ? null : detailChanges(detail, open);
       open = detail ?? null;
       if (patch !== null) socket.emit('detail', patch);
       if (inspecting) {
-        const more = recordsFor(
+        const newRecords = recordsFor(
           records.filter((record) => record.seq > sent),
           watched,
         );
         sent = seq;
-        if (more.length > 0) socket.emit('inspector', { records: more });
+        if (newRecords.length > 0) socket.emit('inspector', { records: newRecords });
       }
-      queueMicrotask(() => touched.clear());
+      queueMicrotask(() => changedConversations.clear());
     }, PATCH_MS);
-    const slow = setInterval(() => socket.emit('totals', totals()), 1_000);
+    const totalsTimer = setInterval(() => socket.emit('totals', totals()), 1_000);
     socket.on('disconnect', () => {
       clearInterval(patches);
-      clearInterval(slow);
+      clearInterval(totalsTimer);
     });
   });
 
-  const touched = new Set<FakeConversation>();
-  let owed = 0;
+  const changedConversations = new Set<FakeConversation>();
+  let pendingChanges = 0;
   let next = 0;
   const { until = () => false } = options;
-  const life = setInterval(() => {
-    if (!fake.running || stories.some((story) => until(story.view()))) return;
-    owed += (conversations * rate * PATCH_MS) / 1_000;
-    for (; owed >= 1; owed -= 1) {
-      const story = stories[next % stories.length];
+  const advancing = setInterval(() => {
+    if (!fake.running || all.some((conversation) => until(conversation.view()))) return;
+    pendingChanges += (conversations * rate * PATCH_MS) / 1_000;
+    for (; pendingChanges >= 1; pendingChanges -= 1) {
+      const conversation = all[next % all.length];
       next += 1;
-      if (story === undefined) break;
-      story.advance();
-      touched.add(story);
+      if (conversation === undefined) break;
+      conversation.advance();
+      changedConversations.add(conversation);
     }
   }, PATCH_MS);
 
@@ -259,15 +259,15 @@ export async function startFakeProxy(options: FakeOptions): Promise<FakeProxy> {
     port: at,
     running: true,
     async close() {
-      clearInterval(life);
-      for (const story of stories) story.stop();
+      clearInterval(advancing);
+      for (const conversation of all) conversation.stop();
       await io.close();
     },
   };
   return fake;
 }
 
-/** A minute that never was. */
+/** One minute of invented history. */
 function fakeBucket(index: number, started: number, { past = 0 }: FakeOptions): HistoryBucket {
   const wave = Math.max(0, Math.round(4 * Math.sin(index / 9) + 3 * Math.sin(index / 3.1)));
   const used = Math.floor(wave / 2);
