@@ -27,6 +27,8 @@ import { recordCompactions } from './compaction/records.ts';
 import type { Config } from './config/config.ts';
 import { Conversations } from './conversations/conversations.ts';
 import { ConversationDirectory } from './conversations/directory.ts';
+import { RequestWindows } from './conversations/request-windows.ts';
+import { Turns } from './conversations/turns.ts';
 import { Dashboard } from './dashboard/dashboard.ts';
 import { EventLog } from './dashboard/event-log.ts';
 import { createFacts, publishingRepository } from './facts.ts';
@@ -78,6 +80,7 @@ export interface Proxy {
   readonly exposed: string | null;
   readonly supervisor: SupervisorActor;
   readonly conversations: Conversations;
+  readonly turns: Turns;
   readonly dashboard: Dashboard;
   /** The log, as the log page shows it too. */
   readonly log: Log;
@@ -146,13 +149,14 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     directory: new ConversationDirectory(),
     index,
     calls,
-    learnedWindows: modelWindows.learned,
     repository: store,
     now,
-    monotonicNow,
-    publish,
+    facts,
   });
-  const compactions = new Compactions({ config, conversations, calls, now, publish });
+  const windows = new RequestWindows({ config, learned: modelWindows.learned });
+  const shared = { config, conversations, index, calls, windows, now, monotonicNow, publish };
+  const turns = new Turns(shared);
+  const compactions = new Compactions({ ...shared, turns });
 
   const dashboard: Dashboard = new Dashboard({
     log,
@@ -193,6 +197,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     upstreamPrefix: config.upstreamUrl.pathname.replace(/\/$/, ''),
     log,
     conversations,
+    turns,
     compactions,
     modelWindows,
     budget,
@@ -217,7 +222,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     log,
     monotonicNow,
     onOpen() {
-      conversations.writeAll();
+      conversations.persistence.saveAll(conversations.actors.ids);
       const kept = store.checkpoints();
       for (const { checkpoint } of kept) index.restore(checkpoint, monotonicNow());
       return { checkpoints: kept.length };
@@ -269,6 +274,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     exposed,
     supervisor,
     conversations,
+    turns,
     dashboard,
     log,
     history,

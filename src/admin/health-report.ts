@@ -33,7 +33,7 @@ export function healthReport(options: HealthReportOptions): Health {
     status: 'ok',
     version: VERSION,
     uptime_s: Math.round((Date.now() - began) / 1_000),
-    conversations: conversations.size,
+    conversations: conversations.actors.size,
     checkpoints: index.size,
     passthrough: config.passthrough,
     checkpoint_breaker: gate.breaker.state,

@@ -53,13 +53,13 @@ export function addStatusRoutes(guardedAt: (path: string) => Router, options: St
   const { conversations, passthrough, totals } = options;
 
   guardedAt('/api/status').get('/', (_request, response) => {
-    const all = conversations.ids.flatMap((id): ConversationStatus[] => {
-      const context = conversations.snapshot(id)?.context;
+    const all = conversations.actors.ids.flatMap((id): ConversationStatus[] => {
+      const context = conversations.actors.snapshot(id)?.context;
       if (context === undefined) return [];
       const { used, effectiveWindow, model, lastActivity } = context;
       const share = Number(utilisation(context).toFixed(4));
       const known = { used, effective_window: effectiveWindow, model, last_activity: lastActivity };
-      return [{ id, phase: conversations.phase(id), utilisation: share, ...known }];
+      return [{ id, phase: conversations.actors.phase(id), utilisation: share, ...known }];
     });
     all.sort((a, b) => (b.last_activity ?? 0) - (a.last_activity ?? 0));
     const { savedMs, served } = totals();
@@ -70,14 +70,14 @@ export function addStatusRoutes(guardedAt: (path: string) => Router, options: St
   guardedAt('/api/statusline').get('/', (request, response) => {
     const { session } = request.query;
     const id = typeof session === 'string' ? conversations.latestConversationOf({ session, agent: null }) : null;
-    const context = id === null ? undefined : conversations.snapshot(id)?.context;
+    const context = id === null ? undefined : conversations.actors.snapshot(id)?.context;
     if (id === null || context === undefined) {
       const message = 'claude-db-proxy: there is no such session';
       response.status(404).json({ type: 'error', error: { type: 'not_found_error', message } });
       return;
     }
     const share = Number(utilisation(context).toFixed(4));
-    const answer: StatusLineAnswer = { phase: conversations.phase(id), utilisation: share, passthrough };
+    const answer: StatusLineAnswer = { phase: conversations.actors.phase(id), utilisation: share, passthrough };
     response.json(answer);
   });
 }

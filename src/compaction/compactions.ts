@@ -1,51 +1,38 @@
-/**
- * A compaction request: answered from a checkpoint of its own history, or left to the API, and why.
- */
+/** Decides on each compaction request: serve it from a checkpoint of its history, or forward it to the API, and why. */
 import type { ForwardReason } from '../../machines/conversation-events.ts';
-import { milliseconds, type ConversationId, type Timestamp, type Tokens } from '../../machines/units.ts';
-import type { Config } from '../config/config.ts';
-import { recentMessages } from './recent-messages.ts';
-import { servedAnswer, type ServedAnswer } from './served-answer.ts';
-import { answerText } from './summary-text.ts';
-import type { Compaction } from '../wire/compaction.ts';
-import { linkKey, messagesAfter, type Lineage } from '../wire/lineage.ts';
+import { milliseconds, tokens, type ConversationId, type Milliseconds, type Timestamp } from '../../machines/units.ts';
 import type { CheckpointCalls } from '../checkpoint/calls.ts';
-import { refOf, type CheckpointMatch } from '../checkpoint/index.ts';
+import { refOf, type CheckpointIndex, type CheckpointMatch } from '../checkpoint/index.ts';
+import type { Config } from '../config/config.ts';
 import type { Conversations } from '../conversations/conversations.ts';
 import type { ParsedRequest } from '../conversations/parsed-request.ts';
+import type { RequestWindows } from '../conversations/request-windows.ts';
+import type { Turns } from '../conversations/turns.ts';
 import type { PublishFact } from '../facts.ts';
-
-/** Recent messages may always take this share of the effective window. */
-const MIN_RECENT_SHARE = 0.1;
-/** A cautious number, so that what fits the budget in characters does so in tokens. */
-const CHARACTERS_PER_TOKEN = 3.5;
-
-/**
- * The share of the effective window that recent messages may take: twice what a checkpoint may age by, because the talk
- * goes on while the newer one is computed, and no more than half of what would be the next checkpoint's threshold.
- */
-export const recentShare = (config: Pick<Config, 'checkpointRefresh' | 'thresholds'>): number =>
-  Math.max(MIN_RECENT_SHARE, Math.min(2 * config.checkpointRefresh, config.thresholds.checkpoint / 2));
-
-/** How many characters of recent messages follow a summary, at most. */
-export const recentBudget = (effective: Tokens, share: number): number =>
-  Math.floor(effective * share * CHARACTERS_PER_TOKEN);
+import type { Compaction } from '../wire/compaction.ts';
+import { recentBudget, recentShare, serve, type Served } from './serve.ts';
+import type { ServedAnswer } from './served-answer.ts';
 
 export type CompactionOutcome =
-  /** The client left while its compaction waited: nobody is there to be answered. */
+  /** The client disconnected while its compaction waited: no answer is sent. */
   | { readonly kind: 'abandoned'; readonly conversation: ConversationId }
   | { readonly kind: 'serve'; readonly conversation: ConversationId; readonly answer: ServedAnswer }
   | { readonly kind: 'forward'; readonly conversation: ConversationId; readonly reason: ForwardReason };
 
 export interface CompactionsOptions {
   readonly conversations: Conversations;
+  readonly turns: Turns;
   readonly calls: CheckpointCalls;
+  readonly index: CheckpointIndex;
+  readonly windows: RequestWindows;
   readonly config: Config;
   readonly now: () => Timestamp;
+  /** A monotonic clock, see `src/clock.ts`. */
+  readonly monotonicNow: () => Timestamp;
   readonly publish: PublishFact;
 }
 
-/** Resolves when `work` has ended or `signal` aborts, and after `ms` at the latest; says whether `work` ended. */
+/** Resolves with true when `work` has ended; with false when `signal` aborts or `ms` have passed before. */
 async function endsWithin(work: Promise<unknown>, ms: number, signal: AbortSignal): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   let stop: (() => void) | undefined;
@@ -70,103 +57,127 @@ export class Compactions {
     this.#options = options;
   }
 
+  /** True when a compaction could be served, now or soon: only then is a request buffered before it is forwarded. */
+  get canServe(): boolean {
+    const { calls, config, index, turns } = this.#options;
+    return !config.passthrough && (index.size > 0 || calls.size > 0 || turns.isReading);
+  }
+
   /**
-   * Decides what becomes of a compaction. Waits for a running call a bounded time.
+   * Decides on a compaction. Waits for a running checkpoint call for `DBPROXY_COMPACTION_WAIT` at most.
    *
-   * @param signal aborts when the client has gone
+   * @param signal aborts when the client disconnects
    */
-  async decide(seen: ParsedRequest, compaction: Compaction, signal: AbortSignal): Promise<CompactionOutcome> {
-    const { calls, config, conversations, now } = this.#options;
-    const conversation = conversations.conversationOfCompaction(seen);
+  async decide(parsed: ParsedRequest, compaction: Compaction, signal: AbortSignal): Promise<CompactionOutcome> {
+    const { calls, config, conversations, index, monotonicNow, now, turns, windows } = this.#options;
+    const { model, stream } = parsed.request;
+    const { history } = compaction;
+    const conversation = conversations.ofCompaction(parsed);
     const forward = (reason: ForwardReason): CompactionOutcome => {
-      this.#forward(conversation, seen, reason);
+      this.#forward(conversation, parsed, reason);
       return { kind: 'forward', conversation, reason };
     };
     if (config.passthrough) return forward('passthrough');
     if (compaction.kind !== 'whole') return forward('instructions');
 
     const began = now();
-    const lineage = await conversations.lineageOf(conversation, compaction.history);
+    const lineage = await conversations.lineages.read(conversation, history);
     if (lineage === null) return forward('unreadable');
     // The turn before may have crossed the threshold just now.
-    await conversations.settled(conversation);
+    await turns.settled(conversation);
     if (this.#isLooping(conversation)) return forward('loop');
-    let covering = this.#find(conversation, lineage, seen.request.model);
-    const call = covering === null ? calls.runningCallFor(lineage, seen.request.model) : null;
+    let match = index.find(lineage, monotonicNow(), model);
+    this.#sendRequested(conversation, match);
+    const call = match === null ? calls.runningCallFor(lineage, model) : null;
     if (call !== null) {
       const ended = await endsWithin(call, config.compactionWait, signal);
       if (signal.aborted) return { kind: 'abandoned', conversation };
       if (!ended) return forward('wait_timeout');
-      covering = this.#find(conversation, lineage, seen.request.model);
-      if (covering === null) return forward('checkpoint_failed');
+      match = index.find(lineage, monotonicNow(), model);
+      // Sent again: the call may be another conversation's, whose checkpoint this actor does not know yet.
+      this.#sendRequested(conversation, match);
+      if (match === null) return forward('checkpoint_failed');
     }
-    if (covering === null) return forward(this.#whyNone(conversation));
-    return this.#serve(conversation, seen, compaction, lineage, covering, now() - began) ?? forward('stale');
+    if (match === null) return forward(this.#whyUncovered(conversation));
+    const waited = milliseconds(now() - began);
+    const budget = recentBudget(windows.effective(parsed), recentShare(config));
+    const served = serve({ history, lineage, match, model, stream, budget });
+    if (served === null) return forward('stale');
+    this.#recordServed(conversation, parsed, { ...served, match, waited });
+    return { kind: 'serve', conversation, answer: served.answer };
   }
 
-  /** A compaction that was sent on while it came in, because nothing could have been served. */
-  recordStreamedThrough(seen: ParsedRequest, compaction: Compaction): ConversationId {
+  /** Records a compaction that was forwarded while it was received, because none could be served. */
+  recordStreamedThrough(parsed: ParsedRequest, compaction: Compaction): ConversationId {
     const { config, conversations } = this.#options;
-    const conversation = conversations.conversationOfCompaction(seen);
-    const unavailable = this.#isLooping(conversation) ? 'loop' : this.#whyNone(conversation);
+    const conversation = conversations.ofCompaction(parsed);
+    const unavailable = this.#isLooping(conversation) ? 'loop' : this.#whyUncovered(conversation);
     const reason = config.passthrough ? 'passthrough' : compaction.kind === 'whole' ? unavailable : 'instructions';
-    this.#forward(conversation, seen, reason);
+    this.#forward(conversation, parsed, reason);
     return conversation;
   }
 
-  #forward(conversation: ConversationId, seen: ParsedRequest, reason: ForwardReason): void {
-    const { conversations, now, publish } = this.#options;
-    publish({ type: 'compaction.forwarded', ...conversations.compactionOf(conversation, seen), reason });
-    conversations.send(conversation, { type: 'compaction.forwarded', at: now(), reason });
-  }
-
-  #find(conversation: ConversationId, lineage: Lineage, model: string): CheckpointMatch | null {
+  /** The API's own summary has reached the client. */
+  completeByApi(conversation: ConversationId): void {
     const { conversations, now } = this.#options;
-    const covering = conversations.covering(lineage, model);
-    conversations.send(conversation, {
-      type: 'compaction.requested',
-      at: now(),
-      coveringCheckpoint: covering === null ? null : refOf(covering.checkpoint),
-    });
-    return covering;
+    conversations.actors.send(conversation, { type: 'compaction.completed_by_api', at: now() });
   }
 
-  /** Why there is no checkpoint. */
-  #whyNone(conversation: ConversationId): ForwardReason {
-    const failure = this.#options.conversations.snapshot(conversation)?.context.failure ?? null;
-    return failure === null ? 'no_checkpoint' : 'checkpoint_failed';
+  #forward(conversation: ConversationId, parsed: ParsedRequest, reason: ForwardReason): void {
+    const { conversations, now, publish } = this.#options;
+    publish({ type: 'compaction.forwarded', ...this.#compacted(conversation, parsed), reason });
+    conversations.actors.send(conversation, { type: 'compaction.forwarded', at: now(), reason });
+  }
+
+  #recordServed(
+    conversation: ConversationId,
+    parsed: ParsedRequest,
+    served: Served & { readonly match: CheckpointMatch; readonly waited: Milliseconds },
+  ): void {
+    const { conversations, now, publish } = this.#options;
+    const { recentChars, recentMessages, waited } = served;
+    const { checkpoint } = served.match;
+    const compacted = this.#compacted(conversation, parsed);
+    conversations.servedSummaries.add(conversation, checkpoint);
+    conversations.actors.send(conversation, {
+      type: 'compaction.served',
+      at: now(),
+      checkpoint: refOf(checkpoint),
+    });
+    publish({
+      type: 'compaction.served',
+      ...compacted,
+      checkpoint,
+      messages: parsed.history.length,
+      recentMessages,
+      recentChars,
+      waited,
+      saved: milliseconds(Math.max(0, checkpoint.duration - waited)),
+    });
+  }
+
+  /** What the facts about a compaction have in common. */
+  #compacted(conversation: ConversationId, { request }: ParsedRequest) {
+    const { used = tokens(0) } = this.#context(conversation) ?? {};
+    return { conversation, model: request.model, tokensBefore: used };
+  }
+
+  #sendRequested(conversation: ConversationId, match: CheckpointMatch | null): void {
+    const { conversations, now } = this.#options;
+    const coveringCheckpoint = match === null ? null : refOf(match.checkpoint);
+    conversations.actors.send(conversation, { type: 'compaction.requested', at: now(), coveringCheckpoint });
+  }
+
+  /** Why no checkpoint covers the history. */
+  #whyUncovered(conversation: ConversationId): ForwardReason {
+    return (this.#context(conversation)?.failure ?? null) === null ? 'no_checkpoint' : 'checkpoint_failed';
   }
 
   #isLooping(conversation: ConversationId): boolean {
-    return this.#options.conversations.snapshot(conversation)?.context.looping ?? false;
+    return this.#context(conversation)?.looping ?? false;
   }
 
-  #serve(
-    conversation: ConversationId,
-    seen: ParsedRequest,
-    compaction: Compaction,
-    lineage: Lineage,
-    covering: CheckpointMatch,
-    waited: number,
-  ): CompactionOutcome | null {
-    const { config, conversations, publish } = this.#options;
-    const { checkpoint, blocks } = covering;
-    const after = messagesAfter(compaction.history, lineage, blocks);
-    const budget = recentBudget(conversations.effectiveWindowOf(seen), recentShare(config));
-    const recent = recentMessages(after, budget);
-    if (recent === null) return null;
-    const answer = servedAnswer({
-      text: answerText(checkpoint.summary, recent),
-      model: seen.request.model,
-      stream: seen.request.stream,
-      key: linkKey(lineage, lineage.length),
-    });
-    const saved = Math.max(0, checkpoint.duration - waited);
-    const counts = { messages: compaction.history.length, recentMessages: after.length, recentChars: recent.length };
-    const times = { waited: milliseconds(waited), saved: milliseconds(saved) };
-    const compacted = conversations.compactionOf(conversation, seen);
-    conversations.markServed(conversation, checkpoint);
-    publish({ type: 'compaction.served', ...compacted, checkpoint, ...counts, ...times });
-    return { kind: 'serve', conversation, answer };
+  #context(conversation: ConversationId) {
+    return this.#options.conversations.actors.snapshot(conversation)?.context;
   }
 }

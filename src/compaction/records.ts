@@ -41,6 +41,7 @@ export function recordCompactions(
       case 'conversation.reset':
       case 'phase.changed':
       case 'history.read_failed':
+      case 'usage.estimated':
       case 'history.received':
       case 'history.replaced':
       case 'checkpoint.started':

@@ -1,7 +1,4 @@
-/**
- * The conversations' actors: opened, followed in all that they do, and let go of when they end. What an actor does is
- * told to the log, to those who look on, and to what remembers it. Used by conversations.ts.
- */
+/** The registry of the conversations' actors: opens them, sends them events, and publishes what they do. */
 import { utilisation } from '../../machines/conversation-calculations.ts';
 import type { ConversationActor, ConversationSnapshot } from '../../machines/conversation.ts';
 import type { ConversationEvent, ConversationInput, PersistedState } from '../../machines/conversation-events.ts';
@@ -9,14 +6,10 @@ import { phaseOf, type Phase } from '../../machines/phases.ts';
 import type { ConversationId } from '../../machines/units.ts';
 import type { Config } from '../config/config.ts';
 import { messageOf } from '../errors.ts';
-import type { CheckpointCalls } from '../checkpoint/calls.ts';
-import type { ServedSummaryTracker } from '../compaction/served-summary-tracker.ts';
-import type { ConversationDirectory } from './directory.ts';
 import type { PublishFact } from '../facts.ts';
-import type { LineageReader } from './lineage-reader.ts';
-import type { ConversationPersistence } from './persistence.ts';
+import type { ClientIdentity } from '../wire/identity.ts';
 
-/** Opens conversation actors and finds them again; the supervisor does both. */
+/** The parent of the actors, which is the supervisor. */
 export interface ActorHost {
   open(input: ConversationInput): ConversationActor | undefined;
   get(id: ConversationId): ConversationActor | undefined;
@@ -24,19 +17,10 @@ export interface ActorHost {
 }
 
 export interface ConversationActorsOptions {
-  readonly actors: ActorHost;
-  readonly calls: CheckpointCalls;
+  readonly host: ActorHost;
   readonly config: Config;
-  readonly directory: ConversationDirectory;
-  readonly lineages: LineageReader;
-  readonly memory: ConversationPersistence;
-  readonly notes: ServedSummaryTracker;
   readonly publish: PublishFact;
 }
-
-/** True while a call is under way or will be tried again, and so needs its request. */
-export const wantsSource = (snapshot: ConversationSnapshot): boolean =>
-  snapshot.matches({ alive: { call: 'running' } }) || snapshot.matches({ alive: { call: 'waitingToRetry' } });
 
 export class ConversationActors {
   readonly #options: ConversationActorsOptions;
@@ -57,23 +41,23 @@ export class ConversationActors {
   }
 
   snapshot(conversation: ConversationId): ConversationSnapshot | undefined {
-    return this.#options.actors.get(conversation)?.getSnapshot();
+    return this.#options.host.get(conversation)?.getSnapshot();
   }
 
   phase(conversation: ConversationId): Phase {
     return this.#phases.get(conversation) ?? 'IDLE';
   }
 
-  /** Tells a conversation's actor a fact. A conversation that is gone has nothing to be told. */
+  /** Sends an event to a conversation's actor. Does nothing when the conversation is closed. */
   send(conversation: ConversationId, event: ConversationEvent): void {
-    this.#options.actors.get(conversation)?.send(event);
+    this.#options.host.get(conversation)?.send(event);
   }
 
   /** Opens a conversation's actor, unless it is open. */
-  open(conversation: ConversationId, persisted: PersistedState | null = null): void {
-    const { actors, config, directory, publish } = this.#options;
+  open(conversation: ConversationId, identity: ClientIdentity, persisted: PersistedState | null = null): void {
+    const { config, host, publish } = this.#options;
     if (this.#phases.has(conversation)) return;
-    const actor = actors.open({
+    const actor = host.open({
       id: conversation,
       thresholds: config.thresholds,
       checkpointRefresh: config.checkpointRefresh,
@@ -84,42 +68,35 @@ export class ConversationActors {
     });
     if (actor === undefined) return;
     this.#phases.set(conversation, phaseOf(actor.getSnapshot()));
-    const { agent, session } = directory.describe(conversation) ?? { session: null, agent: null };
-    publish({ type: 'conversation.opened', conversation, identity: { session, agent } });
+    publish({ type: 'conversation.opened', conversation, identity });
     publish({ type: 'conversation.changed', conversation, snapshot: actor.getSnapshot() });
     actor.subscribe({
       next: (snapshot) => {
         try {
-          this.#follow(conversation, snapshot);
+          this.#onSnapshot(conversation, snapshot);
         } catch (error) {
-          // Its state makes no sense to those who follow it: it begins anew with its next request.
+          // The conversation starts again with its next request.
           this.#fail(conversation, error);
-          queueMicrotask(() => actors.close(conversation));
+          queueMicrotask(() => host.close(conversation));
         }
       },
       complete: () => {
-        // Stopped with the whole proxy, it will be wanted again; expired, it will not.
-        const expired = actor.getSnapshot().status === 'done';
-        this.#close(conversation, expired);
-        publish({ type: 'conversation.closed', conversation, expired });
+        this.#delete(conversation);
+        // An actor that is stopped with the proxy is not done: its conversation is restored by the next process.
+        publish({ type: 'conversation.closed', conversation, expired: actor.getSnapshot().status === 'done' });
       },
       error: (error: unknown) => this.#fail(conversation, error),
     });
   }
 
-  /** A conversation broke: what is known of it goes, its checkpoints stay, its requests pass. */
   #fail(conversation: ConversationId, error: unknown): void {
-    this.#close(conversation, true);
-    const message = messageOf(error);
-    this.#options.publish({ type: 'conversation.failed', conversation, message });
+    this.#delete(conversation);
+    this.#options.publish({ type: 'conversation.failed', conversation, message: messageOf(error) });
   }
 
-  /** A conversation's actor has moved. */
-  #follow(conversation: ConversationId, snapshot: ConversationSnapshot): void {
-    const { calls, memory, publish } = this.#options;
-    if (!wantsSource(snapshot)) calls.release(conversation);
+  #onSnapshot(conversation: ConversationId, snapshot: ConversationSnapshot): void {
+    const { publish } = this.#options;
     publish({ type: 'conversation.changed', conversation, snapshot });
-    memory.recordChange(conversation, snapshot);
     this.#publishLoop(conversation, snapshot);
     const from = this.#phases.get(conversation);
     const to = phaseOf(snapshot);
@@ -137,14 +114,8 @@ export class ConversationActors {
     this.#options.publish({ type, conversation, utilisation: utilisation(context) });
   }
 
-  #close(conversation: ConversationId, forGood: boolean): void {
-    const { calls, directory, lineages, memory, notes } = this.#options;
+  #delete(conversation: ConversationId): void {
     this.#phases.delete(conversation);
     this.#looping.delete(conversation);
-    notes.forget(conversation);
-    calls.forget(conversation);
-    lineages.forget(conversation);
-    memory.forget(conversation, forGood);
-    directory.forget(conversation);
   }
 }

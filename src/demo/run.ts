@@ -234,7 +234,7 @@ class Play {
     const id = conversationId(String(reply.headers['x-double-buffer-conv-id']));
     const used = usedTokens(reply.usage);
     for (let tries = 0; tries < 200; tries += 1) {
-      const snapshot = conversations.snapshot(id);
+      const snapshot = conversations.actors.snapshot(id);
       if (snapshot?.context.used === used) return snapshot;
       await sleep(5);
     }

@@ -30,7 +30,7 @@ export interface ObservedRequest {
 /** The model of a turn, from its classification; null for any other request. */
 export const modelOf = (classification: RequestClassification): RequestedModel | null =>
   classification.kind === 'turn'
-    ? { model: classification.turn.seen.request.model, headers: classification.turn.seen.headers }
+    ? { model: classification.turn.parsed.request.model, headers: classification.turn.parsed.headers }
     : null;
 
 /** A request that is not parsed while its answer arrives: its classification is given, or follows from its headers. */
@@ -90,7 +90,7 @@ export class AnswerObserver implements RelayObserver {
   answerHeaders(): readonly string[] {
     const conversation = conversationOf(this.request.classification);
     if (conversation === null) return phaseHeaders('IDLE', 'none');
-    return phaseHeaders(this.options.conversations.phase(conversation), conversation);
+    return phaseHeaders(this.options.conversations.actors.phase(conversation), conversation);
   }
 
   onAnswerBody(bytes: Buffer): void {
@@ -118,9 +118,9 @@ export class AnswerObserver implements RelayObserver {
     if (reader.error !== null) this.learnWindow(reader.error.message);
     if (!reader.completed) return;
     const classification = this.request.finalClassification();
-    const { conversations } = this.options;
-    if (classification.kind === 'turn') conversations.completeTurn(classification.turn, reader.contextUsage);
-    else if (classification.kind === 'compaction') conversations.apiCompactionCompleted(classification.conversation);
+    const { compactions, turns } = this.options;
+    if (classification.kind === 'turn') turns.complete(classification.turn, reader.contextUsage);
+    else if (classification.kind === 'compaction') compactions.completeByApi(classification.conversation);
   }
 
   private learnWindow(message: string): void {

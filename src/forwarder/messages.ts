@@ -28,12 +28,12 @@ const SERVED = ['x-double-buffer-served', 'checkpoint'];
 
 /** Handles one `POST /v1/messages`. */
 export function handleMessages(options: MessagesOptions, exchange: Exchange): void {
-  const { conversations, deferredWork } = options;
+  const { compactions, deferredWork } = options;
   const labels = requestLabels(exchange.head.headers);
   const mayBeCompaction = labels.class === 'compaction' || labels.class === 'unknown';
   // Whether a compaction can be served depends on the previous answer.
   if (mayBeCompaction) deferredWork.runFor(labels.session);
-  if (mayBeCompaction && conversations.canServe) bufferAndDecide(options, exchange, labels);
+  if (mayBeCompaction && compactions.canServe) bufferAndDecide(options, exchange, labels);
   else relayStreaming(options, exchange, labels);
   // Deferred, because the request's bytes go first.
   deferredWork.add(null, () => options.observe?.({ type: 'request.received' }));
@@ -107,11 +107,11 @@ function bufferAndDecide(options: MessagesOptions, exchange: Exchange, labels: C
 /** Decides on a complete request. Null when it has been answered, or the client has disconnected. */
 async function decide(options: MessagesOptions, request: CompleteRequest): Promise<RequestClassification | null> {
   const { exchange, labels } = request;
-  const { compactions, conversations } = options;
+  const { compactions, conversations, turns } = options;
   const result = parseRequest(options, request);
   if (result === null) return classifyByHeaders(options, labels);
   const { compaction, parsed } = result;
-  if (compaction === null) return { kind: 'turn', turn: conversations.beginTurn(parsed) };
+  if (compaction === null) return { kind: 'turn', turn: turns.begin(parsed) };
   const abort = new AbortController();
   exchange.setListener({ onClientGone: () => abort.abort() });
   const outcome = await compactions.decide(parsed, compaction, abort.signal);
@@ -125,7 +125,7 @@ async function decide(options: MessagesOptions, request: CompleteRequest): Promi
       return { kind: 'compaction', conversation };
     case 'serve': {
       const { body, headers } = outcome.answer;
-      const added = [...phaseHeaders(conversations.phase(conversation), conversation), ...SERVED];
+      const added = [...phaseHeaders(conversations.actors.phase(conversation), conversation), ...SERVED];
       exchange.respond(200, 'OK', [...headers, ...added], body);
       return null;
     }

@@ -3,7 +3,8 @@ import type { Phase } from '../../machines/phases.ts';
 import type { ConversationId } from '../../machines/units.ts';
 import type { ByteBudget } from '../net/byte-budget.ts';
 import type { Compactions } from '../compaction/compactions.ts';
-import type { Conversations, Turn } from '../conversations/conversations.ts';
+import type { Conversations } from '../conversations/conversations.ts';
+import type { Turn, Turns } from '../conversations/turns.ts';
 import type { PublishFact } from '../facts.ts';
 import type { ParsedRequest } from '../conversations/parsed-request.ts';
 import type { ModelWindows } from '../upstream/model-windows.ts';
@@ -19,6 +20,7 @@ import type { RelayOptions } from './relay.ts';
 
 export interface MessagesOptions extends RelayOptions {
   readonly conversations: Conversations;
+  readonly turns: Turns;
   readonly compactions: Compactions;
   readonly modelWindows: ModelWindows;
   readonly observe?: PublishFact;
@@ -80,13 +82,13 @@ export type ParseTiming = 'immediate' | 'after-head' | 'after-answer';
  * @param conversation from {@link classifyByHeaders}
  */
 export function parseTiming(
-  { conversations }: MessagesOptions,
+  { turns }: MessagesOptions,
   { framing }: Exchange,
   labels: ClientHeaders,
   conversation: ConversationId | null,
 ): ParseTiming {
   if (labels.class !== 'turn' || labels.compacted || conversation === null) return 'immediate';
-  if (!conversations.hasCheckpointAtStake(conversation)) return 'after-answer';
+  if (!turns.hasCheckpointAtStake(conversation)) return 'after-answer';
   return framing.kind === 'sized' && framing.bytes >= LARGE_BODY_BYTES ? 'after-head' : 'immediate';
 }
 
@@ -103,7 +105,7 @@ export function classifyStreamed(
   const result = parseRequest(options, request);
   if (result === null) return null;
   const { compaction, parsed } = result;
-  if (compaction === null) return { kind: 'turn', turn: options.conversations.beginTurn(parsed, answered) };
+  if (compaction === null) return { kind: 'turn', turn: options.turns.begin(parsed, answered) };
   return { kind: 'compaction', conversation: options.compactions.recordStreamedThrough(parsed, compaction) };
 }
 

@@ -28,13 +28,13 @@ function seen(number: number): ParsedRequest {
   return { labels, launch, request, history: request, path: '/v1/messages', headers, body };
 }
 
-const turns = Array.from({ length: CONVERSATIONS }, (_, number) => proxy.conversations.beginTurn(seen(number)));
+const turns = Array.from({ length: CONVERSATIONS }, (_, number) => proxy.turns.begin(seen(number)));
 let round = 0;
 setInterval(() => {
   round += 1;
   turns.forEach((turn, number) => {
     const used = tokens(1_000 + ((round * 97 + number * 331) % MOST_USED));
-    proxy.conversations.completeTurn(turn, { ...NO_USAGE, cacheRead: used });
+    proxy.turns.complete(turn, { ...NO_USAGE, cacheRead: used });
   });
 }, EVERY_MS);
 

@@ -35,7 +35,7 @@ function stats(): ProxyStats {
     lagMax,
     memory: heapUsed + Math.max(external, arrayBuffers),
     rss,
-    conversations: proxy.conversations.size,
+    conversations: proxy.conversations.actors.size,
     handles: process.getActiveResourcesInfo().length,
   };
 }

@@ -73,10 +73,11 @@ describe('what outlives the process', () => {
   }
 
   const snapshotOf = ({ proxy }: Running, { session }: ScriptedClient) =>
-    proxy.conversations.snapshot(conversationId(session));
+    proxy.conversations.actors.snapshot(conversationId(session));
   const phaseOf = ({ proxy }: Running, { session }: ScriptedClient) =>
-    proxy.conversations.phase(conversationId(session));
-  const walOf = ({ proxy }: Running, { session }: ScriptedClient) => proxy.conversations.wal(conversationId(session));
+    proxy.conversations.actors.phase(conversationId(session));
+  const walOf = ({ proxy }: Running, { session }: ScriptedClient) =>
+    proxy.conversations.persistence.wal(conversationId(session));
   const has = ({ log }: Running, event: string) => log.some((line) => line.event === event);
   const eventually = (one: Running, event: string) => until(() => has(one, event));
   const compactions = () => api.messages.filter(isCompaction).length;
@@ -212,11 +213,11 @@ describe('what outlives the process', () => {
   it('is forgotten with the conversation, in the file as well', async () => {
     const one = await start(await newDataDir(), { DBPROXY_CONVERSATION_TTL: '400ms' });
     const me = await working(one);
-    await until(() => one.proxy.conversations.size === 0);
+    await until(() => one.proxy.conversations.actors.size === 0);
     await one.proxy.stop();
     const after = await start(one.dataDir, { DBPROXY_CONVERSATION_TTL: '400ms' });
     const again = await recalled(after, me);
-    expect([snapshotOf(after, again), after.proxy.conversations.size]).to.deep.equal([undefined, 0]);
+    expect([snapshotOf(after, again), after.proxy.conversations.actors.size]).to.deep.equal([undefined, 0]);
     expect((await again.compact()).headers['x-double-buffer-served']).to.equal(undefined);
   });
 

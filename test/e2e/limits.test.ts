@@ -98,7 +98,7 @@ describe('overload', () => {
         const answer = await ask(rig, messageRequest('gzipped', body, { headers: ['content-encoding', 'gzip'] }));
         expect(answer.text).to.equal('ok');
         expect((await (await coming).whole()).bytes.equals(body)).to.equal(true);
-        await until(() => rig.proxy.conversations.size === tracked);
+        await until(() => rig.proxy.conversations.actors.size === tracked);
         await emptied(rig);
       }
       await rig.close();

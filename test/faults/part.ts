@@ -99,7 +99,7 @@ export class Part {
   }
 
   get phase(): Phase {
-    const snapshot = this.#stage.rig.proxy.conversations.snapshot(conversationId(this.client.session));
+    const snapshot = this.#stage.rig.proxy.conversations.actors.snapshot(conversationId(this.client.session));
     return snapshot === undefined ? 'IDLE' : phaseOf(snapshot);
   }
 

@@ -125,7 +125,8 @@ export class Stage {
     const now = handles();
     const sockets = now.sockets - this.#resting.sockets - ENDS * connections;
     // Each conversation has its idle timer, each pooled connection its own; one is of whoever waits here.
-    const timers = now.timers - this.#resting.timers - this.rig.proxy.conversations.size - ENDS * connections - 2;
+    const timers =
+      now.timers - this.#resting.timers - this.rig.proxy.conversations.actors.size - ENDS * connections - 2;
     return [
       ...(connections > POOLED ? [`${connections} connections to the API`] : []),
       ...(sockets > 0 ? [`${sockets} sockets too many`] : []),

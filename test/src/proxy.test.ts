@@ -177,8 +177,8 @@ describe('the proxy as a whole', () => {
   it('forgets a conversation after its time', async () => {
     const own = await quickRig({ DBPROXY_CONVERSATION_TTL: '100ms' });
     await own.client().say('Hello.');
-    expect(own.proxy.conversations.size).to.equal(1);
-    await until(() => own.proxy.conversations.size === 0);
+    expect(own.proxy.conversations.actors.size).to.equal(1);
+    await until(() => own.proxy.conversations.actors.size === 0);
     await own.close();
   });
 });

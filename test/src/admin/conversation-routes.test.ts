@@ -166,7 +166,7 @@ describe('the HTTP API', () => {
       for (const headers of [[], bearer('wrong'), [...bearer(), 'origin', 'https://evil.example']]) {
         expect((await get(path, headers, 'POST')).status).to.be.oneOf([401, 403]);
       }
-      expect(stage.proxy.conversations.phase(client.session as never)).to.equal('WAL_ACTIVE');
+      expect(stage.proxy.conversations.actors.phase(client.session as never)).to.equal('WAL_ACTIVE');
     });
   });
 });

@@ -1,7 +1,8 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { tokens } from '../../../machines/units.ts';
-import { recentBudget, recentShare, type CompactionOutcome } from '../../../src/compaction/compactions.ts';
+import type { CompactionOutcome } from '../../../src/compaction/compactions.ts';
+import { recentBudget, recentShare } from '../../../src/compaction/serve.ts';
 import { AnswerReader, usedTokens } from '../../../src/wire/answer-reader.ts';
 import { blocksOf, textOf, type Message } from '../../../src/wire/message-request.ts';
 import { continuation, dice, history } from '../../support/histories.ts';
@@ -203,7 +204,7 @@ describe('compactions', () => {
       const plain = new Desk({ DBPROXY_PASSTHROUGH: 'true' });
       await plain.turn({ messages: HISTORY }, SWAP);
       expect(plain.sent).to.have.length(0);
-      expect(plain.conversations.canServe).to.equal(false);
+      expect(plain.compactions.canServe).to.equal(false);
       expect(reasonOf(await plain.compact({ messages: LONGER }))).to.equal('passthrough');
       const { seen, compaction } = seenOf({ messages: compactionOf(LONGER), class: 'compaction' });
       if (compaction !== null) plain.compactions.recordStreamedThrough(seen, compaction);
@@ -243,7 +244,7 @@ describe('compactions', () => {
       expect(servedText(await outcome))
         .to.include('just in time')
         .and.to.include('src/lexer.ts');
-      expect(desk.conversations.phase((await outcome).conversation)).to.equal('SWAP_READY');
+      expect(desk.conversations.actors.phase((await outcome).conversation)).to.equal('SWAP_READY');
     });
 
     it('go to the API when it fails', async () => {
@@ -319,7 +320,7 @@ describe('compactions', () => {
 
   it('of a turn that has just crossed the threshold find its call', async () => {
     const turn = desk.begin({ messages: HISTORY });
-    desk.conversations.completeTurn(turn, {
+    desk.turns.complete(turn, {
       input: tokens(CHECKPOINT),
       cacheCreation: tokens(0),
       cacheRead: tokens(0),
@@ -345,7 +346,7 @@ describe('compactions', () => {
         if (compaction === null) throw new Error('this is no compaction');
         expect(desk.compactions.recordStreamedThrough(seen, compaction)).to.equal('s1');
         expect(desk.events('compaction.forwarded').at(-1)?.fields).to.deep.equal({ conversation: 's1', reason });
-        expect(desk.conversations.snapshot('s1' as never)?.context.counters.forwarded).to.equal(1);
+        expect(desk.conversations.actors.snapshot('s1' as never)?.context.counters.forwarded).to.equal(1);
       });
     }
   });

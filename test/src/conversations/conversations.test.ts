@@ -28,8 +28,8 @@ describe('conversations', () => {
   });
   afterEach(() => desk.stop());
 
-  const phase = (id = S1): string => desk.conversations.phase(id);
-  const context = (id = S1) => desk.conversations.snapshot(id)?.context;
+  const phase = (id = S1): string => desk.conversations.actors.phase(id);
+  const context = (id = S1) => desk.conversations.actors.snapshot(id)?.context;
   const checkpointed = async (messages = HISTORY, used = CHECKPOINT): Promise<void> => {
     await desk.turn({ messages }, used);
     desk.pending.succeed('SUMMARY');
@@ -61,8 +61,8 @@ describe('conversations', () => {
   it('take a request that is read after its answer as one fact, below the threshold and above it', async () => {
     const after = async (messages: readonly Message[], used: number): Promise<number> => {
       const before = desk.published.length;
-      const turn = desk.conversations.beginTurn(seenOf({ messages }).seen, true);
-      desk.conversations.completeTurn(turn, usageOf(used));
+      const turn = desk.turns.begin(seenOf({ messages }).seen, true);
+      desk.turns.complete(turn, usageOf(used));
       await settle();
       return desk.published.slice(before).filter(({ type }) => type === 'conversation.changed').length;
     };
@@ -84,7 +84,7 @@ describe('conversations', () => {
     });
     await checkpointed();
     const [checkpoint] = desk.index.checkpoints;
-    const snapshot = desk.conversations.snapshot(S1);
+    const snapshot = desk.conversations.actors.snapshot(S1);
     if (checkpoint === undefined || snapshot === undefined) throw new Error('there is no checkpoint');
     const id = conversationId('s2');
     const { seen } = seenOf({ session: 's2', messages: LONGER });
@@ -100,8 +100,8 @@ describe('conversations', () => {
     });
     desk.conversations.latestConversationOf({ session: 's2', agent: null });
     expect(phase(id)).to.equal('SWAP_READY');
-    const turn = desk.conversations.beginTurn(seen, true);
-    desk.conversations.completeTurn(turn, usageOf(LOW));
+    const turn = desk.turns.begin(seen, true);
+    desk.turns.complete(turn, usageOf(LOW));
     await settle();
     expect([turn.conversation, phase(turn.conversation)]).to.deep.equal([id, 'IDLE']);
   });
@@ -201,11 +201,11 @@ describe('conversations', () => {
   it('are counted, and forgotten after two hours', async () => {
     await desk.turn({ messages: HISTORY }, LOW);
     await desk.turn({ messages: HISTORY, session: 's2' }, LOW);
-    expect(desk.conversations.size).to.equal(2);
+    expect(desk.conversations.actors.size).to.equal(2);
     await desk.pass(7_000_000);
     await desk.turn({ messages: LONGER }, LOW);
     await desk.pass(500_000);
-    expect(desk.conversations.size).to.equal(1);
+    expect(desk.conversations.actors.size).to.equal(1);
     expect(desk.conversations.latestConversationOf({ session: 's2', agent: null })).to.equal(null);
     expect(desk.conversations.latestConversationOf({ session: 's1', agent: null })).to.equal('s1');
   });
@@ -213,12 +213,12 @@ describe('conversations', () => {
   it('begin anew when they were forgotten', async () => {
     await checkpointed();
     await desk.pass(8_000_000);
-    expect(desk.conversations.size).to.equal(0);
+    expect(desk.conversations.actors.size).to.equal(0);
     expect(phase()).to.equal('IDLE');
     // What was computed is still there for whoever goes on from it, until it expires itself.
     expect(servedText(await desk.compact({ messages: LONGER }))).to.include('SUMMARY');
     await desk.turn({ messages: LONGER }, LOW);
-    expect(desk.conversations.size).to.equal(1);
+    expect(desk.conversations.actors.size).to.equal(1);
   });
 
   it('end a call under way when they are forgotten', async () => {
@@ -275,8 +275,8 @@ describe('conversations', () => {
 
     it('by an estimate of its text where the API reports no usage, which never widens the window', async () => {
       const turn = async (characters: number): Promise<void> => {
-        desk.conversations.completeTurn(desk.begin({ messages: [...HISTORY, user('x'.repeat(characters))] }), NO_USAGE);
-        await desk.conversations.settled(S1);
+        desk.turns.complete(desk.begin({ messages: [...HISTORY, user('x'.repeat(characters))] }), NO_USAGE);
+        await desk.turns.settled(S1);
       };
       await turn(400_000);
       expect(context()?.used).to.be.within(100_000, 101_000);
@@ -473,7 +473,7 @@ describe('conversations', () => {
     it('go on from a summary of the API’s own', async () => {
       await desk.turn({ messages: HISTORY }, LOW);
       await desk.compact({ messages: LONGER });
-      desk.conversations.apiCompactionCompleted(S1);
+      desk.compactions.completeByApi(S1);
       await desk.turn({ messages: [continued('the API wrote this'), user('next')], compacted: true }, LOW);
       expect(desk.events('history.replaced').map(({ fields }) => fields)).to.deep.equal([
         { conversation: 's1', confirmed: false },
@@ -508,7 +508,7 @@ describe('conversations', () => {
     it('end their call when the API wrote the summary', async () => {
       await desk.turn({ messages: HISTORY }, CHECKPOINT);
       await desk.compact({ messages: LONGER }, { words: 'short' });
-      desk.conversations.apiCompactionCompleted(S1);
+      desk.compactions.completeByApi(S1);
       await settle();
       expect(desk.pending.aborted).to.equal(true);
     });
@@ -569,8 +569,8 @@ describe('conversations', () => {
 
   it('take no notice of what they do not know', async () => {
     await checkpointed();
-    desk.conversations.send(S1, { type: 'no.such.event' } as never);
-    desk.conversations.send(conversationId('nobody'), { type: 'compaction.completed_by_api', at: desk.now() });
+    desk.conversations.actors.send(S1, { type: 'no.such.event' } as never);
+    desk.conversations.actors.send(conversationId('nobody'), { type: 'compaction.completed_by_api', at: desk.now() });
     expect(phase()).to.equal('WAL_ACTIVE');
     expect(phase(conversationId('nobody'))).to.equal('IDLE');
   });
@@ -585,44 +585,44 @@ describe('conversations', () => {
         throw new Error('made for a test');
       },
     } as const;
-    desk.conversations.send(S1, broken);
+    desk.conversations.actors.send(S1, broken);
     await settle();
     expect(desk.events('conversation.failed').map(({ fields }) => fields)).to.deep.equal([
       { conversation: 's1', message: 'made for a test' },
     ]);
-    expect(desk.conversations.size).to.equal(1);
+    expect(desk.conversations.actors.size).to.equal(1);
     expect(await desk.turn({ messages: LONGER }, CHECKPOINT)).to.equal(S1);
-    expect(desk.conversations.size).to.equal(2);
+    expect(desk.conversations.actors.size).to.equal(2);
     expect(phase()).to.equal('WAL_ACTIVE');
   });
 
   it('say which of them has something to lose by its next request', async () => {
-    const { conversations } = desk;
+    const { conversations, turns } = desk;
     await desk.turn({ messages: HISTORY }, LOW);
-    expect(conversations.hasCheckpointAtStake(S1), 'idle').to.equal(false);
+    expect(turns.hasCheckpointAtStake(S1), 'idle').to.equal(false);
     await desk.turn({ messages: LONGER }, CHECKPOINT);
-    expect(conversations.hasCheckpointAtStake(S1), 'with a call').to.equal(true);
+    expect(turns.hasCheckpointAtStake(S1), 'with a call').to.equal(true);
     desk.pending.succeed('SUMMARY');
     await settle();
-    expect(conversations.hasCheckpointAtStake(S1), 'with a checkpoint').to.equal(true);
+    expect(turns.hasCheckpointAtStake(S1), 'with a checkpoint').to.equal(true);
     const other = conversations.latestConversationOf({ session: 's1', agent: null });
     await desk.turn({ messages: [user('other')] }, LOW);
     expect(other).to.equal(S1);
     const after = conversations.latestConversationOf({ session: 's1', agent: null });
-    expect(after !== null && conversations.hasCheckpointAtStake(after), 'another history').to.equal(false);
+    expect(after !== null && turns.hasCheckpointAtStake(after), 'another history').to.equal(false);
   });
 
   it('know when nothing can be served', async () => {
-    expect(desk.conversations.canServe).to.equal(false);
+    expect(desk.compactions.canServe).to.equal(false);
     await desk.turn({ messages: HISTORY }, CHECKPOINT);
-    expect(desk.conversations.canServe).to.equal(true);
+    expect(desk.compactions.canServe).to.equal(true);
     desk.pending.fail(400);
     await settle();
-    expect(desk.conversations.canServe).to.equal(false);
+    expect(desk.compactions.canServe).to.equal(false);
     await desk.turn({ messages: LONGER }, CHECKPOINT);
     desk.pending.succeed('SUMMARY');
     await settle();
-    expect(desk.conversations.canServe).to.equal(true);
+    expect(desk.compactions.canServe).to.equal(true);
   });
 
   it('tell the log nothing of what was said, and no credential', async () => {
@@ -637,10 +637,10 @@ describe('conversations', () => {
 
   it('hold nothing of what was said in their machines', async () => {
     await desk.turn({ messages: [user('SECRET')] }, CHECKPOINT);
-    const running = JSON.stringify(desk.conversations.snapshot(S1));
+    const running = JSON.stringify(desk.conversations.actors.snapshot(S1));
     desk.pending.succeed('SECRET');
     await settle();
-    for (const snapshot of [running, JSON.stringify(desk.conversations.snapshot(S1))]) {
+    for (const snapshot of [running, JSON.stringify(desk.conversations.actors.snapshot(S1))]) {
       expect(snapshot)
         .to.include('"used"')
         .and.not.match(/SECRET|sk-test|summary/i);
@@ -661,9 +661,9 @@ describe('conversations', () => {
 
   it('account for a request from the end of its answer until nobody needs it', async () => {
     const turn = desk.begin({ messages: HISTORY });
-    desk.conversations.completeTurn(turn, usageOf(130_000));
+    desk.turns.complete(turn, usageOf(130_000));
     // Its history is still being read.
-    const { length } = turn.seen.body;
+    const { length } = turn.parsed.body;
     expect([desk.calls.hasRequest(S1), desk.budget.used]).to.deep.equal([false, length]);
     await settle();
     expect([desk.calls.hasRequest(S1), desk.budget.used]).to.deep.equal([true, length]);

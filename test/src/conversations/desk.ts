@@ -14,7 +14,9 @@ import { CheckpointCalls } from '../../../src/checkpoint/calls.ts';
 import { CheckpointIndex } from '../../../src/checkpoint/index.ts';
 import { Compactions, type CompactionOutcome } from '../../../src/compaction/compactions.ts';
 import { recordCompactions } from '../../../src/compaction/records.ts';
-import { Conversations, type Turn } from '../../../src/conversations/conversations.ts';
+import { Conversations } from '../../../src/conversations/conversations.ts';
+import { RequestWindows } from '../../../src/conversations/request-windows.ts';
+import { Turns, type Turn } from '../../../src/conversations/turns.ts';
 import type { ActorHost } from '../../../src/conversations/actors.ts';
 import type { ParsedRequest } from '../../../src/conversations/parsed-request.ts';
 import { ConversationDirectory } from '../../../src/conversations/directory.ts';
@@ -254,6 +256,7 @@ export class Desk {
   readonly gate: CheckpointGate;
   readonly calls: CheckpointCalls;
   readonly conversations: Conversations;
+  readonly turns: Turns;
   readonly compactions: Compactions;
   readonly #keeper: Keeper;
 
@@ -290,11 +293,13 @@ export class Desk {
     this.calls = new CheckpointCalls({ upstream, gate, index: this.index, budget, now, monotonicNow: now, publish });
     this.#keeper = keeper === 'supervised' ? supervised(this.clock) : unsupervised(this.clock);
     const { index, calls, directory } = this;
-    const shared = { config: settings, actors: this.#keeper, directory, index, calls, now, monotonicNow: now, publish };
-    const learnedWindows = { listed: new Map(), limits: new Map() };
-    this.conversations = new Conversations({ ...shared, learnedWindows, repository });
-    const { conversations } = this;
-    this.compactions = new Compactions({ config: settings, conversations, calls, now, publish });
+    const inputs = { config: settings, index, calls, now };
+    const conversations = new Conversations({ ...inputs, actors: this.#keeper, directory, repository, facts });
+    const windows = new RequestWindows({ config: settings, learned: { listed: new Map(), limits: new Map() } });
+    const shared = { ...inputs, conversations, windows, monotonicNow: now, publish };
+    this.conversations = conversations;
+    this.turns = new Turns(shared);
+    this.compactions = new Compactions({ ...shared, turns: this.turns });
   }
 
   now(): Timestamp {
@@ -305,13 +310,13 @@ export class Desk {
   begin(asking: Asking): Turn {
     const { seen, compaction } = seenOf(asking);
     if (compaction !== null) throw new Error('this is a compaction');
-    return this.conversations.beginTurn(seen);
+    return this.turns.begin(seen);
   }
 
   /** A whole turn, with so many tokens in use at its end. */
   async turn(asking: Asking, used: number): Promise<ConversationId> {
     const turn = this.begin(asking);
-    this.conversations.completeTurn(turn, usageOf(used));
+    this.turns.complete(turn, usageOf(used));
     await settle();
     return turn.conversation;
   }

@@ -9,7 +9,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import type { CompactionOutcome } from '../../../src/compaction/compactions.ts';
-import type { Turn } from '../../../src/conversations/conversations.ts';
+import type { Turn } from '../../../src/conversations/turns.ts';
 import { lineageOf } from '../../../src/wire/lineage.ts';
 import { blocksOf, type Block, type Message } from '../../../src/wire/message-request.ts';
 import { Dice } from '../../support/histories.ts';
@@ -153,7 +153,7 @@ class World {
         break;
       case 'finish': {
         const [late] = this.open.splice(0, 1);
-        if (late !== undefined) this.desk.conversations.completeTurn(late.turn, usageOf(late.used));
+        if (late !== undefined) this.desk.turns.complete(late.turn, usageOf(late.used));
         break;
       }
       case 'answer':
@@ -223,7 +223,7 @@ class World {
     if (fate === 0) return;
     client.history = [...messages, this.reply(dice)];
     if (fate === 1) this.open.push({ turn, used });
-    else this.desk.conversations.completeTurn(turn, usageOf(used));
+    else this.desk.turns.complete(turn, usageOf(used));
   }
 
   question(client: Client, dice: Dice): Message {
@@ -304,7 +304,7 @@ class World {
   go(client: Client, outcome: CompactionOutcome, dice: Dice): void {
     if (dice.once(3) || outcome.kind === 'abandoned') return;
     const summary = outcome.kind === 'serve' ? servedText(outcome) : `the API's own summary ${this.name('')}`;
-    if (outcome.kind === 'forward') this.desk.conversations.apiCompactionCompleted(outcome.conversation);
+    if (outcome.kind === 'forward') this.desk.compactions.completeByApi(outcome.conversation);
     const text = `This session is being continued from a previous conversation that ran out of context.\n\n${summary}`;
     client.history = [{ role: 'user', content: text }, ...(dice.once(2) ? client.history.slice(-1) : [])];
     client.compacted = client.headers;
@@ -349,7 +349,7 @@ class World {
   /** Whatever would be served now must be of this history. */
   check(client: Client): void {
     if (this.desk.index.size === 0) return;
-    const covering = this.desk.conversations.covering(lineageOf(client.history), client.model);
+    const covering = this.desk.index.find(lineageOf(client.history), this.desk.now(), client.model);
     if (covering !== null) this.after(covering.checkpoint.summary, client.history, client.model);
   }
 
