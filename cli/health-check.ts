@@ -154,12 +154,20 @@ function readAnswer(text: string): PageAnswer | null {
   return { status, body };
 }
 
-/** What `/health` said; null for anything else. */
+/** Reads the answer of `/health`; null for any other answer. Proxies of older versions spell the fields in snake_case. */
 export function readHealth({ status, body }: PageAnswer): Health | null {
   if (status !== 200) return null;
   try {
     const health = JSON.parse(body) as Partial<Health>;
-    return health.status === 'ok' && typeof health.version === 'string' ? (health as Health) : null;
+    if (health.status !== 'ok' || typeof health.version !== 'string') return null;
+    const older = {
+      uptimeSeconds: health.uptime_s,
+      checkpointThreshold: health.checkpoint_threshold,
+      swapThreshold: health.swap_threshold,
+      activeConnections: health.open_connections,
+      checkpointCalls: health.checkpoint_calls,
+    };
+    return { ...older, ...health } as Health;
   } catch {
     return null;
   }

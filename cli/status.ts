@@ -19,17 +19,23 @@ export async function status(env: Environment, options: { readonly json: boolean
   const found = await findRunning(site);
   const { running } = found;
   const answer = running === null ? null : await askApi(site.layout, running.place, '/api/status', PATIENCE_MS);
-  const details = answer?.status === 200 ? (answer.json as StatusAnswer) : null;
+  const details = answer?.status === 200 ? readStatus(answer.json) : null;
   if (options.json) process.stdout.write(`${JSON.stringify(asJson(site, found, details), null, 2)}\n`);
   else process.stdout.write(asText(site, found, details, pc.createColors(wantsColours(process.stdout, env))));
   process.exitCode = running === null ? NOT_RUNNING : 0;
+}
+
+/** Proxies of older versions call the time saved `saved_ms`. */
+function readStatus(json: unknown): StatusAnswer {
+  const { saved_ms: savedMs, ...answer } = json as Partial<StatusAnswer> & { readonly saved_ms?: number };
+  return { savedMs, ...answer } as StatusAnswer;
 }
 
 function asJson(site: CliContext, { running, ...found }: ProbeResult, details: StatusAnswer | null): object {
   const { dataDir } = site.layout;
   if (running === null) {
     const { ports, runtime } = 'record' in found ? found.record : { ports: null, runtime: null };
-    return { running: false, trouble: 'trouble' in found ? found.trouble : null, runtime, ports, data_dir: dataDir };
+    return { running: false, trouble: 'trouble' in found ? found.trouble : null, runtime, ports, dataDir };
   }
   const { record, health } = running;
   return {
@@ -40,10 +46,10 @@ function asJson(site: CliContext, { running, ...found }: ProbeResult, details: S
     container: record.container,
     version: health.version,
     ports: record.ports,
-    data_dir: dataDir,
+    dataDir,
     passthrough: health.passthrough,
-    thresholds: { checkpoint: health.checkpoint_threshold, swap: health.swap_threshold },
-    saved_ms: details?.saved_ms ?? null,
+    thresholds: { checkpoint: health.checkpointThreshold, swap: health.swapThreshold },
+    savedMs: details?.savedMs ?? null,
     served: details?.served ?? null,
     conversations: details?.conversations ?? null,
   };
@@ -75,8 +81,8 @@ function asText(site: CliContext, found: ProbeResult, details: StatusAnswer | nu
   return head + body + conversationsText(details, c);
 }
 
-const savedText = ({ saved_ms: saved, served }: StatusAnswer): string =>
-  served === 0 ? 'nothing yet' : `${durationText(saved)} (${manyText(served, 'compaction')})`;
+const savedText = ({ savedMs, served }: StatusAnswer): string =>
+  served === 0 ? 'nothing yet' : `${durationText(savedMs)} (${manyText(served, 'compaction')})`;
 
 const ageText = ({ record }: Running): string => durationText(Math.max(0, Date.now() - Date.parse(record.since)));
 

@@ -84,7 +84,7 @@ async function prepare(env: Environment, early: Health | null): Promise<Prepared
     const layout = layoutOf(config);
     const running = await proxyFor({ config, layout, env }, early);
     const { health, place, record } = running;
-    const swap = (env['DBPROXY_SWAP_THRESHOLD'] ?? '').trim() === '' ? health.swap_threshold : config.thresholds.swap;
+    const swap = (env['DBPROXY_SWAP_THRESHOLD'] ?? '').trim() === '' ? health.swapThreshold : config.thresholds.swap;
     const variables = launchEnvironment(env, {
       proxyUrl: place.url,
       caFile: caBundle(layout, env['NODE_EXTRA_CA_CERTS']),

@@ -118,7 +118,7 @@ function checkAt(site: CliContext, record: RuntimeRecord, patienceMs: number): P
 
 function runningAt(site: CliContext, record: RuntimeRecord, health: Health): Running {
   const place = endpointOf(site, record);
-  const { pid, uptime_s: uptime, version } = health;
+  const { pid, uptimeSeconds: uptime, version } = health;
   if (record.running) return { record: { ...record, version }, health, place };
   const since = new Date(Date.now() - uptime * 1_000).toISOString();
   return { record: { ...record, running: true, version, since, pid: pid > 1 ? pid : null }, health, place };
@@ -148,7 +148,7 @@ export async function ensureRunning(options: EnsureOptions): Promise<Running> {
 }
 
 /** Idle: nobody is connected, and no summary is being computed. */
-export const isIdle = (health: Health): boolean => health.open_connections === 0 && health.checkpoint_calls === 0;
+export const isIdle = (health: Health): boolean => health.activeConnections === 0 && health.checkpointCalls === 0;
 
 /** Replaces an older proxy by one of this version, if it is idle. Returns the one that runs now. */
 export async function replaceIfOlder(options: EnsureOptions, running: Running): Promise<Running> {

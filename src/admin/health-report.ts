@@ -29,22 +29,32 @@ export interface HealthReportOptions {
 
 export function healthReport(options: HealthReportOptions): Health {
   const { began, budget, calls, config, conversations, forwarder, gate, index, open, redirector, store } = options;
+  const { checkpoint: checkpointThreshold, swap: swapThreshold } = config.thresholds;
+  const uptimeSeconds = Math.round((Date.now() - began) / 1_000);
+  const activeConnections = forwarder.openConnections + redirector.counts().blind;
+  const checkpointCalls = calls.size;
   return {
     status: 'ok',
     version: VERSION,
-    uptime_s: Math.round((Date.now() - began) / 1_000),
+    uptimeSeconds,
     conversations: conversations.actors.size,
     checkpoints: index.size,
     passthrough: config.passthrough,
-    checkpoint_breaker: gate.breaker.state,
-    checkpoints_resume_at: isoOrNull(gate.breaker.resumesAt),
+    checkpointBreaker: gate.breaker.state,
+    checkpointsResumeAt: isoOrNull(gate.breaker.resumesAt),
     store: store.isOpen ? 'open' : 'closed',
-    connections: open.size,
-    buffered_bytes: budget.used,
-    checkpoint_threshold: config.thresholds.checkpoint,
-    swap_threshold: config.thresholds.swap,
-    open_connections: forwarder.openConnections + redirector.counts().blind,
-    checkpoint_calls: calls.size,
+    totalConnections: open.size,
+    bufferedBytes: budget.used,
+    checkpointThreshold,
+    swapThreshold,
+    activeConnections,
+    checkpointCalls,
+    uptime_s: uptimeSeconds,
+    checkpoint_threshold: checkpointThreshold,
+    swap_threshold: swapThreshold,
+    // The launcher in sh matches these two with the comma after them, in this order (cli/posix/launcher/proxy.sh).
+    open_connections: activeConnections,
+    checkpoint_calls: checkpointCalls,
     pid: process.pid,
   };
 }

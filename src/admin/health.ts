@@ -10,30 +10,41 @@ import type { Access } from './access/access.ts';
 import type { BreakerStatus } from '../checkpoint/gate.ts';
 import type { Log } from '../log.ts';
 
-/** The answer of `GET /health`. Later fields may be added, none is ever taken away. */
-export interface Health {
+/** The fields of `/health` that installed launchers of older versions read, in the spelling of these versions. */
+export interface LegacyHealth {
+  readonly uptime_s: number;
+  readonly checkpoint_threshold: number;
+  readonly swap_threshold: number;
+  /** `activeConnections` */
+  readonly open_connections: number;
+  readonly checkpoint_calls: number;
+}
+
+/** The answer of `GET /health`. Fields may be added; none is removed. */
+export interface Health extends LegacyHealth {
   readonly status: 'ok';
   readonly version: string;
-  readonly uptime_s: number;
+  readonly uptimeSeconds: number;
   readonly conversations: number;
   readonly checkpoints: number;
   readonly passthrough: boolean;
-  readonly checkpoint_threshold: number;
-  readonly swap_threshold: number;
-  /** Of clients, blind tunnels included. With no checkpoint call under way either, the proxy can be replaced. */
-  readonly open_connections: number;
-  readonly checkpoint_calls: number;
+  readonly checkpointThreshold: number;
+  readonly swapThreshold: number;
+  /** Clients' connections to the API, blind tunnels included. A proxy is idle without them and without checkpoint calls. */
+  readonly activeConnections: number;
+  /** All open connections of clients on both ports, also those to the proxy's own pages. */
+  readonly totalConnections: number;
+  /** Running checkpoint calls. */
+  readonly checkpointCalls: number;
   readonly pid: number;
-  /** `open`: many checkpoint calls failed just now, and none is made for a while. */
-  readonly checkpoint_breaker: BreakerStatus['state'];
-  /** ISO time from which they are made again; null unless the breaker is open. */
-  readonly checkpoints_resume_at: string | null;
-  /** `closed`: state is kept in memory only until the file can be opened again. */
+  /** `open`: many checkpoint calls failed recently, and none is made for a while. */
+  readonly checkpointBreaker: BreakerStatus['state'];
+  /** ISO time at which checkpoint calls are made again; null unless the breaker is open. */
+  readonly checkpointsResumeAt: string | null;
+  /** `closed`: the state is kept in memory only, until the file can be opened again. */
   readonly store: 'open' | 'closed';
-  /** Open connections of clients, on both ports. */
-  readonly connections: number;
-  /** Bytes of requests that are kept to be read, and for checkpoint calls. */
-  readonly buffered_bytes: number;
+  /** Bytes of buffered requests. */
+  readonly bufferedBytes: number;
 }
 
 export interface AdminPagesOptions {
@@ -73,7 +84,7 @@ export function createAdminPages({ health, access, log, load }: AdminPagesOption
       response.writeHead(200, {
         ...SECURITY_HEADERS,
         'content-type': 'application/json; charset=utf-8',
-        // The launcher reads no chunks (cli/health-check.ts).
+        // The launcher does not read chunked answers (cli/health-check.ts).
         'content-length': Buffer.byteLength(body),
       });
       response.end(body);

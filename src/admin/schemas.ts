@@ -19,6 +19,8 @@ const count = z.int().min(0);
 const time = z.number().describe('Milliseconds since the Unix epoch.');
 const duration = z.number().min(0).describe('Milliseconds.');
 const phase = z.enum(PHASES);
+/** Spellings that installed launchers of older versions read, see `LegacyHealth`. */
+const legacy = <T extends z.ZodType>(type: T): T => type.meta({ deprecated: true });
 
 const tokens = z.strictObject({ input: count, cacheCreation: count, cacheRead: count, output: count });
 
@@ -128,19 +130,24 @@ export const SCHEMAS = {
   Health: z.strictObject({
     status: z.literal('ok'),
     version: z.string(),
-    uptime_s: z.number().min(0),
+    uptimeSeconds: z.number().min(0),
     conversations: count,
     checkpoints: count,
     passthrough: z.boolean(),
-    checkpoint_breaker: z.enum(['closed', 'open', 'half_open']),
-    checkpoints_resume_at: z.iso.datetime().nullable(),
+    checkpointBreaker: z.enum(['closed', 'open', 'half_open']),
+    checkpointsResumeAt: z.iso.datetime().nullable(),
     store: z.enum(['open', 'closed']),
-    connections: count,
-    buffered_bytes: count,
-    checkpoint_threshold: z.number(),
-    swap_threshold: z.number(),
-    open_connections: count,
-    checkpoint_calls: count,
+    totalConnections: count.describe('All open connections of clients on both ports.'),
+    bufferedBytes: count,
+    checkpointThreshold: z.number(),
+    swapThreshold: z.number(),
+    activeConnections: count.describe("Clients' connections to the API, blind tunnels included."),
+    checkpointCalls: count,
+    uptime_s: legacy(z.number().min(0)),
+    checkpoint_threshold: legacy(z.number()),
+    swap_threshold: legacy(z.number()),
+    open_connections: legacy(count),
+    checkpoint_calls: legacy(count),
     pid: count,
   }) satisfies z.ZodType<Health>,
   Conversation: conversation,

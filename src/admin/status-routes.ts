@@ -1,6 +1,6 @@
 /**
- * What the commands show of a running proxy: `GET /api/status` for `claude-db-proxy status`, `GET /api/statusline` for
- * Claude Code's status line, which asks often and must be quick. Numbers and names; no message text.
+ * The state of the running proxy for the commands: `GET /api/status` for `claude-db-proxy status`, and
+ * `GET /api/statusline` for Claude Code's status line, which is requested often and must be fast. No message text.
  */
 import type { Router } from 'express';
 import { utilisation } from '../../machines/conversation-calculations.ts';
@@ -13,29 +13,29 @@ import { VERSION } from '../version.ts';
 export interface ConversationStatus {
   readonly id: string;
   readonly phase: Phase;
-  /** Share of the effective window in use, 0 while nothing is known. */
+  /** Share of the effective window in use; 0 while the window is unknown. */
   readonly utilisation: number;
   /** Tokens. */
   readonly used: number;
-  readonly effective_window: number;
+  readonly effectiveWindow: number;
   readonly model: string | null;
-  /** Milliseconds since the Unix epoch; null until something has happened. */
-  readonly last_activity: number | null;
+  /** Milliseconds since the Unix epoch; null before the first request. */
+  readonly lastActivity: number | null;
 }
 
 /** The answer of `GET /api/status`. */
 export interface StatusAnswer {
   readonly version: string;
   readonly passthrough: boolean;
-  /** How long nobody waited for a summary, in milliseconds; of the 90 days that are kept. */
-  readonly saved_ms: number;
-  /** Compactions answered from a checkpoint; of the same time. */
+  /** Time saved by served compactions in the last 90 days, in milliseconds. */
+  readonly savedMs: number;
+  /** Compactions served from a checkpoint in the last 90 days. */
   readonly served: number;
-  /** The most recently active first. */
+  /** Most recently active first. */
   readonly conversations: readonly ConversationStatus[];
 }
 
-/** The answer of `GET /api/statusline?session=…`; 404 for a session that is not known. */
+/** The answer of `GET /api/statusline?session=…`; 404 for an unknown session. */
 export interface StatusLineAnswer {
   readonly phase: Phase;
   readonly utilisation: number;
@@ -48,7 +48,7 @@ export interface StatusRoutesOptions {
   readonly totals: () => Pick<HistoryTotals, 'savedMs' | 'served'>;
 }
 
-/** @param guardedAt makes a router for all below a path, which only those reach who show the token */
+/** @param guardedAt returns a router for a path that requires the token */
 export function addStatusRoutes(guardedAt: (path: string) => Router, options: StatusRoutesOptions): void {
   const { conversations, passthrough, totals } = options;
 
@@ -58,12 +58,12 @@ export function addStatusRoutes(guardedAt: (path: string) => Router, options: St
       if (context === undefined) return [];
       const { used, effectiveWindow, model, lastActivity } = context;
       const share = Number(utilisation(context).toFixed(4));
-      const known = { used, effective_window: effectiveWindow, model, last_activity: lastActivity };
-      return [{ id, phase: conversations.actors.phase(id), utilisation: share, ...known }];
+      const usage = { used, effectiveWindow, model, lastActivity };
+      return [{ id, phase: conversations.actors.phase(id), utilisation: share, ...usage }];
     });
-    all.sort((a, b) => (b.last_activity ?? 0) - (a.last_activity ?? 0));
+    all.sort((a, b) => (b.lastActivity ?? 0) - (a.lastActivity ?? 0));
     const { savedMs, served } = totals();
-    const answer: StatusAnswer = { version: VERSION, passthrough, saved_ms: savedMs, served, conversations: all };
+    const answer: StatusAnswer = { version: VERSION, passthrough, savedMs, served, conversations: all };
     response.json(answer);
   });
 

@@ -61,7 +61,7 @@ describe('the commands', function () {
       pid: world.pid,
       ports: world.record?.ports,
       since: world.record?.since,
-      saved_ms: 0,
+      savedMs: 0,
     });
     const [conversation] = json['conversations'] as Record<string, unknown>[];
     expect(conversation).to.include({ id: session, phase: 'IDLE' });

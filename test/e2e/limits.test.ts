@@ -15,8 +15,8 @@ import type { Rig } from '../support/rig.ts';
 import { FULL, isCheckpointCall, LARGE, openStage } from './flows.ts';
 
 interface Health {
-  readonly buffered_bytes: number;
-  readonly connections: number;
+  readonly bufferedBytes: number;
+  readonly totalConnections: number;
 }
 
 async function health(rig: Rig): Promise<Health> {
@@ -26,8 +26,8 @@ async function health(rig: Rig): Promise<Health> {
 
 /** Waits until nothing is kept any more. */
 async function emptied(rig: Rig): Promise<void> {
-  for (let tries = 0; (await health(rig)).buffered_bytes !== 0; tries += 1) {
-    if (tries > 100) throw new Error(`${(await health(rig)).buffered_bytes} bytes are kept still`);
+  for (let tries = 0; (await health(rig)).bufferedBytes !== 0; tries += 1) {
+    if (tries > 100) throw new Error(`${(await health(rig)).bufferedBytes} bytes are kept still`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
@@ -111,7 +111,7 @@ describe('overload', () => {
         expect((await ask(rig, messageRequest('nothing', undefined, { requestClass }))).status).to.equal(200);
       }
       expect(rig.api.messages).to.have.length(3);
-      expect((await health(rig)).buffered_bytes).to.equal(0);
+      expect((await health(rig)).bufferedBytes).to.equal(0);
       await rig.close();
     });
 
@@ -122,7 +122,7 @@ describe('overload', () => {
       stage.size(client, LARGE);
       await client.say(long(50_000));
       await stage.api.waitFor(isCheckpointCall);
-      expect((await health(stage)).buffered_bytes).to.be.within(50_000, 60_000);
+      expect((await health(stage)).bufferedBytes).to.be.within(50_000, 60_000);
       await stage.told(client, 'checkpoint.completed');
       await emptied(stage);
       await stage.close();
@@ -163,10 +163,10 @@ describe('overload', () => {
           const client = await RawClient.open(rig);
           client.write(part);
           if (part === bytes) await client.head();
-          for (let tries = 0; (await health(rig)).buffered_bytes === 0 && tries < 100; tries += 1) {
+          for (let tries = 0; (await health(rig)).bufferedBytes === 0 && tries < 100; tries += 1) {
             await new Promise((resolve) => setTimeout(resolve, 10));
           }
-          expect((await health(rig)).buffered_bytes).to.be.above(5_000);
+          expect((await health(rig)).bufferedBytes).to.be.above(5_000);
           await client.close();
           await emptied(rig);
         }
@@ -207,17 +207,17 @@ describe('overload', () => {
       }
       await rig.logged('connections.crowded');
       expect(rig.log.filter(({ event }) => event === 'connections.crowded')).to.have.length(1);
-      expect((await health(rig)).connections).to.be.within(4, 5);
+      expect((await health(rig)).totalConnections).to.be.within(4, 5);
       for (const client of first) {
         client.write(requestBytes({ path: '/api/x' }));
         expect((await client.answer()).text).to.equal('ok');
         await client.close();
       }
       await until(() => rig.upstream.requests.length === 9);
-      for (let tries = 0; (await health(rig)).connections > 1 && tries < 100; tries += 1) {
+      for (let tries = 0; (await health(rig)).totalConnections > 1 && tries < 100; tries += 1) {
         await new Promise((resolve) => setTimeout(resolve, 10));
       }
-      expect((await health(rig)).connections).to.equal(1);
+      expect((await health(rig)).totalConnections).to.equal(1);
       await rig.close();
     });
 
@@ -225,7 +225,7 @@ describe('overload', () => {
       const rig = await rawRig(answering(OK));
       const clients = await Promise.all([1, 2].map(() => RawClient.open(rig, { way: 'tunnel' })));
       const { socket } = await openTunnel(rig.proxy.ports.proxy, `127.0.0.1:${rig.upstream.port}`);
-      expect((await health(rig)).connections).to.equal(4);
+      expect((await health(rig)).totalConnections).to.equal(4);
       for (const client of clients) await client.close();
       socket.destroy();
       await rig.close();

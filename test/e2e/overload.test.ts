@@ -27,12 +27,12 @@ describe('checkpoints that the API cannot bear', () => {
   }
 
   it('are not computed for a while, of no conversation, and requests pass as ever', async () => {
-    expect(await health()).to.include({ checkpoint_breaker: 'closed', checkpoints_resume_at: null });
+    expect(await health()).to.include({ checkpointBreaker: 'closed', checkpointsResumeAt: null });
     for (let count = 0; count < 5; count += 1) {
       const client = await crossing(() => OVERLOADED);
       await stage.told(client, 'checkpoint.failed');
     }
-    const { checkpoint_breaker: state, checkpoints_resume_at: until } = await health();
+    const { checkpointBreaker: state, checkpointsResumeAt: until } = await health();
     expect(state).to.equal('open');
     expect(Date.parse(String(until)) - Date.now()).to.be.within(60_000, 120_000);
     expect(stage.log.filter(({ event }) => event === 'breaker.opened')).to.have.length(1);

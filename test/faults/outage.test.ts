@@ -69,14 +69,14 @@ describe('an API that is gone', () => {
         const look = setInterval(() => void stage.child.health().then((now) => (health = now)), 50);
         try {
           await eventually(
-            () => health['checkpoint_breaker'] === 'open',
-            () => `the breaker is ${String(health['checkpoint_breaker'])}`,
+            () => health['checkpointBreaker'] === 'open',
+            () => `the breaker is ${String(health['checkpointBreaker'])}`,
             20_000,
           );
         } finally {
           clearInterval(look);
         }
-        expect(health['checkpoints_resume_at']).to.be.a('string');
+        expect(health['checkpointsResumeAt']).to.be.a('string');
         const failed = stage.child.logged('checkpoint.failed').length;
         for (const worker of workers) await worker.cross();
         expect(stage.child.logged('checkpoint.failed').length, 'calls while the breaker is open').to.equal(failed);

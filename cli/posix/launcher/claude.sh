@@ -121,7 +121,7 @@ set_environment() {
   headers=$(launch_headers)
   [ -z "$headers" ] || export ANTHROPIC_CUSTOM_HEADERS="$headers"
   if [ -z "${CLAUDE_AUTOCOMPACT_PCT_OVERRIDE-}" ]; then
-    between '"swap_threshold":' ',' "$said," || found=0.80
+    between '"swapThreshold":' ',' "$said," || between '"swap_threshold":' ',' "$said," || found=0.80
     CLAUDE_AUTOCOMPACT_PCT_OVERRIDE=$(in_percent "${DBPROXY_SWAP_THRESHOLD:-${found%%\}*}}")
   fi
   NO_PROXY=$(no_proxy_for_claude)

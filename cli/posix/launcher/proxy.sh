@@ -199,6 +199,8 @@ older() {
 # Whether $said is of an older proxy on which nothing hangs: it makes way.
 replaceable() {
   case $said in
+    *'"activeConnections":0,'*'"checkpointCalls":0,'*) ;;
+    # Proxies of older versions.
     *'"open_connections":0,'*'"checkpoint_calls":0,'*) ;;
     *) return 1 ;;
   esac
