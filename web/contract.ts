@@ -1,22 +1,21 @@
 /**
- * What goes between the proxy and its pages, typed once and used by both sides: `src/dashboard` sends it, `web/` draws
- * it. Types only, no imports, no code. Every field is picked by hand on the server; a snapshot never leaves it.
+ * The data that the proxy (`src/dashboard`) sends to its pages (`web/`). Types only, without imports. The server picks
+ * every field by hand and never sends a whole snapshot.
  *
  * Times are milliseconds since the Unix epoch by the proxy's clock (see `Hello.now`), durations are milliseconds,
- * lengths of texts are characters. An optional field of a patch that is missing has not changed.
+ * text lengths are characters. A field that is missing in a patch has not changed.
  *
  * Transport: socket.io at `/socket.io/` of the page's own origin, WebSocket only (`transports: ['websocket']`).
- * Who may connect, `src/access` decides before a socket exists.
+ * `src/admin/access` authorizes the request before a socket exists.
  *
- * Rhythm: after a connection the server sends `hello`, then full `conversations`, `totals`, `history` and `log`, and
- * from then on patches, at most ten a second, with only what changed. A page that reads too slowly gets no backlog: what
- * it missed is made good by another full one.
+ * Sequence: after a connection the server sends `hello`, then full `conversations`, `totals`, `history` and `log`, then
+ * patches with the changes, at most ten a second. A page that reads too slowly gets a full one instead of a backlog.
  */
 
 /** Version of this contract. A page that was built for another one reloads itself. */
 export type ContractVersion = 2;
 
-/** The four phases that people see (`machines/phases.ts`). */
+/** The four phases of a conversation (`machines/phases.ts`). */
 export type Phase = 'IDLE' | 'CHECKPOINTING' | 'WAL_ACTIVE' | 'SWAP_READY';
 
 /** Why a compaction went to the API (`machines/conversation-events.ts`). */
@@ -29,10 +28,10 @@ export type KnownForwardReason =
   | 'checkpoint_failed'
   | 'loop'
   | 'unreadable';
-/** Also one that another version of the proxy knows: it is shown as it is. */
+/** A known reason, or one that another version of the proxy added. */
 export type ForwardReason = KnownForwardReason | (string & {});
 
-/** Why a checkpoint call brought no summary (`machines/conversation-events.ts`). */
+/** Why a checkpoint call returned no summary (`machines/conversation-events.ts`). */
 export type CallFailureKind = 'transient' | 'rejected' | 'too_long' | 'unusable' | 'skipped';
 
 /** Sent once per connection, first. */
@@ -40,15 +39,15 @@ export interface Hello {
   readonly contract: ContractVersion;
   /** Version of the proxy. */
   readonly version: string;
-  /** When this proxy was started; another value after a reconnection means that it was restarted. */
+  /** When the proxy was started; another value after a reconnection means a restart. */
   readonly started: number;
-  /** The proxy's clock now, for ages. */
+  /** The proxy's current time. */
   readonly now: number;
   /** `DBPROXY_PASSTHROUGH`: nothing is computed or served. */
   readonly passthrough: boolean;
   /** Shares of the effective window, in (0, 1). */
   readonly thresholds: Thresholds;
-  /** What a client has to be started with, for the page that has nothing to show yet. */
+  /** The settings of a client, shown while there are no conversations. */
   readonly setup: {
     /** e.g. `http://127.0.0.1:8080` */
     readonly proxyUrl: string;
@@ -64,29 +63,29 @@ export interface Thresholds {
 
 // ── conversations ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** The name that people recognise, and where it is from. */
+/** A recognizable name and its source. */
 export interface ConversationName {
-  /** Last part of the project folder; else the first words of the first message; else the id. At most 80 characters. */
+  /** The last part of the project folder, else the first words of the first message, else the id (80 characters). */
   readonly text: string;
   readonly from: 'folder' | 'words' | 'id';
-  /** The whole path of the project folder, where the client told. */
+  /** The path of the project folder, where the client sent it. */
   readonly folder: string | null;
-  /** First words of the first user message, at most 120 characters; null where it has none. For telling two of a folder apart. */
+  /** The first words of the first user message, at most 120 characters. Distinguishes conversations of one folder. */
   readonly words: string | null;
 }
 
-/** What the background call is doing. */
+/** The checkpoint call in the background. */
 export interface CheckpointCallView {
-  /** `waiting`: failed, tried again at `retryAt`; `given_up`: not tried again until this history is left. */
+  /** `waiting`: failed, retried at `retryAt`; `given_up`: not retried until the history changes. */
   readonly state: 'idle' | 'running' | 'waiting' | 'given_up';
-  /** Tries since the threshold was crossed. */
+  /** Attempts since the threshold was crossed. */
   readonly tries: number;
   readonly maxTries: number;
-  /** When the call began, while it is running. */
+  /** When the running call started. */
   readonly startedAt: number | null;
-  /** When the next try is, while waiting. */
+  /** When the next attempt starts, while waiting. */
   readonly retryAt: number | null;
-  /** The last failure that has not been made good, also while idle. */
+  /** The last failure since the last success. */
   readonly failure: {
     readonly kind: CallFailureKind;
     readonly message: string;
@@ -98,23 +97,23 @@ export interface ConversationView {
   readonly id: string;
   readonly name: ConversationName;
   readonly kind: 'main' | 'subagent';
-  /** Id of the conversation that a subagent works for, where it is known. */
+  /** The id of a subagent's main conversation, where it is known. */
   readonly parent: string | null;
   /** Null until the first answer has ended. */
   readonly model: string | null;
   readonly phase: Phase;
-  /** When the phase began. */
+  /** When the phase started. */
   readonly phaseSince: number;
   readonly call: CheckpointCallView;
-  /** Tokens of context in use; 0 while nothing is known. */
+  /** Tokens of context in use; 0 while unknown. */
   readonly used: number;
-  /** Tokens that the client reckons with; 0 while nothing is known. Bars and thresholds are shares of this. */
+  /** The context window that the client assumes, in tokens; 0 while unknown. Thresholds are shares of it. */
   readonly effectiveWindow: number;
-  /** The two thresholds in tokens, and where the client compacts by itself; null while the window is unknown. */
+  /** The two thresholds and the client's own compaction point, in tokens; null while the window is unknown. */
   readonly marks: { readonly checkpoint: number; readonly swap: number; readonly client: number } | null;
   /** Messages in the history as of the last request. */
   readonly messages: number;
-  /** Messages that the servable checkpoint covers; null without one. */
+  /** Messages that the servable checkpoint summarizes; null without one. */
   readonly covered: number | null;
   readonly created: number;
   readonly lastActivity: number;
@@ -122,19 +121,19 @@ export interface ConversationView {
     readonly checkpoints: number;
     readonly failures: number;
     readonly served: number;
-    /** Served and taken by the client. */
+    /** Served and accepted by the client. */
     readonly confirmed: number;
     readonly forwarded: number;
   };
 }
 
-/** What changed of one conversation since the last patch. Objects in it are whole, never merged. */
+/** The changed fields of a conversation. Objects in it are complete. */
 export type ConversationChange = Pick<ConversationView, 'id'> & Partial<Omit<ConversationView, 'id'>>;
 
 export type ConversationsPatch =
-  /** Replaces all that the page knows. */
+  /** Replaces all conversations of the page. */
   | { readonly full: true; readonly conversations: readonly ConversationView[] }
-  /** A conversation that the page does not know comes whole. */
+  /** The change of a conversation that is new to the page has all fields. */
   | { readonly full: false; readonly changed: readonly ConversationChange[]; readonly removed: readonly string[] };
 
 // ── across all ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -149,28 +148,28 @@ export interface TokenCounts {
   readonly output: number;
 }
 
-/** Figures over all conversations. Always sent whole. */
+/** Totals over all conversations. Always complete. */
 export interface Totals {
-  /** What is counted here was counted from then on. */
+  /** When counting started. */
   readonly since: number;
   /** Conversations tracked now, by phase. */
   readonly conversations: Readonly<Record<Phase, number>>;
   /** `POST /v1/messages` requests. */
   readonly requests: number;
-  /** Milliseconds that nobody waited for a summary. */
+  /** Time that clients did not have to wait for a summary. */
   readonly savedMs: number;
   readonly checkpoints: {
     readonly made: number;
     /** Served at least once. */
     readonly used: number;
-    /** Let go of without having been served. */
+    /** Discarded without having been served. */
     readonly wasted: number;
     readonly failed: number;
-    /** Calls under way now. */
+    /** Running calls. */
     readonly running: number;
-    /** Servable now. */
+    /** Servable checkpoints. */
     readonly held: number;
-    /** Set while none is computed because many have failed; `until`: when one is tried again, null: one is tried now. */
+    /** Set while the circuit breaker is open; `until`: the next attempt, null: it is running. */
     readonly paused?: { readonly until: number | null };
   };
   readonly compactions: {
@@ -180,20 +179,20 @@ export interface Totals {
     readonly forwarded: Readonly<Partial<Record<ForwardReason, number>>>;
   };
   readonly tokens: TokenCounts;
-  /** Answers of the API to message requests with a status of 400 or more, and failures to reach it; most recent first. */
+  /** Statuses of 400 and above that the API answered to message requests, and failed connections; latest first. */
   readonly apiErrors: readonly ApiErrorCount[];
 }
 
 export interface ApiErrorCount {
-  /** HTTP status; 0: it could not be reached, or broke off. */
+  /** HTTP status; 0: the API was unreachable, or the connection was lost. */
   readonly status: number;
   readonly count: number;
   readonly last: number;
 }
 
-/** One stretch of time. */
+/** Totals of one interval. */
 export interface HistoryBucket {
-  /** Beginning of the stretch. */
+  /** The start of the interval. */
   readonly at: number;
   readonly requests: number;
   readonly savedMs: number;
@@ -208,12 +207,12 @@ export interface HistoryBucket {
   readonly apiErrors: Readonly<Record<string, number>>;
 }
 
-/** Buckets, oldest first; a stretch in which nothing happened is missing. In a patch they replace those of the same `at`. */
+/** Buckets, oldest first, without empty ones. In a patch they replace those of the same `at`. */
 export interface HistoryPatch {
   readonly full: boolean;
   /** Length of a bucket. */
   readonly bucketMs: number;
-  /** Buckets older than this are gone. */
+  /** Older buckets are dropped. */
   readonly from: number;
   readonly buckets: readonly HistoryBucket[];
 }
@@ -224,18 +223,18 @@ export type LogValue = string | number | boolean | null | readonly string[];
 
 /** One line of the structured log, INFO and above. No message text, no credentials. */
 export interface LogEntry {
-  /** Rises by one with each entry of this process. A gap means that entries were dropped for this page. */
+  /** Incremented with each entry of the process. A gap means dropped entries. */
   readonly seq: number;
   readonly at: number;
   readonly level: 'info' | 'warn' | 'error';
   /** Dot.case, e.g. `phase.changed`, `checkpoint.completed`, `compaction.served`, `api.error`. */
   readonly event: string;
-  /** The conversation that it is about, or null. */
+  /** The conversation concerned, or null. */
   readonly conversation: string | null;
   readonly fields: Readonly<Record<string, LogValue>>;
 }
 
-/** Entries, oldest first. `full`: all that the server keeps (the last 1,000). */
+/** Entries, oldest first. `full`: all kept by the server (the last 1,000). */
 export interface LogPatch {
   readonly full: boolean;
   readonly entries: readonly LogEntry[];
@@ -248,19 +247,19 @@ export interface PhaseChange {
   readonly phase: Phase;
 }
 
-/** After an answer. */
+/** The context in use after an answer. */
 export interface TokenSample {
   readonly at: number;
   readonly used: number;
   readonly effectiveWindow: number;
 }
 
-/** What the chart marks. */
+/** A mark in the chart of tokens. */
 export interface SeriesMark {
   readonly at: number;
   /**
-   * `checkpoint`: a summary got ready; `failed`: a call failed; `swap`: a compaction was served here; `compaction`: one
-   * went to the API; `replaced`: the conversation goes on from a summary; `reset`: by hand.
+   * `checkpoint`: a checkpoint was completed; `failed`: a call failed; `swap`: a compaction was served by the proxy;
+   * `compaction`: by the API; `replaced`: the conversation continued from a summary; `reset`: manually.
    */
   readonly kind: 'checkpoint' | 'failed' | 'swap' | 'compaction' | 'replaced' | 'reset';
   /** Tokens in use then. */
@@ -272,32 +271,32 @@ export interface BlockView {
   readonly type: 'text' | 'thinking' | 'tool_use' | 'tool_result' | 'image' | 'document' | 'other';
   /** Text, the JSON of a tool's input, or the text of its result. Cut at 20,000 characters. '' where there is none. */
   readonly text: string;
-  /** How long the whole of it is. More than `text.length`: it was cut. */
+  /** The full length. Larger than `text.length` when the text was cut. */
   readonly chars: number;
-  /** Name of the tool, of a call or (where it can be told) a result; the type of an `other` block; else null. */
+  /** The tool of a call, and of a result where known; the type of an `other` block; else null. */
   readonly name: string | null;
-  /** Set for a tool's result that is an error. */
+  /** Whether a tool's result is an error. */
   readonly failed: boolean;
 }
 
 export interface MessageView {
-  /** Place in the history, from 0. Those below `ConversationView.covered` are in the checkpoint's summary; the others are the write-ahead part. */
+  /** Index in the history. Messages below `ConversationView.covered` are summarized, later ones write-ahead. */
   readonly index: number;
   readonly role: 'user' | 'assistant' | 'system' | (string & {});
   readonly blocks: readonly BlockView[];
 }
 
 /**
- * The messages as of the last request. Nothing is kept of a conversation that nobody looks at, so a page that is opened
- * sees them from the conversation's next request on.
+ * The messages as of the last request. They are kept only while a page shows the conversation, so that a page receives
+ * them from the conversation's next request on.
  */
 export type MessagesView =
   | { readonly state: 'waiting' }
   | {
       readonly state: 'shown';
-      /** Of the request that they are from. */
+      /** The time of the request. */
       readonly at: number;
-      /** Messages of the history; those before the first of `messages` are left out because of their size. */
+      /** Messages in the history; those before the first of `messages` are omitted because of their size. */
       readonly total: number;
       readonly messages: readonly MessageView[];
     };
@@ -309,42 +308,38 @@ export interface CheckpointView {
   readonly model: string;
   /** Markdown, as the model wrote it. */
   readonly summary: string;
-  /** Messages that it covers. */
+  /** Messages that it summarizes. */
   readonly covered: number;
-  /** How long the call took. */
+  /** The duration of the call. */
   readonly durationMs: number;
   readonly tokens: TokenCounts;
-  /** The conversation that it was computed for, when that is another one (a fork, a resume); else null. */
+  /** The conversation that it was computed for if that is another one (after a fork or a resume); else null. */
   readonly computedFor: string | null;
 }
 
-/** The last compaction that was served here. */
+/** The last compaction that the proxy served. */
 export interface SwapView {
   readonly at: number;
   readonly checkpoint: string;
-  /** What was replaced … */
   readonly messagesBefore: number;
   readonly usedBefore: number;
-  /** … by what: the summary and the recent messages behind it. */
   readonly summaryChars: number;
   readonly recentMessages: number;
   readonly recentChars: number;
-  /** Tokens in use after the first answer that followed; null until then. */
+  /** Tokens in use after the next answer; null until then. */
   readonly usedAfter: number | null;
-  /** Whether the client took it; null until its next request shows. */
+  /** Whether the client accepted it; null until its next request. */
   readonly taken: boolean | null;
-  /** How long the client waited … */
   readonly waitedMs: number;
-  /** … and how much longer it would have. */
   readonly savedMs: number;
 }
 
-/** All about one conversation beside its {@link ConversationView}. */
+/** What the page of a conversation shows besides its {@link ConversationView}. */
 export interface ConversationDetail {
   readonly id: string;
   /** Oldest first, the last 200. */
   readonly phases: readonly PhaseChange[];
-  /** Oldest first, at most 500; of a long conversation every second, fourth … answer. */
+  /** Oldest first, at most 500; a long conversation is downsampled. */
   readonly samples: readonly TokenSample[];
   /** Oldest first, the last 200. */
   readonly marks: readonly SeriesMark[];
@@ -353,7 +348,7 @@ export interface ConversationDetail {
   readonly lastSwap: SwapView | null;
 }
 
-/** What changed of a detail. Each field that is there replaces the one that the page has. */
+/** The changed fields of a detail, each complete. */
 export type DetailPatch = Pick<ConversationDetail, 'id'> & Partial<Omit<ConversationDetail, 'id'>>;
 
 // ── inspector ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -362,9 +357,9 @@ export type DetailPatch = Pick<ConversationDetail, 'id'> & Partial<Omit<Conversa
 export interface ActorView {
   /** XState's session id, unique in this process: `x:4`. */
   readonly session: string;
-  /** Name among its parent's children: `conversation:…`, `forwarder`, `computeCheckpoint`… */
+  /** Id among its parent's children: `conversation:…`, `forwarder`, `computeCheckpoint` … */
   readonly id: string;
-  /** Session of its parent; null for the supervisor, and for an actor that has none. */
+  /** The parent's session; null for the supervisor and other actors without a parent. */
   readonly parent: string | null;
   /** Key into `machines` for an actor with a statechart, else null. */
   readonly machine: string | null;
@@ -374,7 +369,7 @@ export interface ActorView {
   readonly states: readonly string[];
 }
 
-/** A state node as it is drawn. */
+/** A state node. */
 export interface GraphNode {
   /** e.g. `conversation.alive.call.running`; the root's is the machine's id. */
   readonly id: string;
@@ -382,47 +377,47 @@ export interface GraphNode {
   readonly key: string;
   readonly parent: string | null;
   readonly type: 'atomic' | 'compound' | 'parallel' | 'final' | 'history';
-  /** Id of the child that is entered first, of a compound node; else null. */
+  /** The id of a compound node's initial child; else null. */
   readonly initial: string | null;
   readonly description: string | null;
   /** Names of actions. */
   readonly entry: readonly string[];
   readonly exit: readonly string[];
   readonly invokes: readonly { readonly id: string; readonly src: string }[];
-  /** Names of delays after which something happens here: `retryPause`, `60000 ms`. */
+  /** Delays of its delayed transitions: `retryPause`, `60000 ms`. */
   readonly delays: readonly string[];
 }
 
-/** A transition as it is drawn. */
+/** A transition. */
 export interface GraphEdge {
   /** Stable for a machine. */
   readonly id: string;
   readonly source: string;
-  /** The same as `source` for one that stays where it is. */
+  /** The same as `source` for a transition without another target. */
   readonly target: string;
-  /** What is written at it: the event's type, `after retryPause`, `done: computeCheckpoint`, `always`. */
+  /** The event's type, `after retryPause`, `done: computeCheckpoint` or `always`. */
   readonly label: string;
-  /** The event's type as XState has it; '' for `always`. */
+  /** XState's event type; '' for `always`. */
   readonly event: string;
   readonly kind: 'event' | 'after' | 'done' | 'error' | 'always';
   readonly guard: string | null;
   readonly actions: readonly string[];
-  /** False for one that only runs actions: no state is left or entered. */
+  /** False if it only runs actions, without leaving or entering a state. */
   readonly moves: boolean;
 }
 
-/** A statechart, read off the machine itself. Nodes parents first. */
+/** A statechart, extracted from the machine. Parents come before their children. */
 export interface MachineGraph {
   readonly id: string;
   readonly nodes: readonly GraphNode[];
   readonly edges: readonly GraphEdge[];
 }
 
-/** What happened among the actors. */
+/** An event of the actor system. */
 export type InspectionRecord =
-  /** An actor began. */
+  /** An actor was started. */
   | { readonly kind: 'started'; readonly seq: number; readonly at: number; readonly actor: ActorView }
-  /** An actor ended. `session` stays known for looking back. */
+  /** An actor ended. */
   | {
       readonly kind: 'ended';
       readonly seq: number;
@@ -430,12 +425,12 @@ export type InspectionRecord =
       readonly session: string;
       readonly status: 'done' | 'error' | 'stopped';
     }
-  /** An actor took an event, whatever it made of it. */
+  /** An actor received an event. */
   | {
       readonly kind: 'event';
       readonly seq: number;
       readonly at: number;
-      /** Session of the sender; null from outside. */
+      /** The sender's session; null for an external event. */
       readonly sender: string | null;
       readonly receiver: string;
       readonly type: string;
@@ -443,18 +438,18 @@ export type InspectionRecord =
       readonly payload: Readonly<Record<string, LogValue>>;
       readonly before: readonly string[];
       readonly after: readonly string[];
-      /** Ids of the edges that were taken, in order; [] when nothing came of it, or the receiver has no statechart. */
+      /** Ids of the taken edges, in order; [] without a transition or a statechart. */
       readonly edges: readonly string[];
-      /** Hand-picked fields of the receiver's context afterwards. */
+      /** Hand-picked fields of the receiver's context after the event. */
       readonly context: Readonly<Record<string, LogValue>>;
     }
-  /** Events of actors that this page does not watch, left out because there were too many; `seq` is the last one's. */
+  /** Omitted events of actors that the page does not watch; `seq` is the last one's. */
   | {
       readonly kind: 'left_out';
       readonly seq: number;
       readonly at: number;
       readonly events: number;
-      /** Receivers that have come to other states by them. */
+      /** Receivers whose states changed. */
       readonly moved: readonly {
         readonly session: string;
         readonly before: readonly string[];
@@ -465,9 +460,9 @@ export type InspectionRecord =
 /** Answer to `inspector.open`. */
 export interface InspectorView {
   readonly machines: Readonly<Record<string, MachineGraph>>;
-  /** All actors as they are now. */
+  /** All current actors. */
   readonly actors: readonly ActorView[];
-  /** What the server still keeps of what happened, oldest first (the last 2,000, from when somebody began to look). */
+  /** The records that the server keeps, oldest first: the last 2,000 since an inspector was opened. */
   readonly records: readonly InspectionRecord[];
 }
 
@@ -476,22 +471,22 @@ export interface InspectorPatch {
   readonly records: readonly InspectionRecord[];
 }
 
-/** A recording, as it is exported and loaded again without a proxy. Anything of another `format` or `version` is refused. */
+/** An exported recording, which can be opened without a proxy. Another `format` or `version` is rejected. */
 export interface Recording {
   readonly format: 'claude-db-proxy/recording';
   readonly version: 1;
   readonly proxy: { readonly version: string };
-  /** When the export was made. */
+  /** The time of the export. */
   readonly exported: number;
   readonly machines: Readonly<Record<string, MachineGraph>>;
-  /** The actors as they were before the first record. */
+  /** The actors before the first record. */
   readonly actors: readonly ActorView[];
   readonly records: readonly InspectionRecord[];
 }
 
 // ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** How a request over the socket ends. */
+/** The answer to a request over the socket. */
 export type Outcome<T = null> =
   | { readonly ok: true; readonly value: T }
   | {
@@ -505,22 +500,22 @@ export interface ServerToClientEvents {
   readonly totals: (totals: Totals) => void;
   readonly history: (patch: HistoryPatch) => void;
   readonly log: (patch: LogPatch) => void;
-  /** Of the conversation that this page has open. After the conversation has gone no more come; see `conversations`. */
+  /** Changes of the open conversation; none after its removal. */
   readonly detail: (patch: DetailPatch) => void;
   readonly inspector: (patch: InspectorPatch) => void;
 }
 
 export interface ClientToServerEvents {
-  /** Opens the detail of a conversation, in place of another that was open. Its patches follow. */
+  /** Opens the detail of a conversation and closes the previous one. `detail` patches follow. */
   readonly 'detail.open': (id: string, answer: (outcome: Outcome<ConversationDetail>) => void) => void;
   readonly 'detail.close': () => void;
-  /** Drops the conversation's checkpoint, ends a running call, forgets tries and failure. */
+  /** Deletes the conversation's checkpoint, cancels a running call, and clears attempts and failure. */
   readonly 'conversation.reset': (id: string, answer: (outcome: Outcome) => void) => void;
-  /** Begins to inspect. `inspector` patches follow. Opening again gives a fresh view. */
+  /** Opens the inspector, or returns a new view of it. `inspector` patches follow. */
   readonly 'inspector.open': (answer: (outcome: Outcome<InspectorView>) => void) => void;
   /**
-   * The actors that this page looks at; none at the beginning. All that they take and send comes, and all beginnings and
-   * ends; of the other events some hundred a second, the rest as `left_out`.
+   * Sets the watched actors, initially none. The server sends all events that they receive or send and all starts and
+   * ends; of other events about a hundred a second, the rest as `left_out`.
    */
   readonly 'inspector.watch': (sessions: readonly string[]) => void;
   readonly 'inspector.close': () => void;
@@ -533,7 +528,7 @@ export interface ConversationsAnswer {
   readonly conversations: readonly ConversationView[];
 }
 
-/** `GET /api/conversations/:id`. Messages are for pages that watch; nothing of them is kept. */
+/** `GET /api/conversations/:id`. Without messages, which are kept for open pages only. */
 export interface ConversationAnswer {
   readonly conversation: ConversationView;
   readonly detail: Omit<ConversationDetail, 'messages'>;
@@ -544,7 +539,7 @@ export interface ResetAnswer {
   readonly conversation: ConversationView;
 }
 
-/** Any answer with a status of 400 or more: the API's own shape. */
+/** An answer with a status of 400 or above, in the format of the Anthropic API. */
 export interface ErrorAnswer {
   readonly type: 'error';
   readonly error: { readonly type: string; readonly message: string };

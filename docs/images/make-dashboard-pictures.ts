@@ -1,6 +1,6 @@
 /**
- * Makes `docs/images/dashboard-*.png` and their like from a proxy that really runs: `npm run pictures`. The demo's session
- * and a few others are played in front of the simulated API; Debian's Chromium looks at the pages in both themes.
+ * Makes the PNG images of the dashboard from a running proxy: `npm run pictures`. Plays the demo's session and a few
+ * others against the simulated API and takes screenshots with Debian's Chromium in both themes.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,7 +16,7 @@ const PACE = 12;
 const SIZE = { width: 1280, height: 800 };
 const CHROMIUM = process.env['CHROMIUM_BIN'] ?? '/usr/bin/chromium';
 
-/** Beside the demo's: folder, first words, model, tokens of context that were read. */
+/** The other sessions: folder, first words, model, tokens of context, name of the subagent. */
 const OTHERS: readonly (readonly [string, string, string, number, string?])[] = [
   ['mobile-app', 'Make the order list scroll smoothly with five hundred rows', 'claude-sonnet-4-6', 96_000],
   ['billing', 'Move the tax rules out of the controller and test them', 'claude-opus-5-5', 402_000],
@@ -49,9 +49,9 @@ async function playDemo(stage: Stage, turns: typeof OPENING, from: number): Prom
   }
 }
 
-/** Waits for what is to be seen, and a moment more for charts and fonts. */
-async function picture(page: Page, name: string, seen: string): Promise<void> {
-  await page.locator(seen).first().waitFor();
+/** Takes a screenshot once `selector` is visible, and a moment later for charts and fonts. */
+async function takePicture(page: Page, name: string, selector: string): Promise<void> {
+  await page.locator(selector).first().waitFor();
   await page.waitForTimeout(600);
   await page.screenshot({ path: fileURLToPath(new URL(`${name}.png`, import.meta.url)) });
 }
@@ -70,7 +70,7 @@ try {
       return { theme, page };
     }),
   );
-  // A first round that ends in a swap, a second one that is in the middle of it.
+  // A first cycle that ends with a swap, and half of a second one.
   await playDemo(stage, OPENING, 0);
   await stage.book.wait('checkpoint.completed', 30_000, AbortSignal.timeout(30_000));
   await playDemo(stage, [...MEANWHILE, LAST_BEFORE], 100);
@@ -88,15 +88,15 @@ try {
   for (const { page } of pages) await page.locator('.conversation-header .phase', { hasText: 'WAL active' }).waitFor();
   await playDemo(stage, MEANWHILE.slice(0, 2), 400);
   for (const { theme, page } of pages) {
-    await picture(page, `conversation-${theme}`, '.write-ahead .message');
+    await takePicture(page, `conversation-${theme}`, '.write-ahead .message');
     await page.goto(`${origin}/dashboard/#/`);
-    await picture(page, `dashboard-${theme}`, '.list.wide .row');
+    await takePicture(page, `dashboard-${theme}`, '.list.wide .row');
     await page.goto(`${origin}/dashboard/#/inspector/conversation:${conversation?.id ?? ''}`);
     await page.locator('.state').first().waitFor();
   }
   await playDemo(stage, [LAST_BEFORE], 500);
   for (const { theme, page } of pages)
-    await picture(page, `inspector-${theme}`, '.transition.taken .label, .line.taken');
+    await takePicture(page, `inspector-${theme}`, '.transition.taken .label, .line.taken');
 } finally {
   await browser.close();
   await Promise.all(clients.map((client) => client.close()));

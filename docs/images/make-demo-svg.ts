@@ -1,14 +1,14 @@
 /**
- * Makes `docs/images/demo.svg` from what `npm run demo` really prints: `npm run pictures`.
- * Drawn as text, so that it can be read, searched and scaled.
+ * Makes `docs/images/demo.svg` from the output of `npm run demo`: `npm run pictures`. It holds text, which can be
+ * searched and scaled.
  */
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const LINE = 18;
-const CHAR = 7.83;
+const LINE_HEIGHT = 18;
+const CHAR_WIDTH = 7.83;
 const COLOURS: readonly (readonly [RegExp, string])[] = [
   [/\bIDLE\b/, '#8b949e'],
   [/\bCHECKPOINTING\b/, '#d29922'],
@@ -27,11 +27,11 @@ const output = execFileSync(process.execPath, ['--import', 'tsx', 'cli/main.ts',
   encoding: 'utf8',
 });
 const lines = output.trimEnd().split('\n');
-const width = Math.ceil(Math.max(...lines.map((line) => line.length)) * CHAR) + 48;
-const height = lines.length * LINE + 48;
+const width = Math.ceil(Math.max(...lines.map((line) => line.length)) * CHAR_WIDTH) + 48;
+const height = lines.length * LINE_HEIGHT + 48;
 const text = lines
   .map((line, row) => {
-    const y = 36 + row * LINE;
+    const y = 36 + row * LINE_HEIGHT;
     return `<text x="24" y="${y}" fill="${colourOf(line)}" xml:space="preserve">${escaped(line)}</text>`;
   })
   .join('\n');

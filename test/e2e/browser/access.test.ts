@@ -7,7 +7,7 @@ import WebSocket from 'ws';
 import { openBrowser, openPage } from './browser.ts';
 import { openBrowserHarness, type BrowserHarness } from './browser-harness.ts';
 
-describe('the dashboard, for those who may not see it', function () {
+describe('unauthorized access to the dashboard', function () {
   let harness: BrowserHarness;
   let browser: Browser;
   let agent: Agent;
@@ -29,7 +29,7 @@ describe('the dashboard, for those who may not see it', function () {
     await harness.close();
   });
 
-  it('shows a page with a wrong token in its address nothing but why', async () => {
+  it('shows only the reason to a page with a wrong token in its URL', async () => {
     const { page, context, requestedUrls } = await openPage(browser);
     const answer = await page.goto(`${harness.origin}/dashboard?token=wrong`);
     expect(answer?.status()).to.equal(401);
@@ -46,7 +46,7 @@ describe('the dashboard, for those who may not see it', function () {
     ['a foreign Origin', 403, () => ({ origin: 'https://attacker.example', cookie })],
   ];
   for (const [what, status, headers] of refused) {
-    it(`answers ${what} with ${status}, and shows nothing`, async () => {
+    it(`answers ${what} with ${status} and no content`, async () => {
       for (const path of paths) {
         const answer = await request(`${harness.origin}${path}`, { dispatcher: agent, headers: headers() });
         const text = await answer.body.text();
@@ -59,12 +59,12 @@ describe('the dashboard, for those who may not see it', function () {
       const url = `${harness.origin.replace('https', 'wss')}/socket.io/?EIO=4&transport=websocket`;
       const socket = new WebSocket(url, { ca: harness.ca, headers: headers() });
       const [error] = (await once(socket, 'error')) as [Error];
-      // Some are told why, most are hung up on.
+      // Some are refused with a status, most connections are closed.
       expect(error.message).to.match(/^(socket hang up|Unexpected server response: 4\d\d)$/);
     });
   }
 
-  it('opens a socket with the cookie, from its own page', async () => {
+  it('opens a socket with the cookie and the own Origin', async () => {
     const url = `${harness.origin.replace('https', 'wss')}/socket.io/?EIO=4&transport=websocket`;
     const socket = new WebSocket(url, { ca: harness.ca, headers: { cookie, origin: harness.origin } });
     await once(socket, 'open');

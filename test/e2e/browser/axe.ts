@@ -1,4 +1,4 @@
-/** axe-core on a page as it stands. */
+/** Runs axe-core on a page. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
@@ -6,9 +6,9 @@ import type axe from 'axe-core';
 
 const SOURCE = readFileSync(fileURLToPath(import.meta.resolve('axe-core/axe.min.js')), 'utf8');
 
-/** What axe finds wrong, one line each; [] for a page without violations. All of its rules, best practices included. */
+/** The violations that axe finds, one line each, with all of its rules. */
 export async function axeViolations(page: Page): Promise<string[]> {
-  // Evaluated, not added as a script: the page's policy allows no foreign ones.
+  // Evaluated, since the page's policy forbids foreign scripts.
   await page.evaluate(SOURCE);
   const found = await page.evaluate(async () => {
     const { axe: it } = globalThis as unknown as { axe: typeof axe };

@@ -1,9 +1,9 @@
-/** Debian's Chromium, and pages in it that notice what they must not do: ask elsewhere, log an error. */
+/** Debian's Chromium, with pages that record their requests and errors. */
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
 
 const CHROMIUM = process.env['CHROMIUM_BIN'] ?? '/usr/bin/chromium';
 
-/** How long anything that is to be seen may take. */
+/** The timeout of every wait for an element. */
 const WAIT_MS = 15_000;
 
 export async function openBrowser(): Promise<Browser> {
@@ -19,7 +19,7 @@ export interface OpenedPage {
   readonly page: Page;
   /** Every URL that the page requested. */
   readonly requestedUrls: readonly string[];
-  /** Errors of scripts and of the console, refused by the content security policy included. */
+  /** Script errors and console errors, violations of the content security policy included. */
   readonly errors: string[];
 }
 
@@ -29,7 +29,7 @@ export interface PageOptions {
   readonly height?: number;
 }
 
-/** A page of its own, with no cookie. The proxy's certificate is of its own authority, which this browser does not know. */
+/** Opens a page without cookies. It accepts the proxy's certificate, whose authority the browser does not know. */
 export async function openPage(browser: Browser, options: PageOptions = {}): Promise<OpenedPage> {
   const { theme = 'light', width = 1440, height = 900 } = options;
   const context = await browser.newContext({

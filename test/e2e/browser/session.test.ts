@@ -8,7 +8,7 @@ import { AFTERWARDS, LAST_BEFORE, MEANWHILE, OPENING } from '../../../src/demo/s
 import type { Recording } from '../../../web/contract.ts';
 import { axeViolations } from './axe.ts';
 import { externalUrls, openBrowser, openPage, type OpenedPage } from './browser.ts';
-import { serveBuilt } from './static-server.ts';
+import { serveBuilt } from '../../web/support/static-server.ts';
 import { openBrowserHarness, type BrowserHarness } from './browser-harness.ts';
 
 /** Records every phase that the first row shows, however briefly. A string for the reason given in frames.ts. */

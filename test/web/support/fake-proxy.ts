@@ -2,11 +2,8 @@
  * A fake proxy with simulated conversations. It implements the contract and serves the built pages under the real content
  * security policy, for developing, testing and measuring the pages.
  */
-import { createReadStream, existsSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { extname, join, normalize } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Server } from 'socket.io';
 import { conversationMachine } from '../../../machines/conversation.ts';
 import { supervisorMachine } from '../../../machines/supervisor.ts';
@@ -25,15 +22,8 @@ import type {
   Totals,
 } from '../../../web/contract.ts';
 import { FakeConversation } from './fake-conversation.ts';
+import { serveBuiltFile } from './static-server.ts';
 
-const WEB = fileURLToPath(new URL('../../../dist/web/', import.meta.url));
-const TYPES: Readonly<Record<string, string>> = {
-  '.html': 'text/html; charset=utf-8',
-  '.js': 'text/javascript',
-  '.css': 'text/css',
-  '.svg': 'image/svg+xml',
-  '.md': 'text/markdown',
-};
 /** The interval of patches in the contract. */
 const PATCH_MS = 100;
 const BUCKET_MS = 60_000;
@@ -73,15 +63,8 @@ export async function startFakeProxy(options: FakeOptions): Promise<FakeProxy> {
   let logSeq = 0;
 
   const http = createServer((request, response) => {
-    const path = normalize(new URL(request.url ?? '/', 'http://x').pathname);
-    const file = join(WEB, path.endsWith('/') ? `${path}index.html` : path);
     for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.setHeader(name, value);
-    if (!file.startsWith(WEB) || !existsSync(file)) {
-      response.writeHead(404).end();
-      return;
-    }
-    response.setHeader('content-type', TYPES[extname(file)] ?? 'application/octet-stream');
-    createReadStream(file).pipe(response);
+    serveBuiltFile(request, response);
   });
   const io = new Server<ClientToServerEvents, ServerToClientEvents>(http, { transports: ['websocket'] });
 
@@ -118,30 +101,31 @@ export async function startFakeProxy(options: FakeOptions): Promise<FakeProxy> {
   const history: HistoryBucket[] = Array.from({ length: options.past ?? 0 }, (_, index) =>
     fakeBucket(index, started, options),
   );
+  const sumOf = (of: (bucket: HistoryBucket) => number): number => history.reduce((sum, bucket) => sum + of(bucket), 0);
   const totals = (): Totals => ({
     since: started - (options.past ?? 0) * BUCKET_MS,
     conversations: { IDLE: 0, CHECKPOINTING: 0, WAL_ACTIVE: 0, SWAP_READY: 0 },
-    requests: history.reduce((sum, { requests }) => sum + requests, 0),
-    savedMs: history.reduce((sum, { savedMs }) => sum + savedMs, 0),
+    requests: sumOf((it) => it.requests),
+    savedMs: sumOf((it) => it.savedMs),
     checkpoints: {
-      made: history.reduce((sum, { made }) => sum + made, 0),
-      used: history.reduce((sum, { used }) => sum + used, 0),
-      wasted: history.reduce((sum, { wasted }) => sum + wasted, 0),
-      failed: history.reduce((sum, { failed }) => sum + failed, 0),
+      made: sumOf((it) => it.made),
+      used: sumOf((it) => it.used),
+      wasted: sumOf((it) => it.wasted),
+      failed: sumOf((it) => it.failed),
       running: all.filter((conversation) => conversation.view().call.state === 'running').length,
       held: all.filter((conversation) => conversation.view().covered !== null).length,
       ...(options.pausedFor === undefined ? {} : { paused: { until: started + options.pausedFor } }),
     },
     compactions: {
-      served: history.reduce((sum, { served }) => sum + served, 0),
-      confirmed: history.reduce((sum, { served }) => sum + served, 0),
+      served: sumOf((it) => it.served),
+      confirmed: sumOf((it) => it.served),
       forwarded: history.length > 0 ? { instructions: 3, stale: 1 } : {},
     },
     tokens: {
-      input: history.reduce((sum, { tokens }) => sum + tokens.input, 0),
-      cacheCreation: history.reduce((sum, { tokens }) => sum + tokens.cacheCreation, 0),
-      cacheRead: history.reduce((sum, { tokens }) => sum + tokens.cacheRead, 0),
-      output: history.reduce((sum, { tokens }) => sum + tokens.output, 0),
+      input: sumOf((it) => it.tokens.input),
+      cacheCreation: sumOf((it) => it.tokens.cacheCreation),
+      cacheRead: sumOf((it) => it.tokens.cacheRead),
+      output: sumOf((it) => it.tokens.output),
     },
     apiErrors:
       history.length > 0
