@@ -1,6 +1,6 @@
 /** Observes a message request that is forwarded while it arrives, together with its answer. */
 import type { RawHeaders } from '../wire/headers.ts';
-import { AnswerObserver } from './answer-observer.ts';
+import type { AnswerObserver } from './answer-observer.ts';
 import type { Outcome, RelayObserver } from './relay-observer.ts';
 import type { StreamedRequest } from './streamed-request.ts';
 
