@@ -2,7 +2,8 @@
  * The log lines of facts. Fields are picked by hand, so that neither a credential nor message text gets into the log;
  * event names and fields are what users search for.
  */
-import type { ConversationFact, PublishFact } from './facts.ts';
+import { messageOf } from './errors.ts';
+import { createFacts, type ConversationFact, type Facts, type PublishFact } from './facts.ts';
 import type { Log, LogFields } from './log.ts';
 
 export interface LogLine {
@@ -102,4 +103,11 @@ export function logFacts(log: Log): PublishFact {
     const found = logLineOf(fact);
     if (found !== null) log[found.level](found.event, found.fields);
   };
+}
+
+/** A stream of facts that are logged, as are the errors of its subscribers. */
+export function createLoggedFacts(log: Log): Facts {
+  const facts = createFacts((error) => log.error('observer.failed', { message: messageOf(error) }));
+  facts.subscribe(logFacts(log));
+  return facts;
 }

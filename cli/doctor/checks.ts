@@ -6,7 +6,7 @@ import { dirname } from 'node:path';
 import type { Environment } from '../../src/config/config.ts';
 import { API_NAME } from '../../src/certificates/names.ts';
 import { codeOf, messageOf } from '../../src/errors.ts';
-import { openHttpClient, type Upstream } from '../../src/upstream/http-client.ts';
+import { openHttpClient, type HttpClient } from '../../src/upstream/http-client.ts';
 import { OutboundTunnels } from '../../src/upstream/outbound-tunnel.ts';
 import { headerValue, type RawHeaders } from '../../src/wire/headers.ts';
 import { isOlder } from '../health-check.ts';
@@ -215,11 +215,11 @@ function checkUsersBundle(path: string): CheckResult {
 
 /** The API, reached as the proxy reaches it. Any answer will do; a refused request is one. */
 async function checkUpstream({ config }: CliContext): Promise<readonly CheckResult[]> {
-  const wayOut = new OutboundTunnels({
+  const tunnels = new OutboundTunnels({
     proxy: config.outboundProxy,
-    isOurs: (_host, port) => port === config.proxyPort,
+    isOwn: (_host, port) => port === config.proxyPort,
   });
-  const upstream = openHttpClient({ url: config.upstreamUrl, wayOut });
+  const upstream = openHttpClient({ url: config.upstreamUrl, tunnels });
   const { host } = config.upstreamUrl;
   try {
     const answer = await headOf(upstream);
@@ -243,7 +243,7 @@ async function checkUpstream({ config }: CliContext): Promise<readonly CheckResu
   }
 }
 
-function headOf(upstream: Upstream): Promise<RawHeaders> {
+function headOf(upstream: HttpClient): Promise<RawHeaders> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
       running.abort();

@@ -33,12 +33,12 @@ export class FallbackRedirector {
   async takeOver(): Promise<boolean> {
     if (this.#listening !== null) return true;
     const isOwn = ownListener(this.#host, (port) => port === this.#port);
-    const wayOut = new OutboundTunnels({ proxy: this.#config.outboundProxy, isOurs: isOwn });
+    const tunnels = new OutboundTunnels({ proxy: this.#config.outboundProxy, isOwn });
     const redirector = createRedirector({
       apiHost: API_NAME,
       deliver: () => false,
       isOwn,
-      connect: (host, port, allows) => wayOut.open({ host, port, secure: true }, { allowHalfOpen: true, allows }),
+      connect: (host, port, allows) => tunnels.openBlind({ host, port }, allows),
       log: silentLog,
       timeouts: { drainMs: NEVER_MS },
     });

@@ -21,14 +21,15 @@ export interface HealthReportOptions {
   readonly calls: CheckpointCalls;
   readonly gate: CheckpointGate;
   readonly store: StateStore;
-  readonly open: OpenConnections;
+  readonly openConnections: OpenConnections;
   readonly budget: ByteBudget;
   readonly forwarder: Forwarder;
   readonly redirector: Redirector;
 }
 
 export function healthReport(options: HealthReportOptions): Health {
-  const { began, budget, calls, config, conversations, forwarder, gate, index, open, redirector, store } = options;
+  const { began, budget, calls, config, conversations, forwarder, gate, index, openConnections, redirector, store } =
+    options;
   const { checkpoint: checkpointThreshold, swap: swapThreshold } = config.thresholds;
   const uptimeSeconds = Math.round((Date.now() - began) / 1_000);
   const activeConnections = forwarder.openConnections + redirector.counts().blind;
@@ -43,7 +44,7 @@ export function healthReport(options: HealthReportOptions): Health {
     checkpointBreaker: gate.breaker.state,
     checkpointsResumeAt: isoOrNull(gate.breaker.resumesAt),
     store: store.isOpen ? 'open' : 'closed',
-    totalConnections: open.size,
+    totalConnections: openConnections.size,
     bufferedBytes: budget.used,
     checkpointThreshold,
     swapThreshold,

@@ -7,7 +7,7 @@ import type { CallFailureKind } from '../../machines/conversation-events.ts';
 import { milliseconds, type Milliseconds } from '../../machines/units.ts';
 import { asError, CheckpointError, type ProxyError } from '../errors.ts';
 import { extractSummary } from '../compaction/summary-text.ts';
-import type { Upstream } from '../upstream/http-client.ts';
+import type { HttpClient } from '../upstream/http-client.ts';
 import { AnswerReader, readApiError, type Usage } from '../wire/answer-reader.ts';
 import { headerValue, withoutHeaders, type RawHeaders } from '../wire/headers.ts';
 import { SseReader } from '../wire/sse.ts';
@@ -98,7 +98,7 @@ function summaryOf(reader: AnswerReader): string {
  * @throws CheckpointError for every way in which it brings no summary, an abort included
  */
 export function performCheckpointCall(
-  upstream: Upstream,
+  upstream: HttpClient,
   call: CheckpointCall,
   signal: AbortSignal,
 ): Promise<CheckpointResult> {

@@ -10,7 +10,7 @@ import type { CallEnd, CheckpointGate } from './gate.ts';
 import { checkpointBody } from './request.ts';
 import type { ByteBudget, Reservation } from '../net/byte-budget.ts';
 import { CheckpointError, messageOf } from '../errors.ts';
-import type { Upstream } from '../upstream/http-client.ts';
+import type { HttpClient } from '../upstream/http-client.ts';
 import type { RawHeaders } from '../wire/headers.ts';
 import { coveredBlocks, type Lineage, type Prefix } from '../wire/lineage.ts';
 import { refOf, type CheckpointIndex } from './index.ts';
@@ -56,7 +56,7 @@ interface CallState {
 const NO_CALL: CallState = { request: null, running: null, failed: null };
 
 export interface CheckpointCallsOptions {
-  readonly upstream: Upstream;
+  readonly upstream: HttpClient;
   readonly gate: CheckpointGate;
   readonly index: CheckpointIndex;
   /** Memory for the requests; unlimited when left out. */

@@ -130,6 +130,6 @@ export class AnswerObserver implements RelayObserver {
   }
 
   private publish(fact: ConversationFact): void {
-    (this.options.observe ?? noSubscriber)(fact);
+    (this.options.publish ?? noSubscriber)(fact);
   }
 }

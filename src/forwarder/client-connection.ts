@@ -39,7 +39,7 @@ const NOTHING = Buffer.alloc(0);
 
 export class ClientConnection implements ExchangeConnection {
   readonly socket: Socket;
-  lastRequest = false;
+  isLastRequest = false;
   private readonly options: ClientConnectionOptions;
   private readonly out: BatchWriter;
   private phase: ConnectionPhase = { kind: 'head' };
@@ -97,7 +97,7 @@ export class ClientConnection implements ExchangeConnection {
 
   /** Closes the connection after the current exchange. */
   endWhenIdle(): void {
-    this.lastRequest = true;
+    this.isLastRequest = true;
     if (this.isHandedOff) this.socket.destroySoon();
     else if (!this.isBusy) this.endSoon();
   }
@@ -134,7 +134,7 @@ export class ClientConnection implements ExchangeConnection {
     if (this.socket.destroyed) return;
     const isRequestComplete = phase.kind !== 'receiving' || phase.body.done;
     if (!isRequestComplete) this.linger();
-    else if (this.lastRequest) this.endSoon();
+    else if (this.isLastRequest) this.endSoon();
     else {
       this.isBodyPaused = false;
       // A client that sends requests without reading their answers waits until it has read them.
@@ -162,7 +162,7 @@ export class ClientConnection implements ExchangeConnection {
   }
 
   private get canReadNext(): boolean {
-    const isWaiting = this.lastRequest || this.waitsForDrain || this.socket.destroyed;
+    const isWaiting = this.isLastRequest || this.waitsForDrain || this.socket.destroyed;
     return this.phase.kind === 'head' && !isWaiting && this.buffered.length > 0;
   }
 
@@ -235,7 +235,7 @@ export class ClientConnection implements ExchangeConnection {
     this.buffered = bytes.subarray(end);
     const onPayload = (payload: Buffer): void => phase.sink?.onPayload?.(payload);
     const body = bodyReader(framing, framing.kind === 'chunked' ? onPayload : undefined);
-    if (!keepsAlive(head)) this.lastRequest = true;
+    if (!keepsAlive(head)) this.isLastRequest = true;
     const exchange = new Exchange(this, head, framing, this.out);
     const phase: Receiving = { kind: 'receiving', exchange, body, sink: null };
     this.phase = phase;

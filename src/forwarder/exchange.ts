@@ -27,7 +27,7 @@ export interface ClientListener {
 export interface ExchangeConnection {
   readonly socket: Socket;
   /** True when no further request is read after the current answer. */
-  lastRequest: boolean;
+  isLastRequest: boolean;
   readBody(sink: BodySink): void;
   resumeBody(): void;
   detach(): Buffer;
@@ -69,8 +69,8 @@ export class Exchange {
   /** Sends the head of a final answer. @param close true when this answer is the connection's last */
   sendHead(status: number, reason: string, headers: RawHeaders, close = false): void {
     this.answered = true;
-    const last = close || this.connection.lastRequest;
-    if (close) this.connection.lastRequest = true;
+    const last = close || this.connection.isLastRequest;
+    if (close) this.connection.isLastRequest = true;
     this.out.write(
       formatResponseHead({ status, reason, headers: last ? [...headers, 'Connection', 'close'] : headers }),
     );

@@ -17,21 +17,23 @@ import { createListener } from '../net/listener.ts';
 import type { OpenConnections } from '../net/open-connections.ts';
 import { headerValue } from '../wire/headers.ts';
 import { ClientConnection } from './client-connection.ts';
+import { DeferredWork } from './deferred-work.ts';
 import type { Exchange } from './exchange.ts';
 import { handleMessages } from './messages.ts';
 import type { MessagesOptions } from './request-classifier.ts';
 import type { AdminPages } from '../admin/health.ts';
 import { relay } from './relay.ts';
-import { requestHeaders } from './request-head.ts';
+import { requestHeaders, upstreamNameOf, type UpstreamName } from './request-head.ts';
 
-export interface ForwarderOptions extends MessagesOptions {
+export interface ForwarderOptions extends Omit<MessagesOptions, 'deferredWork' | keyof UpstreamName> {
+  readonly upstreamUrl: URL;
   readonly certificates: Certificates;
   readonly apiHost: string;
   /** True for a `Host` of the proxy itself: localhost and configured names (admin/access/hosts.ts). */
   readonly isOwnHost: (host: string | undefined) => boolean;
   readonly adminPages: AdminPages;
   /** Counts client connections. Above its limit a new connection closes after its first answer. */
-  readonly open: OpenConnections;
+  readonly openConnections: OpenConnections;
   /** Time for pending requests to end on `close`, in milliseconds. */
   readonly drainMs: number;
 }
@@ -69,7 +71,9 @@ const isMessages = (head: RequestHead): boolean =>
 const isForApi = (head: RequestHead): boolean => head.target.startsWith('/v1/');
 
 export function createForwarder(options: ForwarderOptions): Forwarder {
-  const { apiHost, certificates, log, adminPages } = options;
+  const { adminPages, apiHost, certificates, log, openConnections } = options;
+  const deferredWork = new DeferredWork(log);
+  const messages: MessagesOptions = { ...options, ...upstreamNameOf(options.upstreamUrl), deferredWork };
   const sockets = new Set<Socket>();
   const connections = new Set<ClientConnection>();
   let onIdle: (() => void) | undefined;
@@ -92,8 +96,8 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       if (hostKindOf(exchange.head) === 'foreign') {
         const message = 'this host is not served here';
         exchange.refuse({ status: 421, reason: 'Misdirected Request', type: 'invalid_request_error', message });
-      } else if (isMessages(exchange.head)) handleMessages(options, exchange);
-      else relay(options, exchange, { headers: requestHeaders(exchange.head.headers) });
+      } else if (isMessages(exchange.head)) handleMessages(messages, exchange);
+      else relay(messages, exchange, { headers: requestHeaders(exchange.head.headers) });
     } catch (error) {
       log.error('request.failed', { message: messageOf(error) });
       if (exchange.answered) exchange.truncate();
@@ -123,7 +127,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     socket.setNoDelay(true);
     const connection = new ClientConnection(socket, { onExchange, handOff, headMs: HEAD_MS, idleMs: IDLE_MS });
     connections.add(connection);
-    if (options.open.overLimit) connection.lastRequest = true;
+    if (openConnections.overLimit) connection.isLastRequest = true;
     sockets.add(socket);
     socket.once('close', () => {
       connections.delete(connection);
@@ -133,7 +137,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   });
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);
-    options.open.track(socket);
+    openConnections.track(socket);
     socket.once('close', () => sockets.delete(socket));
   });
   server.on('tlsClientError', (error, socket) => {
@@ -170,7 +174,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       });
       clearTimeout(timer);
       // Deferred facts are published before the store closes.
-      options.deferredWork.runAll();
+      deferredWork.runAll();
       // The server does not track connections that came through the redirector.
       pages.closeAllConnections();
       for (const socket of sockets) socket.destroy();

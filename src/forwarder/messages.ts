@@ -36,7 +36,7 @@ export function handleMessages(options: MessagesOptions, exchange: Exchange): vo
   if (mayBeCompaction && compactions.canServe) bufferAndDecide(options, exchange, labels);
   else relayStreaming(options, exchange, labels);
   // Deferred, because the request's bytes go first.
-  deferredWork.add(null, () => options.observe?.({ type: 'request.received' }));
+  deferredWork.add(null, () => options.publish?.({ type: 'request.received' }));
 }
 
 /** Forwards the request while it arrives; it is parsed later. */

@@ -23,7 +23,7 @@ export interface MessagesOptions extends RelayOptions {
   readonly turns: Turns;
   readonly compactions: Compactions;
   readonly modelWindows: ModelWindows;
-  readonly observe?: PublishFact;
+  readonly publish?: PublishFact;
   /** Limits the memory of copied bodies. */
   readonly budget: ByteBudget;
   /** Runs what follows an exchange, after its bytes have been sent. */

@@ -11,6 +11,11 @@ export interface UpstreamName {
   readonly upstreamPrefix: string;
 }
 
+export const upstreamNameOf = ({ host, pathname }: URL): UpstreamName => ({
+  upstreamHost: host,
+  upstreamPrefix: pathname.replace(/\/$/, ''),
+});
+
 /** The end-to-end headers of a request, without those that the launcher adds for the proxy. */
 export const requestHeaders = (raw: RawHeaders): string[] => endToEnd(raw, isLaunchHeader);
 

@@ -70,3 +70,9 @@ export const isUnspecified = (host: string): boolean => isIn(UNSPECIFIED, host);
 /** True for what only this machine, or its own wire, has any business with: loopback, link-local, unspecified. */
 export const isLocalOnlyAddress = (host: string): boolean =>
   isLoopback(host) || isUnspecified(host) || isIn(LINK_LOCAL, host);
+
+/** The `http:` URL of a listener on `host`, for clients on this machine. */
+export function localUrl(host: string, port: number): string {
+  const reachable = isUnspecified(host) ? '127.0.0.1' : host;
+  return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`;
+}

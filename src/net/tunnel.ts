@@ -112,11 +112,11 @@ export function prepare(socket: Socket): void {
 function closeOther(gone: Socket, other: Socket): void {
   if (gone.readableEnded) other.destroySoon();
   else if (gone.errored === null) other.destroy();
-  else cutOff(other);
+  else resetConnection(other);
 }
 
 /** Closes with a reset, so that the other side knows that bytes are missing. */
-export function cutOff(socket: Socket): void {
+export function resetConnection(socket: Socket): void {
   // Only TCP knows resets; on TLS, as to a corporate proxy, Node throws.
   if (socket instanceof TLSSocket) socket.destroy();
   else socket.resetAndDestroy();

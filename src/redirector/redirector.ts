@@ -23,7 +23,7 @@ import { refusalOf, refusalOfRequest, type Refusal } from './statuses.ts';
 import {
   connectDirectly,
   connected,
-  cutOff,
+  resetConnection,
   FORBIDDEN,
   join,
   prepare,
@@ -49,7 +49,7 @@ export interface RedirectorOptions {
    */
   readonly connect?: (host: string, port: number, allows: AllowAddress) => Socket | PendingConnection;
   /** Counts the clients' connections. Where there are too many, tunnels for the API are blind as well. */
-  readonly open?: OpenConnections;
+  readonly openConnections?: OpenConnections;
   readonly log: Log;
   readonly timeouts?: Partial<RedirectorTimeouts>;
 }
@@ -83,7 +83,7 @@ const CHECK_EVERY_MS = 5000;
 /** A redirector that listens nowhere yet. */
 export function createRedirector(options: RedirectorOptions): Redirector {
   const timeouts = { ...DEFAULTS, ...options.timeouts };
-  const { log, deliver, connect = connectDirectly, isOwn = () => false, open } = options;
+  const { log, deliver, connect = connectDirectly, isOwn = () => false, openConnections } = options;
   const sockets = new Set<Socket>();
   const delivered = new Set<Socket>();
   const blind = new Set<Socket>();
@@ -101,7 +101,7 @@ export function createRedirector(options: RedirectorOptions): Redirector {
   );
   server.on('connection', (socket) => {
     track(sockets, socket);
-    open?.track(socket);
+    openConnections?.track(socket);
   });
   server.on('connect', (request, socket: unknown, head) => {
     if (!(socket instanceof Socket)) return;
@@ -139,7 +139,7 @@ export function createRedirector(options: RedirectorOptions): Redirector {
     if (isApi) {
       prepare(client);
       accept(client);
-      if (open?.overLimit === true)
+      if (openConnections?.overLimit === true)
         log.debug('tunnel.bypassed', { host: authority.host, reason: 'too many connections' });
       else if (deliver(client, head)) {
         track(delivered, client);
@@ -164,7 +164,7 @@ export function createRedirector(options: RedirectorOptions): Redirector {
     // An accepted client waits for TLS, not for HTTP: a reset is all that it can understand.
     const fail = (refusal: Refusal, code?: string): void => {
       destination.destroy();
-      if (isAccepted) cutOff(client);
+      if (isAccepted) resetConnection(client);
       else reject(client, refusal, authority, code);
     };
     client.once('close', abandon);

@@ -12,7 +12,7 @@ export interface ConnectorOptions {
   /** CA certificates to trust instead of the built-in ones and those of `NODE_EXTRA_CA_CERTS` (PEM). */
   readonly ca?: readonly string[] | undefined;
   /** Straight to the upstream where it is not given. */
-  readonly wayOut?: OutboundTunnels | undefined;
+  readonly tunnels?: OutboundTunnels | undefined;
   /** Default 30 s, for everything together. */
   readonly connectTimeoutMs?: number | undefined;
 }
@@ -43,10 +43,10 @@ export class UpstreamConnector {
    * @throws UpstreamUnreachableError
    */
   async connect(): Promise<Socket> {
-    const { connectTimeoutMs = CONNECT_TIMEOUT_MS, url, wayOut = DIRECT } = this.#options;
+    const { connectTimeoutMs = CONNECT_TIMEOUT_MS, url, tunnels = DIRECT } = this.#options;
     const deadline = performance.now() + connectTimeoutMs;
     try {
-      const below = wayOut.proxyFor(this.#to) === null ? undefined : await this.#tunnel(wayOut, connectTimeoutMs);
+      const below = tunnels.proxyFor(this.#to) === null ? undefined : await this.#tunnel(tunnels, connectTimeoutMs);
       const socket = this.#secure(below);
       // Node 20 crashes when the socket below TLS is destroyed before it; it goes down with the one above.
       if (below !== undefined) this.#sockets.delete(below);
@@ -68,8 +68,8 @@ export class UpstreamConnector {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  async #tunnel(wayOut: OutboundTunnels, timeoutMs: number): Promise<Socket> {
-    const { socket, ready } = wayOut.open(this.#to, { timeoutMs });
+  async #tunnel(tunnels: OutboundTunnels, timeoutMs: number): Promise<Socket> {
+    const { socket, ready } = tunnels.open(this.#to, { timeoutMs });
     this.#watch(socket);
     await ready;
     return socket;

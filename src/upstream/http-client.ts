@@ -9,7 +9,7 @@ import { asError, ProxyError, UpstreamProtocolError, UpstreamUnreachableError } 
 import type { RawHeaders } from '../wire/headers.ts';
 import { UpstreamConnector, type ConnectorOptions } from './connector.ts';
 
-export interface UpstreamRequest {
+export interface HttpRequest {
   readonly method: string;
   /** Path and query as the client sent them, e.g. `/v1/messages?beta=true`. */
   readonly path: string;
@@ -20,28 +20,28 @@ export interface UpstreamRequest {
 }
 
 /** What happens to a call, in this order: any `onInformation`, `onHead`, any `onData`, `onEnd`; or `onError` once. */
-export interface UpstreamEvents {
+export interface HttpCallEvents {
   /** A 1xx answer. */
   onInformation?(status: number, headers: RawHeaders): void;
   onHead(status: number, reason: string, headers: RawHeaders): void;
-  /** Return false to hold the upstream back until {@link UpstreamCall.resume}. */
+  /** Return false to hold the upstream back until {@link HttpCall.resume}. */
   onData(chunk: Buffer): boolean;
   onEnd(trailers: RawHeaders): void;
-  /** An `UpstreamUnreachableError` or `UpstreamProtocolError`; after {@link UpstreamCall.abort} also the abort. */
+  /** An `UpstreamUnreachableError` or `UpstreamProtocolError`; after {@link HttpCall.abort} also the abort. */
   onError(error: ProxyError): void;
 }
 
 /** A call under way. */
-export interface UpstreamCall {
+export interface HttpCall {
   /** Ends the call and its connection at once. */
   abort(): void;
   /** Goes on after `onData` returned false. */
   resume(): void;
 }
 
-export interface Upstream {
+export interface HttpClient {
   readonly origin: string;
-  send(request: UpstreamRequest, events: UpstreamEvents): UpstreamCall;
+  send(request: HttpRequest, events: HttpCallEvents): HttpCall;
   close(): Promise<void>;
 }
 
@@ -72,7 +72,7 @@ function toProxyError(error: Error, origin: string): ProxyError {
 }
 
 /** Opens the way to `options.url`, which may have a path prefix as gateways do. Connections are made when needed and kept alive. */
-export function openHttpClient(options: ConnectorOptions): Upstream {
+export function openHttpClient(options: ConnectorOptions): HttpClient {
   const origin = options.url.origin;
   const prefix = options.url.pathname.replace(/\/$/, '');
   const connector = new UpstreamConnector(options);

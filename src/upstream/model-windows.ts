@@ -7,7 +7,7 @@ import type { Log } from '../log.ts';
 import { endToEnd, headerValue, type RawHeaders } from '../wire/headers.ts';
 import { isObject, parseJson } from '../wire/json.ts';
 import { isKnownModel, limitKey, type LearnedWindows } from '../wire/windows.ts';
-import type { Upstream } from './http-client.ts';
+import type { HttpClient } from './http-client.ts';
 
 const MAX_ANSWER_BYTES = 64 * 1024;
 /** Limit of distinct models: their names come from the client. */
@@ -25,9 +25,9 @@ export class ModelWindows {
   readonly #listed = new Map<string, Tokens>();
   readonly #limits = new Map<string, Tokens>();
   readonly #asked = new Set<string>();
-  readonly #options: { readonly upstream: Upstream; readonly log: Log; readonly enabled: boolean };
+  readonly #options: { readonly client: HttpClient; readonly log: Log; readonly enabled: boolean };
 
-  constructor(options: { readonly upstream: Upstream; readonly log: Log; readonly enabled: boolean }) {
+  constructor(options: { readonly client: HttpClient; readonly log: Log; readonly enabled: boolean }) {
     this.#options = options;
   }
 
@@ -47,13 +47,13 @@ export class ModelWindows {
 
   /** Asks for a model's window with the credentials of a request, unless it is known or was asked for. */
   learn({ model, headers }: RequestedModel): void {
-    const { enabled, log, upstream } = this.#options;
+    const { client, enabled, log } = this.#options;
     if (!enabled || isKnownModel(model) || this.#asked.has(model) || this.#asked.size >= MAX_MODELS) return;
     this.#asked.add(model);
     const chunks: Buffer[] = [];
     let bytes = 0;
     let answered = 0;
-    upstream.send(
+    client.send(
       {
         method: 'GET',
         path: `/v1/models/${encodeURIComponent(model)}`,

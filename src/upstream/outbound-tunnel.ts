@@ -12,6 +12,7 @@ import { connect as connectTls } from 'node:tls';
 import { UpstreamUnreachableError } from '../errors.ts';
 import { endOfHead } from '../http1/head.ts';
 import type { Log } from '../log.ts';
+import type { HostAndPort } from '../net/addresses.ts';
 import { allowedLookup, connected, type AllowAddress, type PendingConnection } from '../net/tunnel.ts';
 import { CLIENT_TLS, tlsHint } from '../net/tls.ts';
 import {
@@ -22,10 +23,10 @@ import {
   type ProxyEndpoint,
 } from './outbound-proxy.ts';
 
-export interface WayOutOptions {
+export interface OutboundTunnelsOptions {
   readonly proxy: OutboundProxy;
   /** True for our own listeners: a proxy variable that points there would be a loop, and is ignored. */
-  readonly isOurs?: (host: string, port: number) => boolean;
+  readonly isOwn?: (host: string, port: number) => boolean;
   /** CA certificates to trust for a proxy over TLS instead of the built-in ones (PEM). */
   readonly ca?: readonly string[] | undefined;
 }
@@ -52,16 +53,16 @@ export const errorName = (error: Error): string =>
 export const serverName = (host: string): string => (isIP(host) === 0 ? host : '');
 
 export class OutboundTunnels {
-  readonly #options: WayOutOptions;
+  readonly #options: OutboundTunnelsOptions;
 
-  constructor(options: WayOutOptions) {
+  constructor(options: OutboundTunnelsOptions) {
     this.#options = options;
   }
 
   /** The proxy on the way to `to`; null for none. */
   proxyFor(to: OutboundTarget): ProxyEndpoint | null {
     const proxy = proxyFor(this.#options.proxy, to);
-    return proxy === null || this.#isOurs(proxy) ? null : proxy;
+    return proxy === null || this.#isOwn(proxy) ? null : proxy;
   }
 
   /**
@@ -93,26 +94,31 @@ export class OutboundTunnels {
     return { socket, ready: this.#tunnel(socket, proxy, to, timeoutMs), throughProxy: true };
   }
 
+  /** Opens a connection for a blind tunnel, to allowed addresses only; one direction may end before the other. */
+  openBlind(to: HostAndPort, allows: AllowAddress): PendingConnection {
+    return this.open({ ...to, secure: true }, { allowHalfOpen: true, allows });
+  }
+
   /** Says once which proxies are used, and which are not because they are this very process. */
   announce(log: Log): void {
     const { https, http } = this.#options.proxy;
     for (const proxy of [https, http]) {
       if (proxy === null) continue;
       const { variable, origin } = proxy;
-      if (!this.#isOurs(proxy)) log.info('outbound.proxy_used', { variable, proxy: origin });
+      if (!this.#isOwn(proxy)) log.info('outbound.proxy_used', { variable, proxy: origin });
       else log.warn('outbound.proxy_ignored', { variable, proxy: origin, reason: 'it is claude-db-proxy itself' });
     }
   }
 
-  #isOurs({ host, port }: ProxyEndpoint): boolean {
-    return this.#options.isOurs?.(host, port) === true;
+  #isOwn({ host, port }: ProxyEndpoint): boolean {
+    return this.#options.isOwn?.(host, port) === true;
   }
 
   /** True when a connection has led back to this process, by whatever name. */
   #isLoop({ localAddress, remoteAddress, remotePort }: Socket): boolean {
-    const { isOurs } = this.#options;
-    if (isOurs === undefined || remoteAddress === undefined || remotePort === undefined) return false;
-    return isOurs(remoteAddress, remotePort) || (remoteAddress === localAddress && isOurs('127.0.0.1', remotePort));
+    const { isOwn } = this.#options;
+    if (isOwn === undefined || remoteAddress === undefined || remotePort === undefined) return false;
+    return isOwn(remoteAddress, remotePort) || (remoteAddress === localAddress && isOwn('127.0.0.1', remotePort));
   }
 
   /** Asks a proxy for a tunnel on `socket`, which is connecting to it, and waits for its consent. */

@@ -9,9 +9,10 @@
  */
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
+import type { Config } from '../../config/config.ts';
 import type { Log } from '../../log.ts';
-import { readHost, type OwnHosts } from './hosts.ts';
-import { openToken } from './token.ts';
+import { ownHosts, readHost, type OwnHosts } from './hosts.ts';
+import { openToken, tokenFile } from './token.ts';
 
 export type Verdict = 'granted' | 'foreign_host' | 'foreign_origin' | 'no_token';
 
@@ -163,12 +164,15 @@ export function createAccess(token: string, file: string | null, { hosts, port }
   };
 }
 
-/** Access by the token in `file`, which is made where there is none. Never rejects. */
-export async function openAccess(
-  options: AccessOptions & { readonly file: string; readonly log: Log },
-): Promise<Access> {
-  const token = await openToken(options.file, options.log);
-  return createAccess(token.value, token.file, options);
+export interface OpenAccessOptions extends Pick<AccessOptions, 'port'> {
+  readonly config: Pick<Config, 'dataDir' | 'host' | 'allowedHosts'>;
+  readonly log: Log;
+}
+
+/** Access by the token in the data directory, which is created if there is none. Never rejects. */
+export async function openAccess({ config, log, port }: OpenAccessOptions): Promise<Access> {
+  const token = await openToken(tokenFile(config.dataDir), log);
+  return createAccess(token.value, token.file, { hosts: ownHosts(config.host, config.allowedHosts), port });
 }
 
 /** The URL that `claude-db-proxy dashboard` opens; it signs the browser in. */

@@ -6,9 +6,9 @@ import { CheckpointError, UpstreamUnreachableError } from '../../../src/errors.t
 import { startSimulatedApi, type Fault, type SimulatedApi } from '../../../src/simulated-api/index.ts';
 import {
   openHttpClient,
-  type Upstream,
-  type UpstreamEvents,
-  type UpstreamRequest,
+  type HttpClient,
+  type HttpCallEvents,
+  type HttpRequest,
 } from '../../../src/upstream/http-client.ts';
 import { requestBody } from '../../support/histories.ts';
 
@@ -52,7 +52,7 @@ async function failureOf(call: Promise<CheckpointResult>): Promise<CheckpointErr
 
 describe('a checkpoint call', () => {
   let api: SimulatedApi;
-  let upstream: Upstream;
+  let upstream: HttpClient;
   before(async () => {
     api = await startSimulatedApi();
     upstream = openHttpClient({ url: new URL(api.url) });
@@ -345,13 +345,13 @@ describe('a checkpoint call', () => {
   describe('over an upstream of our own', () => {
     /** An upstream that keeps what it is sent and the events to raise. */
     function scripted(): {
-      upstream: Upstream;
-      sent: UpstreamRequest[];
-      events: UpstreamEvents[];
+      upstream: HttpClient;
+      sent: HttpRequest[];
+      events: HttpCallEvents[];
       aborts: () => number;
     } {
-      const sent: UpstreamRequest[] = [];
-      const events: UpstreamEvents[] = [];
+      const sent: HttpRequest[] = [];
+      const events: HttpCallEvents[] = [];
       let aborted = 0;
       return {
         sent,

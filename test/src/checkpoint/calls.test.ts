@@ -9,7 +9,7 @@ import { CheckpointIndex } from '../../../src/checkpoint/index.ts';
 import { CheckpointError } from '../../../src/errors.ts';
 import { noSubscriber } from '../../../src/facts.ts';
 import { silentLog } from '../../../src/log.ts';
-import type { Upstream, UpstreamEvents } from '../../../src/upstream/http-client.ts';
+import type { HttpClient, HttpCallEvents } from '../../../src/upstream/http-client.ts';
 import { lineageOf, fullPrefix } from '../../../src/wire/lineage.ts';
 import type { Message } from '../../../src/wire/message-request.ts';
 import { requestBody } from '../../support/histories.ts';
@@ -21,13 +21,13 @@ const HELLO = [user('hello')];
 
 describe('checkpoint calls', () => {
   const index = new CheckpointIndex();
-  let raised: UpstreamEvents[];
+  let raised: HttpCallEvents[];
   let calls: CheckpointCalls;
   let gate: CheckpointGate;
   let budget: ByteBudget;
   beforeEach(() => {
     raised = [];
-    const upstream: Upstream = {
+    const upstream: HttpClient = {
       origin: 'http://nowhere',
       send(_, events) {
         raised.push(events);

@@ -25,7 +25,7 @@ import { createFacts, publishingRepository, type ConversationFact } from '../../
 import { logFacts } from '../../../src/fact-log.ts';
 import { UpstreamUnreachableError } from '../../../src/errors.ts';
 import { silentLog, type Log, type LogFields } from '../../../src/log.ts';
-import type { Upstream, UpstreamEvents, UpstreamRequest } from '../../../src/upstream/http-client.ts';
+import type { HttpClient, HttpCallEvents, HttpRequest } from '../../../src/upstream/http-client.ts';
 import { AnswerReader, NO_USAGE, type Usage } from '../../../src/wire/answer-reader.ts';
 import { readCompaction, type Compaction } from '../../../src/wire/compaction.ts';
 import { readLaunchSettings } from '../../../src/wire/launch-settings.ts';
@@ -49,7 +49,7 @@ REMINDER: Do NOT call any tools. Respond with plain text only — an <analysis> 
 
 /** A checkpoint call as the API sees it. */
 export interface PendingCall {
-  readonly request: UpstreamRequest;
+  readonly request: HttpRequest;
   readonly body: string;
   /** The messages that a summary is asked of. */
   readonly messages: readonly Message[];
@@ -66,10 +66,10 @@ export interface PendingCall {
 
 class Call implements PendingCall {
   aborted = false;
-  readonly request: UpstreamRequest;
-  readonly #events: UpstreamEvents;
+  readonly request: HttpRequest;
+  readonly #events: HttpCallEvents;
 
-  constructor(request: UpstreamRequest, events: UpstreamEvents) {
+  constructor(request: HttpRequest, events: HttpCallEvents) {
     this.request = request;
     this.#events = events;
   }
@@ -274,7 +274,7 @@ export class Desk {
         void this.log.push({ level, event, fields });
     const log: Log = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
     const now = () => this.now();
-    const upstream: Upstream = {
+    const upstream: HttpClient = {
       origin: 'http://nowhere',
       send: (request, events) => {
         const call = new Call(request, events);

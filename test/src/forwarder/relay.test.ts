@@ -54,7 +54,7 @@ class RelayHarness {
     const client = socket();
     const connection = {
       socket: client,
-      lastRequest: false,
+      isLastRequest: false,
       readBody: (sink: BodySink) => (this.#body = sink),
       resumeBody: () => undefined,
       detach: () => Buffer.alloc(0),

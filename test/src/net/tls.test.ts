@@ -122,8 +122,8 @@ describe('TLS on the way out', () => {
     ],
   ];
 
-  async function leased(port: number, ca: string[], wayOut: OutboundTunnels, host: string): Promise<void> {
-    const connections = new UpstreamConnections({ url: new URL(`https://${host}:${port}`), ca, wayOut });
+  async function leased(port: number, ca: string[], tunnels: OutboundTunnels, host: string): Promise<void> {
+    const connections = new UpstreamConnections({ url: new URL(`https://${host}:${port}`), ca, tunnels });
     try {
       await connections.lease();
     } finally {

@@ -182,16 +182,16 @@ describe('redirector', () => {
     });
 
     it('goes there as well, blind, while there are too many connections; the others stay', async () => {
-      const open = new OpenConnections({ limit: 1, log: silentLog });
-      await start({ deliver, open, connect: () => connectDirectly('127.0.0.1', echo.port) });
+      const openConnections = new OpenConnections({ limit: 1, log: silentLog });
+      await start({ deliver, openConnections, connect: () => connectDirectly('127.0.0.1', echo.port) });
       const first = await openTunnel(port, 'api.anthropic.com:443');
       const second = await openTunnel(port, 'api.anthropic.com:443', Buffer.from('hello'));
       expect(redirector.counts()).to.deep.equal({ delivered: 1, blind: 1 });
       second.socket.end();
       expect((await drain(second.socket)).toString()).to.equal('hello');
-      await until(() => open.size === 1);
+      await until(() => openConnections.size === 1);
       expect(await ask(first.socket)).to.match(/GET \/v1\/models$/);
-      await until(() => open.size === 0);
+      await until(() => openConnections.size === 0);
       const third = await openTunnel(port, 'api.anthropic.com:443');
       expect(redirector.counts().delivered).to.equal(1);
       third.socket.destroy();

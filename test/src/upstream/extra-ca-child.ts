@@ -5,9 +5,9 @@ import { openHttpClient } from '../../../src/upstream/http-client.ts';
 import { OutboundTunnels } from '../../../src/upstream/outbound-tunnel.ts';
 
 const { outboundProxy, upstreamUrl: url } = parseConfig(process.env);
-const wayOut = new OutboundTunnels({ proxy: outboundProxy });
-const connections = new UpstreamConnections({ url, wayOut });
-const upstream = openHttpClient({ url, wayOut });
+const tunnels = new OutboundTunnels({ proxy: outboundProxy });
+const connections = new UpstreamConnections({ url, tunnels });
+const upstream = openHttpClient({ url, tunnels });
 
 async function raw(): Promise<string> {
   const lease = await connections.lease();

@@ -10,7 +10,11 @@ import { startSimulatedApi, type SimulatedApi } from '../../../src/simulated-api
 import { UpstreamConnector } from '../../../src/upstream/connector.ts';
 import { parseOutboundProxy } from '../../../src/upstream/outbound-proxy.ts';
 import { openHttpClient } from '../../../src/upstream/http-client.ts';
-import { OutboundTunnels, type OpenOptions, type WayOutOptions } from '../../../src/upstream/outbound-tunnel.ts';
+import {
+  OutboundTunnels,
+  type OpenOptions,
+  type OutboundTunnelsOptions,
+} from '../../../src/upstream/outbound-tunnel.ts';
 import { drain, portOf, startTcp, until } from '../redirector/sockets.ts';
 import { startConnectProxy, type ConnectProxy } from './connect-proxy.ts';
 import { HOST, selfSigned, type KeyAndCert } from './self-signed.ts';
@@ -63,7 +67,7 @@ describe('the way out', () => {
   });
   after(() => Promise.all([proxy, secureProxy, api, plainApi].map((server) => server.close())));
 
-  const proxied = (env: Record<string, string> = {}, more: Partial<WayOutOptions> = {}): OutboundTunnels =>
+  const proxied = (env: Record<string, string> = {}, more: Partial<OutboundTunnelsOptions> = {}): OutboundTunnels =>
     new OutboundTunnels({
       proxy: parseOutboundProxy({ HTTPS_PROXY: `http://${USER}127.0.0.1:${proxy.port}`, ...env }),
       ca: [identity.cert],
@@ -71,13 +75,13 @@ describe('the way out', () => {
     });
 
   function connect(
-    wayOut: OutboundTunnels,
+    tunnels: OutboundTunnels,
     port: number,
     options: { timeoutMs?: number; host?: string } = {},
   ): Promise<Socket> {
     const url = new URL(`https://${options.host ?? HOST}:${port}`);
     const connectTimeoutMs = options.timeoutMs;
-    const connector = new UpstreamConnector({ url, ca: [identity.cert], wayOut, connectTimeoutMs });
+    const connector = new UpstreamConnector({ url, ca: [identity.cert], tunnels, connectTimeoutMs });
     connectors.add(connector);
     return connector.connect().then((socket) => {
       opened.add(socket);
@@ -85,8 +89,8 @@ describe('the way out', () => {
     });
   }
 
-  async function open(wayOut: OutboundTunnels, port: number, options?: OpenOptions, host = HOST): Promise<Socket> {
-    const { socket, ready } = wayOut.open({ host, port, secure: true }, options);
+  async function open(tunnels: OutboundTunnels, port: number, options?: OpenOptions, host = HOST): Promise<Socket> {
+    const { socket, ready } = tunnels.open({ host, port, secure: true }, options);
     opened.add(socket);
     await ready;
     return socket;
@@ -107,15 +111,15 @@ describe('the way out', () => {
   });
 
   it('leads through a proxy that is spoken to over TLS', async () => {
-    const wayOut = proxied({ HTTPS_PROXY: `https://${USER}localhost:${secureProxy.port}` });
-    const socket = await connect(wayOut, api.port);
+    const tunnels = proxied({ HTTPS_PROXY: `https://${USER}localhost:${secureProxy.port}` });
+    const socket = await connect(tunnels, api.port);
     expect(secureProxy.targets.at(-1)).to.equal(`${HOST}:${api.port}`);
     expect(await lookUp(socket)).to.equal('HTTP/1.1 200');
   });
 
   it('to an http upstream leads through the proxy for http', async () => {
-    const wayOut = proxied({ HTTPS_PROXY: '', HTTP_PROXY: `http://${USER}127.0.0.1:${proxy.port}` });
-    const connector = new UpstreamConnector({ url: new URL(`http://${HOST}:${plainApi.port}`), wayOut });
+    const tunnels = proxied({ HTTPS_PROXY: '', HTTP_PROXY: `http://${USER}127.0.0.1:${proxy.port}` });
+    const connector = new UpstreamConnector({ url: new URL(`http://${HOST}:${plainApi.port}`), tunnels });
     connectors.add(connector);
     expect(await lookUp(await connector.connect())).to.equal('HTTP/1.1 200');
     expect(proxy.targets.at(-1)).to.equal(`${HOST}:${plainApi.port}`);
@@ -125,7 +129,7 @@ describe('the way out', () => {
     const connector = new UpstreamConnector({
       url: new URL(`https://${HOST}:${api.port}`),
       ca: [identity.cert],
-      wayOut: proxied(),
+      tunnels: proxied(),
     });
     connectors.add(connector);
     const reused: unknown[] = [];
@@ -141,7 +145,7 @@ describe('the way out', () => {
     const upstream = openHttpClient({
       url: new URL(`https://${HOST}:${api.port}`),
       ca: [identity.cert],
-      wayOut: proxied(),
+      tunnels: proxied(),
     });
     const before = proxy.targets.length;
     const headers = ['x-api-key', 'k', 'anthropic-version', '2023-06-01'];
@@ -165,7 +169,7 @@ describe('the way out', () => {
     await upstream.close();
     const refusing = openHttpClient({
       url: new URL(`https://${HOST}:${api.port}`),
-      wayOut: proxied({ HTTPS_PROXY: `http://wrong:${CANARY}@127.0.0.1:${proxy.port}` }),
+      tunnels: proxied({ HTTPS_PROXY: `http://wrong:${CANARY}@127.0.0.1:${proxy.port}` }),
     });
     const message = await failureOf(
       new Promise((resolve, reject) => {
@@ -181,9 +185,9 @@ describe('the way out', () => {
 
   it('goes around the proxy where NO_PROXY says so, and to loopback', async () => {
     const before = proxy.targets.length;
-    const wayOut = proxied({ NO_PROXY: `.example.test` });
-    expect(wayOut.proxyFor({ host: HOST, port: 443, secure: true })).to.equal(null);
-    for (const way of [proxied(), wayOut]) {
+    const tunnels = proxied({ NO_PROXY: `.example.test` });
+    expect(tunnels.proxyFor({ host: HOST, port: 443, secure: true })).to.equal(null);
+    for (const way of [proxied(), tunnels]) {
       expect(await lookUp(await connect(way, api.port, { host: 'localhost' }))).to.equal('HTTP/1.1 200');
     }
     expect(proxy.targets.length).to.equal(before);
@@ -275,8 +279,8 @@ describe('the way out', () => {
       const port = portOf(gone);
       gone.close();
       await once(gone, 'close');
-      const wayOut = proxied({ HTTPS_PROXY: `http://${USER}127.0.0.1:${port}` });
-      expect(await failureOf(connect(wayOut, api.port))).to.equal(
+      const tunnels = proxied({ HTTPS_PROXY: `http://${USER}127.0.0.1:${port}` });
+      expect(await failureOf(connect(tunnels, api.port))).to.equal(
         `cannot reach the proxy http://127.0.0.1:${port} (ECONNREFUSED); check HTTPS_PROXY`,
       );
     });
@@ -292,7 +296,7 @@ describe('the way out', () => {
     it('that is this very process: ignored by its address, noticed under another name', async () => {
       const lines: string[] = [];
       const ours = (host: string, port: number): boolean => host === '127.0.0.1' && port === proxy.port;
-      const direct = proxied({}, { isOurs: ours });
+      const direct = proxied({}, { isOwn: ours });
       expect(direct.proxyFor({ host: HOST, port: 443, secure: true })).to.equal(null);
       direct.announce({ ...silentLog, warn: (event, fields) => lines.push(event, JSON.stringify(fields)) });
       const at = JSON.stringify({
@@ -301,7 +305,7 @@ describe('the way out', () => {
         reason: 'it is claude-db-proxy itself',
       });
       expect(lines).to.deep.equal(['outbound.proxy_ignored', at]);
-      const aliased = proxied({ HTTPS_PROXY: `http://${USER}localhost:${proxy.port}` }, { isOurs: ours });
+      const aliased = proxied({ HTTPS_PROXY: `http://${USER}localhost:${proxy.port}` }, { isOwn: ours });
       expect(await failureOf(open(aliased, api.port))).to.match(/ is claude-db-proxy itself; check HTTPS_PROXY$/);
     });
   });
@@ -333,7 +337,7 @@ describe('the way out', () => {
     await until(() => proxy.connections === 1);
     socket.destroy();
     expect(await failed).to.match(/closed the connection/);
-    const connector = new UpstreamConnector({ url: new URL(`https://${HOST}`), wayOut: proxied() });
+    const connector = new UpstreamConnector({ url: new URL(`https://${HOST}`), tunnels: proxied() });
     const closed = failureOf(connector.connect());
     await until(() => proxy.connections === 1);
     connector.close();
@@ -349,8 +353,8 @@ describe('the way out', () => {
         void drain(socket).then((all) => socket.end(`heard ${all.length}`));
       });
       const at = kind === 'http' ? proxy : secureProxy;
-      const wayOut = proxied({ HTTPS_PROXY: `${kind}://${USER}localhost:${at.port}` });
-      const socket = await open(wayOut, portOf(destination.server), { allowHalfOpen: true });
+      const tunnels = proxied({ HTTPS_PROXY: `${kind}://${USER}localhost:${at.port}` });
+      const socket = await open(tunnels, portOf(destination.server), { allowHalfOpen: true });
       socket.end('everything');
       expect((await drain(socket)).toString()).to.equal('heard 10');
       destination.server.close();
