@@ -1,6 +1,6 @@
 /**
  * What people see of each conversation beside its machine's state: built from facts, queried by the dashboard's pages
- * (live.ts) and routes (admin/conversation-routes.ts). It is small and holds no content except names.
+ * (push/) and routes (admin/conversation-routes.ts). It is small and holds no content except names.
  *
  * Messages are not stored. While a page watches a conversation, the messages of its newest request are read for that page.
  */

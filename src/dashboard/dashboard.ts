@@ -1,10 +1,10 @@
 /**
- * The dashboard, put together: its inputs (facts, the log, actors), what it derives from them (views, statistics, metrics,
+ * The wiring of the dashboard: its inputs (facts, log, actors), what it derives from them (views, statistics, metrics,
  * event log), and its outputs (pages over socket.io, scripts over HTTP).
  *
- *   facts ─▶ views, statistics, metrics ─▶ live (socket.io), routes (HTTP)
- *   log ─▶ event log ─▶ live
- *   actors ─▶ inspector ─▶ live
+ *   facts ─▶ views, statistics, metrics ─▶ pages (socket.io), routes (HTTP)
+ *   log ─▶ event log ─▶ pages
+ *   actors ─▶ inspector ─▶ pages
  */
 import type { Server as HttpServer } from 'node:http';
 import type { AnyActorRef } from 'xstate';
@@ -21,13 +21,13 @@ import { VERSION } from '../version.ts';
 import { ConversationViews } from './conversation-views.ts';
 import type { EventLog } from './event-log.ts';
 import { Inspector } from './inspector/inspector.ts';
-import { LivePages, type SocketIoServer } from './live.ts';
+import { PageServer, type SocketIoServer } from './push/page-server.ts';
 import { Metrics } from '../admin/metrics.ts';
 import { loadStatisticsSeed } from './statistics-seed.ts';
 import type { DashboardRoutesOptions } from '../admin/conversation-routes.ts';
 import { Statistics } from './statistics.ts';
 
-/** What the dashboard asks the rest of the proxy for. */
+/** What the dashboard reads from the rest of the proxy. */
 export interface Sources {
   /** The supervisor, root of all actors. */
   readonly root: () => AnyActorRef;
@@ -56,32 +56,32 @@ export interface DashboardOptions {
 export class Dashboard {
   readonly views: ConversationViews;
   readonly statistics: Statistics;
-  readonly live: LivePages;
+  readonly pages: PageServer;
   readonly metrics: Metrics;
   readonly #options: DashboardOptions;
   readonly #events: EventLog;
-  readonly #failed = new Set<(error: Error) => void>();
+  readonly #failureListeners = new Set<(error: Error) => void>();
   readonly #started: number;
   #stopForwarding: (() => void) | null = null;
-  #remembers = false;
-  /** Rises with each opening and closing. */
+  #isSeeded = false;
+  /** Incremented at each opening and closing. */
   #opening = 0;
   #socketIo: SocketIoServer | null = null;
-  /** Where it is open; null while it is closed. */
+  /** The server and access it is open on; null while it is closed. */
   #at: { readonly pages: HttpServer; readonly access: Access } | null = null;
 
   constructor(options: DashboardOptions) {
     const { now, sources } = options;
     this.#options = options;
     this.#started = now();
-    const news = (): void => this.live.noteNews();
+    const news = (): void => this.pages.onNews();
     this.#events = options.events;
     this.#events.setListener(news);
     this.statistics = new Statistics(now);
     this.views = new ConversationViews({
       now,
       checkpoint: (id) => sources.checkpoint(id),
-      onChange: (id) => this.live.noteChange(id),
+      onChange: (id) => this.pages.onConversationChange(id),
     });
     const inspector = new Inspector({
       root: () => sources.root(),
@@ -94,11 +94,11 @@ export class Dashboard {
         phases: this.#phases(),
         checkpointsHeld: sources.checkpointsHeld(),
         callsRunning: sources.callsRunning(),
-        pages: this.live.size,
+        pages: this.pages.size,
       }),
       VERSION,
     );
-    this.live = new LivePages({
+    this.pages = new PageServer({
       views: this.views,
       statistics: this.statistics,
       events: this.#events,
@@ -115,37 +115,37 @@ export class Dashboard {
     options.facts.subscribe(news);
   }
 
-  /** Called when it can no longer show anything. Returns how to stop being called. */
-  onFailure(told: (error: Error) => void): () => void {
-    this.#failed.add(told);
-    return () => this.#failed.delete(told);
+  /** Calls `onFailed` when the dashboard can no longer serve its pages. Returns a function that ends the subscription. */
+  onFailure(onFailed: (error: Error) => void): () => void {
+    this.#failureListeners.add(onFailed);
+    return () => this.#failureListeners.delete(onFailed);
   }
 
   #fail(error: Error): void {
     this.#options.log.error('dashboard.failed', { message: error.message });
     this.close();
-    for (const told of this.#failed) told(error);
+    for (const onFailed of this.#failureListeners) onFailed(error);
   }
 
-  /** Adds to the statistics what was before this process, when the state file can be read for the first time. */
+  /** Adds the stored history to the statistics, once, when the state file can be read for the first time. */
   remember(history: CompactionHistory): void {
-    if (this.#remembers) return;
+    if (this.#isSeeded) return;
     try {
       const { checkpoint } = this.#options.sources;
       this.statistics.seed(loadStatisticsSeed(history, this.#started, (id) => checkpoint(id as CheckpointId) !== null));
-      this.#remembers = true;
+      this.#isSeeded = true;
     } catch (error) {
       this.#options.log.warn('statistics.unread', { message: messageOf(error) });
     }
   }
 
-  /** What the dashboard's HTTP routes need (admin/conversation-routes.ts). */
+  /** The options of the dashboard's HTTP routes (admin/conversation-routes.ts). */
   get routesOptions(): DashboardRoutesOptions {
     const { history, reset } = this.#options.sources;
     return { views: this.views, metrics: this.metrics, history: history(), reset };
   }
 
-  /** What few want is not loaded for all. */
+  /** Loads the forwarding of inspection only when it is configured. */
   async #forward(url: string): Promise<void> {
     const opening = this.#opening;
     const { forwardInspection } = await import('./inspector/forward.ts');
@@ -153,7 +153,7 @@ export class Dashboard {
     this.#stopForwarding = forwardInspection({ url, root: this.#options.sources.root(), log: this.#options.log });
   }
 
-  /** Opens for pages, and begins to forward inspection where that is wanted. May be called again after a failure. */
+  /** Accepts pages, and forwards inspection if it is configured. May be called again after a failure. */
   open(pages: HttpServer, access: Access): void {
     this.close();
     const { inspectUrl: url } = this.#options;
@@ -162,21 +162,22 @@ export class Dashboard {
     if (url !== null) void this.#forward(url);
   }
 
-  /** Takes socket.io, once that is loaded. Until then no page can come in. */
+  /** Receives socket.io when it is loaded; no page can connect before. */
   use(socketIo: SocketIoServer): void {
-    if (this.#socketIo !== null) return; // the pages were loaded again, because not all of them came
+    if (this.#socketIo !== null) return; // the admin pages were loaded again after a failure
     this.#socketIo = socketIo;
     this.#attach();
   }
 
   #attach(): void {
-    if (this.#at !== null && this.#socketIo !== null) this.live.attach(this.#socketIo, this.#at.pages, this.#at.access);
+    if (this.#at !== null && this.#socketIo !== null)
+      this.pages.attach(this.#socketIo, this.#at.pages, this.#at.access);
   }
 
   close(): void {
     this.#opening += 1;
     this.#at = null;
-    this.live.close();
+    this.pages.close();
     this.#stopForwarding?.();
     this.#stopForwarding = null;
   }

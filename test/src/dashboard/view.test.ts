@@ -5,7 +5,7 @@ import { conversationMachine, type ConversationSnapshot } from '../../../machine
 import { phaseOf } from '../../../machines/phases.ts';
 import { checkpointId, conversationId, milliseconds, timestamp, tokens } from '../../../machines/units.ts';
 import type { Checkpoint } from '../../../src/checkpoint/index.ts';
-import { changesOf, detailChanges } from '../../../src/dashboard/changes.ts';
+import { conversationChange, detailPatch } from '../../../src/dashboard/push/patches.ts';
 import { SCHEMAS } from '../../../src/admin/schemas.ts';
 import { checkpointView, conversationName, conversationView } from '../../../src/dashboard/view.ts';
 import { lineageOf, fullPrefix } from '../../../src/wire/lineage.ts';
@@ -149,12 +149,12 @@ describe('what changed', () => {
     const rig = new ConversationRig(NOWHERE);
     rig.tell(said.completed(100));
     const before = shown(rig);
-    expect(changesOf(before, undefined)).to.equal(before);
-    expect(changesOf(shown(rig), before)).to.equal(null);
+    expect(conversationChange(before, undefined)).to.equal(before);
+    expect(conversationChange(shown(rig), before)).to.equal(null);
     rig.tell(said.completed(200));
-    expect(Object.keys(changesOf(shown(rig), before) ?? {})).to.have.members(['id', 'used', 'lastActivity']);
+    expect(Object.keys(conversationChange(shown(rig), before) ?? {})).to.have.members(['id', 'used', 'lastActivity']);
     const more = { ...before, counters: { ...before.counters, served: 1 } };
-    expect(changesOf(more, before)).to.deep.equal({ id: before.id, counters: more.counters });
+    expect(conversationChange(more, before)).to.deep.equal({ id: before.id, counters: more.counters });
   });
 
   it('turns what the page knew into what is so', () => {
@@ -165,7 +165,7 @@ describe('what changed', () => {
         const before = shown(rig);
         for (const event of told) rig.tell(event());
         const now = shown(rig);
-        expect({ ...before, ...changesOf(now, before) }).to.deep.equal(now);
+        expect({ ...before, ...conversationChange(now, before) }).to.deep.equal(now);
       }),
       { numRuns: 50 },
     );
@@ -181,8 +181,8 @@ describe('what changed', () => {
       checkpoint: null,
       lastSwap: null,
     };
-    expect(detailChanges({ ...before }, before)).to.equal(null);
+    expect(detailPatch({ ...before }, before)).to.equal(null);
     const phases = [{ at: 1, phase: 'IDLE' }] as const;
-    expect(detailChanges({ ...before, phases }, before)).to.deep.equal({ id: 'x', phases });
+    expect(detailPatch({ ...before, phases }, before)).to.deep.equal({ id: 'x', phases });
   });
 });

@@ -8,7 +8,7 @@ import { Server } from 'socket.io';
 import { conversationMachine } from '../../../machines/conversation.ts';
 import { supervisorMachine } from '../../../machines/supervisor.ts';
 import { SECURITY_HEADERS } from '../../../src/admin/access/guard.ts';
-import { changesOf, detailChanges } from '../../../src/dashboard/changes.ts';
+import { conversationChange, detailPatch } from '../../../src/dashboard/push/patches.ts';
 import { readGraph } from '../../../src/dashboard/inspector/graph.ts';
 import { shown, recordsFor, type BufferedRecord } from '../../../src/dashboard/inspector/records.ts';
 import type {
@@ -191,7 +191,7 @@ export async function startFakeProxy(options: FakeOptions): Promise<FakeProxy> {
       if (!fake.running) return;
       const changed = [...changedConversations].flatMap((conversation) => {
         const view = conversation.view();
-        const change = changesOf(view, sentViews.get(conversation.id));
+        const change = conversationChange(view, sentViews.get(conversation.id));
         sentViews.set(conversation.id, view);
         return change ?? [];
       });
@@ -200,7 +200,7 @@ export async function startFakeProxy(options: FakeOptions): Promise<FakeProxy> {
       logged = logSeq;
       if (newEntries.length > 0) socket.emit('log', { full: false, entries: newEntries });
       const detail = open === null ? undefined : byId.get(open.id)?.detail();
-      const patch = detail === undefined || open === null ? null : detailChanges(detail, open);
+      const patch = detail === undefined || open === null ? null : detailPatch(detail, open);
       open = detail ?? null;
       if (patch !== null) socket.emit('detail', patch);
       if (inspecting) {

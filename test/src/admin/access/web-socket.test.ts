@@ -54,7 +54,7 @@ describe('the web socket of the pages', () => {
       expect(answer, `${host} ${headers.join(' ')}`).not.to.match(/^HTTP\/1\.1 (101|200) /);
       expect(answer).not.to.include('canary').and.not.to.include('sid');
     }
-    expect(stage.proxy.dashboard.live.size).to.equal(0);
+    expect(stage.proxy.dashboard.pages.size).to.equal(0);
   });
 
   it('is no way round it by long polling', async () => {

@@ -1,10 +1,10 @@
 import { expect } from 'chai';
-import { conversationId } from '../../../machines/units.ts';
-import { ROOM } from '../../../src/dashboard/inspector/records.ts';
-import { FULL, LARGE, openStage, type Stage } from '../../e2e/flows.ts';
-import { said } from '../../machines/conversation-rig.ts';
-import { until } from '../redirector/sockets.ts';
-import { Page } from './page.ts';
+import { conversationId } from '../../../../machines/units.ts';
+import { ROOM } from '../../../../src/dashboard/inspector/records.ts';
+import { FULL, LARGE, openStage, type Stage } from '../../../e2e/flows.ts';
+import { said } from '../../../machines/conversation-rig.ts';
+import { until } from '../../redirector/sockets.ts';
+import { Page } from '../page.ts';
 
 describe('the pages that are open', () => {
   let stage: Stage;
@@ -170,7 +170,7 @@ describe('the pages that are open', () => {
     };
     await until(() => {
       talk();
-      return dashboard.live.behind === 1;
+      return dashboard.pages.behind === 1;
     });
     const client = stage.client();
     await client.say('Said behind its back.');
@@ -182,10 +182,10 @@ describe('the pages that are open', () => {
       stage.proxy.log.info('round.over');
       return heard() >= before + 3;
     });
-    expect(dashboard.live.behind).to.equal(1);
+    expect(dashboard.pages.behind).to.equal(1);
     engine.transport.ws.resume();
     await until(() => page.told.slice(rounds).includes('hello') && page.conversations.has(client.session));
-    await until(() => dashboard.live.behind === 0);
+    await until(() => dashboard.pages.behind === 0);
     expect(page.log.length).to.be.at.most(3_000);
     const log = page.log.length;
     stage.proxy.log.info('heard.again');
@@ -231,12 +231,12 @@ describe('the pages that are open', () => {
     await page.inspect();
     page.close();
     const { dashboard } = stage.proxy;
-    await until(() => dashboard.live.size === 0);
+    await until(() => dashboard.pages.size === 0);
     const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
-    await until(() => !dashboard.live.isPlanned);
+    await until(() => !dashboard.pages.isRoundScheduled);
     const before = timers();
     await client.say('Nobody looks.');
-    expect(dashboard.live.isPlanned).to.equal(false);
+    expect(dashboard.pages.isRoundScheduled).to.equal(false);
     // One more may wait for a moment: the exchange is read once its bytes have left.
     await until(() => timers() <= before + 1);
     expect(dashboard.views.detail(client.session as never)?.messages).to.deep.equal({ state: 'waiting' });
