@@ -12,8 +12,9 @@
  * Both JSON files are written whole or not at all, mode 0600. Read by every command, the POSIX-sh launcher included:
  * one key a line, as `JSON.stringify(…, null, 2)` writes them, so that `sed -n 's/^ *"proxy": \([0-9]*\).*$/\1/p'` works.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { replaceFileSync } from '../src/files.ts';
 import { isObject, type JsonObject } from '../src/wire/json.ts';
 
@@ -188,3 +189,10 @@ export function readInstallRecord(layout: DataPaths): InstallRecord | null {
 export function writeInstallRecord(layout: DataPaths, record: InstallRecord): void {
   writeJson(layout.install, record);
 }
+
+/** A script of this copy of the program, below cli/posix; undefined where this copy came without scripts. */
+export const posixScript = (path: string): string | undefined =>
+  // From `cli/`, and from `dist/cli/` or `dist/chunks/`.
+  ['../', '../../']
+    .map((root) => fileURLToPath(new URL(`${root}cli/posix/${path}`, import.meta.url)))
+    .find((script) => existsSync(script));

@@ -1,18 +1,18 @@
 /**
  * The proxy in a container, with docker or podman: a {@link Runtime}. The container is made anew at each start and removed
  * at each stop; everything worth keeping is in the data directory, which is mounted. In between the engine restarts it.
- * The image is the installer's (`localhost/claude-db-proxy:<version>`), or the one that `DBPROXY_IMAGE` names.
+ * The image is the installer's (`localhost/claude-db-proxy:<version>`), or the one that `DBPROXY_IMAGE` names. The arguments
+ * of `run` are those of cli/posix/launcher/container.sh, which both launchers run.
  */
 import { mkdirSync } from 'node:fs';
+import { homedir } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Config, Environment } from '../../src/config/config.ts';
 import { RuntimeError } from '../../src/errors.ts';
 import { VERSION } from '../../src/version.ts';
-import { variablesForProxy } from '../environment.ts';
 import { replaceFileSync } from '../../src/files.ts';
-import { readInstallRecord, type ContainerNetwork, type DataPaths } from '../installation.ts';
-import { containerName, DATA_DIR_LABEL, runArguments, type Engine } from './container-arguments.ts';
-import { lastLine, runEngine, type CommandResult } from './engine.ts';
+import { posixScript } from '../installation.ts';
+import { lastLine, runCommand, type CommandResult, type Engine } from './engine.ts';
 import type { Availability, Runtime, Started, StartOptions } from './runtime.ts';
 
 /** A look at the engine. */
@@ -31,11 +31,14 @@ const imageOf = (env: Environment): string => {
   return named === '' ? `localhost/claude-db-proxy:${VERSION}` : named;
 };
 
-function networkFor(env: Environment, layout: DataPaths): ContainerNetwork {
-  const asked = env['DBPROXY_CONTAINER_NETWORK']?.trim() ?? '';
-  if (asked === '') return readInstallRecord(layout)?.network ?? 'bridge';
-  if (asked === 'host' || asked === 'bridge') return asked;
-  throw new RuntimeError(`DBPROXY_CONTAINER_NETWORK=${asked} cannot be used: bridge or host`);
+/**
+ * One name per data directory: `claude-db-proxy-home-ann` for ann's own. Two users of one engine, or two data
+ * directories of one user, are two proxies.
+ */
+export function containerName(dataDir: string): string {
+  const owner = dataDir.replace(/\/\.local\/share\/claude-db-proxy\/*$/, '');
+  const slug = owner.replace(/[^A-Za-z0-9]+/g, '-').replace(/^-|-$/g, '');
+  return slug === '' ? 'claude-db-proxy' : `claude-db-proxy-${slug}`;
 }
 
 interface Inspected {
@@ -47,8 +50,8 @@ interface Inspected {
 
 /** Looks at a container by name; null where there is none, or no engine to ask. */
 async function inspect(engine: Engine, name: string): Promise<Inspected | null> {
-  const format = `{{.State.Status}}\n{{.RestartCount}}\n{{index .Config.Labels "${DATA_DIR_LABEL}"}}`;
-  const looked = await runEngine(engine, ['container', 'inspect', '--format', format, name], { timeoutMs: LOOK_MS });
+  const format = `{{.State.Status}}\n{{.RestartCount}}\n{{index .Config.Labels "claude-db-proxy.data-dir"}}`;
+  const looked = await runCommand(engine, ['container', 'inspect', '--format', format, name], { timeoutMs: LOOK_MS });
   if (looked.code !== 0) return null;
   const [status = '', restarts = '', dataDir = ''] = looked.stdout.trimEnd().split('\n');
   return { status, restarts: Number(restarts), dataDir };
@@ -63,28 +66,21 @@ async function remove(engine: Engine, name: string, dataDir: string): Promise<vo
       `a container ${name} that is not ours is in the way; rename it: ${engine} rename ${name} <name>`,
     );
   }
-  const removed = await runEngine(engine, ['rm', '--force', name], { timeoutMs: FORCE_MS });
+  const removed = await runCommand(engine, ['rm', '--force', name], { timeoutMs: FORCE_MS });
   if (removed.code !== 0 && (await inspect(engine, name)) !== null) {
     throw new RuntimeError(`${engine} cannot remove the container ${name}: ${lastLine(removed)}`);
   }
 }
 
-/** Whether the engine maps users, which decides who the container runs as. */
-async function isRootless(engine: Engine): Promise<boolean> {
-  const format = engine === 'podman' ? '{{.Host.Security.Rootless}}' : '{{json .SecurityOptions}}';
-  const { stdout } = await runEngine(engine, ['info', '--format', format], { timeoutMs: LOOK_MS });
-  return engine === 'podman' ? stdout.trim() === 'true' : stdout.includes('name=rootless');
-}
-
 async function isAvailable(engine: Engine): Promise<Availability> {
   const unusable = (reason: string): Availability => ({ usable: false, reason });
   const image = imageOf(process.env);
-  const looked = await runEngine(engine, ['image', 'inspect', '--format', '{{.Id}}', image], { timeoutMs: LOOK_MS });
+  const looked = await runCommand(engine, ['image', 'inspect', '--format', '{{.Id}}', image], { timeoutMs: LOOK_MS });
   if (looked.code === 0) return { usable: true };
   if (looked.fault === 'missing')
     return unusable(`${engine} is not installed; install it, or set DBPROXY_RUNTIME=node`);
   if (looked.fault !== null) return unusable(`${engine} does not answer; start it, or set DBPROXY_RUNTIME=node`);
-  const engineLives = await runEngine(engine, ['info', '--format', '{{.Host}}{{.ID}}'], { timeoutMs: LOOK_MS });
+  const engineLives = await runCommand(engine, ['info', '--format', '{{.Host}}{{.ID}}'], { timeoutMs: LOOK_MS });
   return /no such image|image not known|failed to find image/i.test(looked.stderr) || engineLives.code === 0
     ? unusable(`${engine} has no image ${image}; run the installer again (sh install.sh), or set DBPROXY_RUNTIME=node`)
     : unusable(`${engine} cannot be used: ${lastLine(looked)}`);
@@ -108,7 +104,7 @@ async function watch(engine: Engine, name: string, options: StartOptions, releas
     if (!runs) break;
     await pause(WATCH_MS, undefined, { signal: released }).catch(() => undefined);
   }
-  const said = await runEngine(engine, ['logs', '--tail', '50', name], { timeoutMs: LOOK_MS });
+  const said = await runCommand(engine, ['logs', '--tail', '50', name], { timeoutMs: LOOK_MS });
   replaceFileSync(layout.output, `${said.stdout}${said.stderr}`);
   await remove(engine, name, layout.dataDir);
   return failureOf(said, engine);
@@ -117,26 +113,17 @@ async function watch(engine: Engine, name: string, options: StartOptions, releas
 async function start(engine: Engine, _config: Config, options: StartOptions): Promise<Started> {
   const { layout, ports, env, signal } = options;
   const { dataDir } = layout;
-  if (dataDir.includes(':')) {
-    throw new RuntimeError(`DBPROXY_DATA_DIR=${dataDir} cannot be mounted: it has a colon in its name`);
-  }
   // Before the engine does, which makes it root's.
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const name = containerName(dataDir);
-  const variables = variablesForProxy(env);
-  const args = runArguments({
-    engine,
-    image: imageOf(env),
-    version: VERSION,
-    dataDir,
-    ports,
-    network: networkFor(env, layout),
-    user: { uid: process.getuid?.() ?? 1000, gid: process.getgid?.() ?? 1000 },
-    rootless: await isRootless(engine),
-    variables,
-  });
+  const script = posixScript('launcher/run-container.sh');
+  if (script === undefined) throw new RuntimeError('this copy of claude-db-proxy cannot start containers');
   await remove(engine, name, dataDir);
-  const ran = await runEngine(engine, args, { timeoutMs: START_MS, signal, env: variables });
+  const ran = await runCommand('/bin/sh', [script, engine, name, String(ports.proxy), String(ports.dashboard)], {
+    timeoutMs: START_MS,
+    signal,
+    env: { HOME: homedir(), ...env, DBPROXY_DATA_DIR: dataDir },
+  });
   const released = new AbortController();
   if (ran.code !== 0) {
     await remove(engine, name, dataDir);
@@ -172,7 +159,7 @@ export function containerRuntime(engine: Engine): Runtime {
       const found = await inspect(engine, name);
       if (found?.dataDir !== layout.dataDir) return;
       const grace = Math.ceil(graceMs / 1_000);
-      await runEngine(engine, ['stop', '-t', String(grace), name], { timeoutMs: graceMs + FORCE_MS });
+      await runCommand(engine, ['stop', '-t', String(grace), name], { timeoutMs: graceMs + FORCE_MS });
       await remove(engine, name, layout.dataDir);
     },
     async state(record, layout) {

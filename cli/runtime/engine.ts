@@ -1,31 +1,33 @@
-/** `docker` or `podman` as a command: run to its end, or to a deadline. Used by container.ts only. */
+/** Runs `docker`, `podman` or a script that calls one of them, up to a deadline. Used by container.ts only. */
 import { execFile } from 'node:child_process';
-import type { Engine } from './container-arguments.ts';
+import type { Environment } from '../../src/config/config.ts';
+
+export type Engine = 'docker' | 'podman';
 
 export interface CommandResult {
-  /** Exit code; null when it was not there, took too long or was aborted. */
+  /** Exit code; null when the command does not exist, took too long or was aborted. */
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
-  /** What kept it from running to its end. */
+  /** Why it has no exit code. */
   readonly fault: 'missing' | 'timeout' | 'aborted' | null;
 }
 
 export interface RunOptions {
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
-  /** Beside our own environment: for `--env NAME`, whose value the engine takes from it. */
-  readonly env?: Readonly<Record<string, string>>;
+  /** The whole environment; that of this process by default. */
+  readonly env?: Environment;
 }
 
-/** Runs it. Never rejects: what went wrong is in the answer. */
-export function runEngine(engine: Engine, args: readonly string[], options: RunOptions): Promise<CommandResult> {
-  const { timeoutMs, signal, env = {} } = options;
+/** Never rejects: the result says what went wrong. */
+export function runCommand(command: string, args: readonly string[], options: RunOptions): Promise<CommandResult> {
+  const { timeoutMs, signal, env = process.env } = options;
   return new Promise((resolve) => {
     execFile(
-      engine,
+      command,
       [...args],
-      { timeout: timeoutMs, killSignal: 'SIGKILL', env: { ...process.env, ...env }, ...(signal && { signal }) },
+      { timeout: timeoutMs, killSignal: 'SIGKILL', env, ...(signal && { signal }) },
       (error, stdout, stderr) => {
         const code = error === null ? 0 : typeof error.code === 'number' ? error.code : null;
         const fault =
@@ -42,10 +44,10 @@ export function runEngine(engine: Engine, args: readonly string[], options: RunO
   });
 }
 
-/** What docker says after the reason. */
+/** Docker prints advice after the reason of an error. */
 const ADVICE = /^(?:Run|See) '.*(?:help|usage)/;
 
-/** The last line of what it said, for people: engines say the reason last. */
+/** The last line of the output: engines print the reason of an error last. */
 export function lastLine({ stdout, stderr }: CommandResult): string {
   const lines = `${stdout}\n${stderr}`.split('\n').map((line) => line.trim());
   return lines.findLast((line) => line !== '' && !ADVICE.test(line)) ?? '';

@@ -6,9 +6,6 @@ import { performance } from 'node:perf_hooks';
 import { expect } from 'chai';
 import { launchEnvironment } from '../../cli/launch/launch-environment.ts';
 import { checkHealth } from '../../cli/health-check.ts';
-import { variablesForProxy } from '../../cli/environment.ts';
-import { containerName, runArguments } from '../../cli/runtime/container-arguments.ts';
-import { VERSION } from '../../src/version.ts';
 import { FakeEngine } from './fake-engine.ts';
 import { eventually, Host, json, told } from './host.ts';
 
@@ -88,44 +85,6 @@ describe('the launcher on a machine without Node', function () {
       const again = await host.run([], { env: PORTS });
       expect([again.code, engine.calls('run').length]).to.deep.equal([7, runs]);
     });
-  }
-
-  for (const name of ['docker', 'podman'] as const) {
-    for (const network of ['bridge', 'host'] as const) {
-      it(`gives ${name} the arguments that the launcher on Node gives it, on the ${network} network`, async () => {
-        furnish([], name);
-        const bundle = join(host.home, 'corp ca.pem');
-        writeFileSync(bundle, 'certificates');
-        const env = {
-          ...PORTS,
-          DBPROXY_CONTAINER_NETWORK: network,
-          DBPROXY_LOG_LEVEL: 'debug',
-          DBPROXY_HOST: '0.0.0.0',
-          DBPROXY_PASSTHROUGH: '',
-          https_proxy: 'http://user:secret@127.0.0.1:9',
-          HTTP_PROXY: 'http://127.0.0.1:9',
-          NO_PROXY: 'corp.example',
-          NODE_EXTRA_CA_CERTS: bundle,
-        };
-        await host.run(['start'], { env });
-        const call = engine.calls('run').at(-1) ?? [];
-        const { ports } = json(host.layout.runtime) as { ports: { proxy: number; dashboard: number } };
-        const expected = runArguments({
-          engine: name,
-          image: `localhost/claude-db-proxy:${VERSION}`,
-          version: VERSION,
-          dataDir: host.layout.dataDir,
-          ports,
-          network,
-          user: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
-          rootless: false,
-          variables: variablesForProxy(env),
-        });
-        expect(wordsOf(call)).to.deep.equal(wordsOf(expected));
-        expect(call.join(' ')).not.to.include('secret');
-        expect(json(host.layout.runtime)).to.include({ running: true, container: containerName(host.layout.dataDir) });
-      });
-    }
   }
 
   it('starts one proxy for two launches at once', async () => {
@@ -265,15 +224,3 @@ describe('the launcher on a machine without Node', function () {
     expect([broken.code, broken.stderr]).to.deep.equal([0, '']);
   });
 });
-
-/** An argument list without its order: what matters is which words go together. */
-function wordsOf(args: readonly string[]): readonly string[] {
-  const words: string[] = [];
-  for (let at = 0; at < args.length; at += 1) {
-    const [word = '', value] = [args[at], args[at + 1]];
-    const takesValue = word.startsWith('--') && !word.includes('=') && !['--detach', '--read-only'].includes(word);
-    words.push(takesValue ? `${word} ${value ?? ''}` : word);
-    if (takesValue) at += 1;
-  }
-  return words.sort();
-}

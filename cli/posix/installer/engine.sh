@@ -89,7 +89,7 @@ put_image_back() {
   images=$images_before
 }
 
-# As containers of ours will have it (cli/runtime/container-arguments.ts).
+# As containers of ours will have it (cli/posix/launcher/container.sh).
 probe_network() {
   case $network/$1 in
     host/*) echo host ;;

@@ -75,21 +75,21 @@ is_share() {
 
 # The settings of this launch, as headers that the proxy takes off again (src/wire/launch-settings.ts).
 launch_headers() {
-  printf '%s' "${ANTHROPIC_CUSTOM_HEADERS-}"
-  headers_break=${ANTHROPIC_CUSTOM_HEADERS:+$newline}
   launch_header x-dbproxy-checkpoint-threshold "${DBPROXY_CHECKPOINT_THRESHOLD-}"
   launch_header x-dbproxy-swap-threshold "${DBPROXY_SWAP_THRESHOLD-}"
   launch_header x-dbproxy-compact-window "${CLAUDE_CODE_AUTO_COMPACT_WINDOW-}"
   launch_header x-dbproxy-compact-percent "${CLAUDE_AUTOCOMPACT_PCT_OVERRIDE-}"
 }
+# Only the first line of a value: the next one would be a header of its own.
 launch_header() {
-  case $2 in
-    '' | *"$newline"*) ;;
-    *)
-      printf '%s%s: %s' "$headers_break" "$1" "$2"
-      headers_break=$newline
-      ;;
-  esac
+  trim "$2"
+  [ -z "$found" ] || printf '%s: %s\n' "$1" "${found%%["$newline$return"]*}"
+}
+
+# trim VALUE: sets $found to the value without white space at both ends.
+trim() {
+  found=${1#"${1%%[![:space:]]*}"}
+  found=${found%"${found##*[![:space:]]}"}
 }
 
 # Settings that cannot be used, before anything is done by them; says why in $fault.
@@ -119,7 +119,10 @@ in_percent() {
 
 set_environment() {
   headers=$(launch_headers)
-  [ -z "$headers" ] || export ANTHROPIC_CUSTOM_HEADERS="$headers"
+  if [ -n "$headers" ]; then
+    trim "${ANTHROPIC_CUSTOM_HEADERS-}"
+    export ANTHROPIC_CUSTOM_HEADERS="${found:+${ANTHROPIC_CUSTOM_HEADERS%%"$found"*}$found$newline}$headers"
+  fi
   if [ -z "${CLAUDE_AUTOCOMPACT_PCT_OVERRIDE-}" ]; then
     between '"swapThreshold":' ',' "$said," || between '"swap_threshold":' ',' "$said," || found=0.80
     CLAUDE_AUTOCOMPACT_PCT_OVERRIDE=$(in_percent "${DBPROXY_SWAP_THRESHOLD:-${found%%\}*}}")

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# The proxy's container, for a machine without Node. The same arguments as cli/runtime/container-arguments.ts has;
-# test/launcher/without-node.test.ts holds the two together.
+# The proxy's container. The launcher without Node uses all of it; the launcher on Node starts its containers by
+# run_container, through run-container.sh.
 
 image=${DBPROXY_IMAGE:-localhost/claude-db-proxy:$version}
 
@@ -54,11 +54,14 @@ passed_variables() {
     grep -v -x -E 'DBPROXY_(RUNTIME|DATA_DIR|PROXY_PORT|DASHBOARD_PORT|HOST)'
 }
 
-# run_container PROXY_PORT DASHBOARD_PORT detached|foreground
+# run_container PROXY_PORT DASHBOARD_PORT detached|foreground: ends this shell as the engine ends. Values of variables are
+# not among the arguments, which other users can read.
 run_container() {
   run_proxy_port=$1
   run_dashboard_port=$2
   run_how=$3
+  case $data_dir in *:*) refuse "DBPROXY_DATA_DIR=$data_dir cannot be mounted: it has a colon in its name" ;; esac
+  run_network=$(container_network) || exit 1
   set -- --name "$container" --pull never
   if [ "$run_how" = detached ]; then
     set -- --detach "$@" --restart unless-stopped
@@ -66,13 +69,18 @@ run_container() {
     set -- --rm --interactive "$@"
     if [ -t 0 ] && [ -t 1 ]; then set -- --tty "$@"; fi
   fi
+  # `label=disable`: with SELinux, a container may not read what is in a home directory.
   set -- "$@" --label "claude-db-proxy.data-dir=$data_dir" --label "claude-db-proxy.version=$version" \
     --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges --security-opt label=disable
+  # Named, because containers.conf may make the host's network the default, where 0.0.0.0 is open to other machines.
   if [ "$engine" = podman ]; then
+    run_own_network=private
     set -- "$@" --log-driver k8s-file --log-opt max-size=10m --http-proxy=false
   else
+    run_own_network=bridge
     set -- "$@" --log-driver json-file --log-opt max-size=10m
   fi
+  # What is written into the data directory belongs to the user. Rootless Docker maps its root to the user.
   if ! engine_is_rootless; then
     set -- "$@" --user "$(id -u):$(id -g)"
   elif [ "$engine" = podman ]; then
@@ -80,26 +88,29 @@ run_container() {
   else
     set -- "$@" --user 0:0
   fi
-  if [ "$(container_network)" = host ]; then
+  if [ "$run_network" = host ]; then
     set -- "$@" --network host --env DBPROXY_HOST=127.0.0.1
   else
-    if [ "$engine" = podman ]; then set -- "$@" --network private; else set -- "$@" --network bridge; fi
-    set -- "$@" --publish "127.0.0.1:$run_proxy_port:$run_proxy_port" \
+    # Listens on all addresses of the container's network; from outside, only the published ports are reachable.
+    set -- "$@" --network "$run_own_network" --publish "127.0.0.1:$run_proxy_port:$run_proxy_port" \
       --publish "127.0.0.1:$run_dashboard_port:$run_dashboard_port" --env DBPROXY_HOST=0.0.0.0
   fi
+  # The same path inside, so that a file has the same name on both sides.
   set -- "$@" --volume "$data_dir:$data_dir" --env "DBPROXY_DATA_DIR=$data_dir" \
     --env "DBPROXY_PROXY_PORT=$run_proxy_port" --env "DBPROXY_DASHBOARD_PORT=$run_dashboard_port"
   if [ -r "${NODE_EXTRA_CA_CERTS-}" ]; then
     set -- "$@" --volume "$NODE_EXTRA_CA_CERTS:/app/extra-ca.pem:ro" --env NODE_EXTRA_CA_CERTS=/app/extra-ca.pem
   fi
   for run_variable in $(passed_variables); do set -- "$@" --env "$run_variable"; done
-  "$engine" run "$@" "$image" serve --no-record
+  # runtime.json describes this machine, whose ports and processes the container cannot know.
+  exec "$engine" run "$@" "$image" serve --no-record
 }
 
 container_network() {
   case ${DBPROXY_CONTAINER_NETWORK-} in
+    '') installed network && printf '%s\n' "$found" ;;
     host | bridge) printf '%s\n' "$DBPROXY_CONTAINER_NETWORK" ;;
-    *) installed network && printf '%s\n' "$found" ;;
+    *) refuse "DBPROXY_CONTAINER_NETWORK=$DBPROXY_CONTAINER_NETWORK cannot be used: bridge or host" ;;
   esac
 }
 

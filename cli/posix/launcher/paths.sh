@@ -7,9 +7,14 @@ ca=$data_dir/certs/ca.pem
 fault='' engine=''
 newline='
 '
+return=$(printf '\r')
 
 say() { printf '%s\n' "$*"; }
 warn() { printf 'claude-db-proxy: %s\n' "$*" >&2; }
+refuse() {
+  warn "$*"
+  exit 1
+}
 have() { command -v "$1" >/dev/null 2>&1; }
 # A fifth of a second where sleep can.
 nap() { sleep 0.2 2>/dev/null || sleep 1; }
