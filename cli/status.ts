@@ -3,7 +3,8 @@ import pc from 'picocolors';
 import type { Environment } from '../src/config/config.ts';
 import type { StatusAnswer } from '../src/admin/status-routes.ts';
 import { askApi } from './api.ts';
-import { durationText, manyText, phaseText } from './format.ts';
+import { duration, plural } from '../web/format.ts';
+import { phaseText } from './phase-text.ts';
 import { wantsColours } from './progress.ts';
 import { findRunning, type ProbeResult, type Running, type CliContext } from './runtime/supervision.ts';
 import { contextOf } from './context.ts';
@@ -82,9 +83,9 @@ function asText(site: CliContext, found: ProbeResult, details: StatusAnswer | nu
 }
 
 const savedText = ({ savedMs, served }: StatusAnswer): string =>
-  served === 0 ? 'nothing yet' : `${durationText(savedMs)} (${manyText(served, 'compaction')})`;
+  served === 0 ? 'nothing yet' : `${duration(savedMs)} (${plural(served, 'compaction')})`;
 
-const ageText = ({ record }: Running): string => durationText(Math.max(0, Date.now() - Date.parse(record.since)));
+const ageText = ({ record }: Running): string => duration(Math.max(0, Date.now() - Date.parse(record.since)));
 
 function conversationsText(details: StatusAnswer | null, c: Colours): string {
   if (details === null) return `  ${c.yellow('the conversations cannot be shown: the token was not accepted')}\n`;

@@ -1,4 +1,4 @@
-/** Quantities as people read them. Pure. */
+/** Numbers, durations and times as text, for the dashboard, the commands and the demo. Pure. */
 
 const COUNT = new Intl.NumberFormat('en-US');
 
@@ -18,6 +18,12 @@ export function percent(share: number): string {
   return `${value < 100 ? Math.min(99, Math.round(value)) : Math.round(value)} %`;
 }
 
+/** `99.4 %`, rounded down, so that no threshold is shown as passed before it is. */
+export function percentFloor(share: number, digits = 0): string {
+  const factor = 10 ** digits;
+  return `${(Math.floor(share * 100 * factor) / factor).toFixed(digits)} %`;
+}
+
 /** A span that has passed, one unit: `now`, `42 s`, `7 min`, `3 h`, `2 d`. */
 export function span(ms: number): string {
   const seconds = Math.max(0, Math.floor(ms / 1_000));
@@ -28,17 +34,21 @@ export function span(ms: number): string {
   return `${Math.floor(seconds / 86_400)} d`;
 }
 
-/** How long something took, two units at most: `0 s`, `18 ms`, `4.2 s`, `3 min 12 s`, `2 h 5 min`. */
+/** How long something took, two units at most: `0 s`, `18 ms`, `4.2 s`, `3 min 12 s`, `2 h 5 min`, `3 d 4 h`. */
 export function duration(ms: number): string {
   if (ms === 0) return '0 s';
   if (ms < 1_000) return `${Math.round(ms)} ms`;
   if (ms < 59_950) return `${(ms / 1_000).toFixed(1).replace(/\.0$/, '')} s`;
   const seconds = Math.round(ms / 1_000);
-  const parts =
-    seconds < 3_600
-      ? [`${Math.floor(seconds / 60)} min`, seconds % 60 ? `${seconds % 60} s` : '']
-      : [`${Math.floor(seconds / 3_600)} h`, seconds % 3_600 >= 60 ? `${Math.floor((seconds % 3_600) / 60)} min` : ''];
-  return parts.filter(Boolean).join(' ');
+  const parts: readonly (readonly [amount: number, unit: string])[] = [
+    [Math.floor(seconds / 86_400), 'd'],
+    [Math.floor(seconds / 3_600) % 24, 'h'],
+    [Math.floor(seconds / 60) % 60, 'min'],
+    [seconds % 60, 's'],
+  ];
+  const first = parts.findIndex(([amount]) => amount > 0);
+  const shown = parts.slice(first, first + 2).filter(([amount]) => amount > 0);
+  return shown.map(([amount, unit]) => `${amount} ${unit}`).join(' ');
 }
 
 const CLOCK = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });

@@ -2,7 +2,7 @@
 import pc from 'picocolors';
 import { parseConfig, type Environment } from '../../src/config/config.ts';
 import { ConfigError } from '../../src/errors.ts';
-import { manyText } from '../format.ts';
+import { plural } from '../../web/format.ts';
 import { layoutOf } from '../installation.ts';
 import { wantsColours, withProgress } from '../progress.ts';
 import { allChecks } from './checks.ts';
@@ -39,6 +39,6 @@ function asText(findings: readonly CheckResult[], c: ReturnType<typeof pc.create
   const faults = findings.filter(({ verdict }) => verdict === 'fault').length;
   const warnings = findings.filter(({ verdict }) => verdict === 'warning').length;
   const end =
-    faults + warnings === 0 ? 'Everything is well.' : `${manyText(faults, 'fault')}, ${manyText(warnings, 'warning')}.`;
+    faults + warnings === 0 ? 'Everything is well.' : `${plural(faults, 'fault')}, ${plural(warnings, 'warning')}.`;
   return `${lines.join('')}\n${end}\n`;
 }

@@ -1,17 +1,17 @@
-/** The history as people read it in a terminal: what it adds up to, then one compaction a line. Pure. */
+/** The compaction log as text for a terminal: totals, then one line per compaction. Pure. */
 import type pc from 'picocolors';
 import type { HistoryAnswer } from '../../src/admin/history-routes.ts';
 import type { CompactionEntry } from '../../src/store/history.ts';
 import type { TokenCounts } from '../../web/contract.ts';
+import { duration, short } from '../../web/format.ts';
 import { forwardReasonText } from '../../web/forward-reasons.ts';
-import { countText, durationText } from '../format.ts';
 
 type Colours = ReturnType<typeof pc.createColors>;
 
 interface Column {
   readonly title: string;
   readonly right: boolean;
-  /** Left out where there is too little room. */
+  /** Left out where the terminal is too narrow. */
   readonly cost: boolean;
   readonly value: (entry: CompactionEntry) => string;
 }
@@ -24,23 +24,23 @@ const cost = (title: string, kind: keyof TokenCounts): Column => ({
   title,
   right: true,
   cost: true,
-  value: ({ checkpoint }) => (checkpoint === null ? NONE : countText(checkpoint.tokens[kind])),
+  value: ({ checkpoint }) => (checkpoint === null ? NONE : short(checkpoint.tokens[kind])),
 });
 
 const COLUMNS: readonly Column[] = [
   left('when', ({ at }) => whenText(at)),
   left('conversation', ({ conversation }) => conversation.slice(0, 12)),
-  right('before', ({ tokensBefore }) => countText(tokensBefore)),
-  right('after', ({ tokensAfter }) => (tokensAfter === null ? NONE : countText(tokensAfter))),
-  right('not waited', ({ outcome, savedMs }) => (outcome === 'served' ? durationText(savedMs) : NONE)),
+  right('before', ({ tokensBefore }) => short(tokensBefore)),
+  right('after', ({ tokensAfter }) => (tokensAfter === null ? NONE : short(tokensAfter))),
+  right('time saved', ({ outcome, savedMs }) => (outcome === 'served' ? duration(savedMs) : NONE)),
   cost('input', 'input'),
   cost('cached', 'cacheRead'),
   cost('to cache', 'cacheCreation'),
   cost('output', 'output'),
-  left('answered', outcomeText),
+  left('served by', outcomeText),
 ];
 
-/** In the time of this machine, which is the reader's. */
+/** In local time. */
 function whenText(at: number): string {
   const date = new Date(at);
   const two = (value: number): string => String(value).padStart(2, '0');
@@ -48,23 +48,25 @@ function whenText(at: number): string {
 }
 
 function outcomeText({ outcome, reason, confirmed }: CompactionEntry): string {
-  if (outcome === 'served') return confirmed === false ? 'at once, but not taken' : 'at once';
-  return `by the API: ${forwardReasonText(reason ?? 'unknown')}`;
+  if (outcome === 'served') return confirmed === false ? 'the proxy, but not used' : 'the proxy';
+  return `the API: ${forwardReasonText(reason ?? 'unknown')}`;
 }
 
 /** @param columns width of the terminal */
 export function historyText({ complete, totals, compactions }: HistoryAnswer, columns: number, c: Colours): string {
   const { served, forwarded, savedMs, checkpoints: made, tokens } = totals;
-  const whole = complete ? '' : `  ${c.yellow('the state file cannot be read: there may be more than is told here')}\n`;
+  const whole = complete
+    ? ''
+    : `  ${c.yellow('the state file cannot be read: there may be more than is shown here')}\n`;
   if (served + forwarded + made.made === 0) return `${whole}No compactions in the last 90 days.\n`;
   const rows: readonly (readonly [string, string])[] = [
-    ['compactions', `${served + forwarded}: ${served} answered at once, ${forwarded} by the API`],
-    ['not waited', durationText(savedMs)],
+    ['compactions', `${served + forwarded}: ${served} served instantly, ${forwarded} by the API`],
+    ['time saved', duration(savedMs)],
     ['checkpoints', `${made.made}: ${made.used} used, ${made.ready} ready, ${made.wasted} never used`],
     [
       'their tokens',
-      `${countText(tokens.cacheRead)} cached, ${countText(tokens.cacheCreation)} to cache, ` +
-        `${countText(tokens.input)} input, ${countText(tokens.output)} output`,
+      `${short(tokens.cacheRead)} cached, ${short(tokens.cacheCreation)} to cache, ` +
+        `${short(tokens.input)} input, ${short(tokens.output)} output`,
     ],
   ];
   const head = `${c.green('◈')} The last 90 days\n`;

@@ -14,7 +14,8 @@ import type { Reply } from './scripted-client.ts';
 import type { Screen } from './screen.ts';
 import { AFTERWARDS, LAST_BEFORE, MEANWHILE, messagesOf, OPENING, type ScriptedTurn } from './session.ts';
 import type { Stage } from './environment.ts';
-import { comparison, count, duration, eventLine, percent, ruler, turnLine, type Colours } from './timeline.ts';
+import { count, duration, percentFloor } from '../../web/format.ts';
+import { comparison, eventLine, ruler, turnLine, type Colours } from './timeline.ts';
 
 /** Something that the demo promises did not happen. The message says what, for people. */
 export class DemoFailure extends Error {
@@ -177,7 +178,10 @@ class Play {
     const read = number(fields, 'cache_read_tokens');
     const input = read + number(fields, 'input_tokens') + number(fields, 'cache_creation_tokens');
     const share = read / input;
-    expect(share >= CACHE_SHARE, `the checkpoint read only ${percent(share)} of its input from the prompt cache`);
+    expect(
+      share >= CACHE_SHARE,
+      `the checkpoint read only ${percentFloor(share, 1)} of its input from the prompt cache`,
+    );
     return { ms: number(fields, 'duration_ms'), input, read };
   }
 
@@ -259,7 +263,7 @@ export function resultLines(measured: Measured, colours: Colours): string[] {
     { name: 'through claude-db-proxy', ms: served },
     { name: 'the API by itself', ms: direct },
   ]);
-  const share = percent(checkpoint.read / checkpoint.input);
+  const share = percentFloor(checkpoint.read / checkpoint.input, 1);
   return [
     colours.bold(`Compaction of ${count(used)} tokens: ${count(direct / Math.max(served, 0.1))} times faster`),
     `  ${colours.green(fast)}`,

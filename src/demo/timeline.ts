@@ -1,6 +1,7 @@
 /** How the demo's timeline looks. Pure: text in, text out; colours come from outside and may be none. */
 import type { Phase } from '../../machines/phases.ts';
 import type { Thresholds } from '../../machines/conversation-events.ts';
+import { duration, percentFloor } from '../../web/format.ts';
 
 /** The colours that the timeline uses, as picocolors has them. */
 export type Colours = Readonly<
@@ -31,19 +32,6 @@ const colourOf = (phase: Phase, colours: Colours): ((text: string) => string) =>
 
 /** `  3.2 s`, in a column of its own. */
 export const clock = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`.padStart(CLOCK_WIDTH);
-
-/** A duration as people say it: `14 ms`, `9.3 s`. */
-export const duration = (ms: number): string => (ms < 1_000 ? `${Math.round(ms)} ms` : `${(ms / 1_000).toFixed(1)} s`);
-
-/** `148,230`. */
-export const count = (value: number): string => Math.round(value).toLocaleString('en-US');
-
-/** `99.4 %`, and never 100 % of something that is not all of it. */
-export const percent = (share: number, digits = 1): string => {
-  const factor = 100 * 10 ** digits;
-  const shown = share < 1 ? Math.floor(share * factor) / 10 ** digits : 100;
-  return `${shown.toFixed(digits)} %`;
-};
 
 const cellOf = (share: number): number => Math.round(Math.min(1, Math.max(0, share)) * BAR_WIDTH);
 
@@ -91,7 +79,7 @@ export function turnLine(
   const colour = colourOf(turn.phase, colours);
   const aside = turn.aside === undefined ? '' : `  ${turn.aside}`;
   const room = Math.max(16, look.columns - TEXT_COLUMN - aside.length);
-  const full = percent(turn.share, 0).padStart(5);
+  const full = percentFloor(turn.share).padStart(5);
   return [
     clock(turn.at),
     '  ',

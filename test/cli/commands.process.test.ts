@@ -84,8 +84,8 @@ describe('the commands', function () {
     const text = await world.ended(['proxy-history']);
     expect([text.code, text.stderr]).to.deep.equal([0, '']);
     expect(text.stdout)
-      .to.match(/compactions +1: 1 answered at once, 0 by the API\n/)
-      .and.to.match(new RegExp(`${client.session.slice(0, 12)} .* at once\\n`));
+      .to.match(/compactions +1: 1 served instantly, 0 by the API\n/)
+      .and.to.match(new RegExp(`${client.session.slice(0, 12)} .* the proxy\\n`));
     const json = JSON.parse((await world.ended(['history', '--json'])).stdout) as Record<string, object[]>;
     expect(json['compactions']?.[0]).to.include({ conversation: client.session, outcome: 'served' });
     expect((await world.ended(['history', '-n', '0'])).stderr).to.match(/--number 0: must be/);

@@ -1,6 +1,5 @@
 import { expect } from 'chai';
 import pc from 'picocolors';
-import { countText } from '../../../cli/format.ts';
 import { historyText } from '../../../cli/history/history-text.ts';
 import type { HistoryAnswer } from '../../../src/admin/history-routes.ts';
 
@@ -52,14 +51,14 @@ const plain = pc.createColors(false);
 describe('the history in a terminal', () => {
   it('adds up, then shows one compaction a line, in columns', () => {
     expect(historyText(answer, 200, plain)).to.equal(`◈ The last 90 days
-  compactions   3: 1 answered at once, 2 by the API
-  not waited    3 min 20 s
+  compactions   3: 1 served instantly, 2 by the API
+  time saved    3 min 20 s
   checkpoints   3: 1 used, 0 ready, 2 never used
   their tokens  150k cached, 2.3k to cache, 1.2k input, 4k output
 
-  when              conversation  before  after  not waited  input  cached  to cache  output  answered
-  2026-11-24 09:05  0123456789ab    152k   9.3k        31 s   1.2k    150k      2.3k      4k  at once
-  2026-11-24 09:04  short           1.2M      –           –      –       –         –       –  by the API: new reason
+  when              conversation  before  after  time saved  input  cached  to cache  output  served by
+  2026-11-24 09:05  0123456789ab    152k   9.3k        31 s   1.2k    150k      2.3k      4k  the proxy
+  2026-11-24 09:04  short           1.2M      –           –      –       –         –       –  the API: new reason
   and 1 older; -n shows more
 `);
   });
@@ -67,12 +66,12 @@ describe('the history in a terminal', () => {
   it('leaves the cost of each out where a line would not fit', () => {
     const lines = historyText(answer, 80, plain).split('\n').slice(6, 8);
     expect(lines).to.deep.equal([
-      '  when              conversation  before  after  not waited  answered',
-      '  2026-11-24 09:05  0123456789ab    152k   9.3k        31 s  at once',
+      '  when              conversation  before  after  time saved  served by',
+      '  2026-11-24 09:05  0123456789ab    152k   9.3k        31 s  the proxy',
     ]);
   });
 
-  it('says so where there is nothing, and where not all can be told', () => {
+  it('says so where there is nothing, and where the log is incomplete', () => {
     const totals = {
       ...answer.totals,
       served: 0,
@@ -82,10 +81,5 @@ describe('the history in a terminal', () => {
     const nothing = { ...answer, totals, compactions: [] };
     expect(historyText(nothing, 80, plain)).to.equal('No compactions in the last 90 days.\n');
     expect(historyText({ ...nothing, complete: false }, 80, plain)).to.match(/^ {2}the state file cannot be read/);
-  });
-
-  it('shortens counts to three digits', () => {
-    const counts = [0, 999, 1_000, 9_949, 99_900, 99_950, 999_499, 999_500, 12_345_678].map(countText);
-    expect(counts).to.deep.equal(['0', '999', '1k', '9.9k', '99.9k', '100k', '999k', '1M', '12.3M']);
   });
 });
