@@ -72,7 +72,7 @@ const UNLIMITED: Pick<ByteBudget, 'reserve'> = { reserve: () => ({ grow: () => t
 /** True when a history begins with the subject of a call; after a switch of the model as in `CheckpointIndex.find`. */
 function beginsWith(lineage: Lineage, subject: CallSubject, model: string | undefined): boolean {
   if (coveredBlocks(lineage, subject.prefix) > 0) return true;
-  return model !== undefined && model !== subject.model && coveredBlocks(lineage, subject.prefix, 'bare') > 0;
+  return model !== undefined && model !== subject.model && coveredBlocks(lineage, subject.prefix, 'without-system') > 0;
 }
 
 const failureOf = (error: unknown): CallFailureKind => (error instanceof CheckpointError ? error.failure : 'transient');

@@ -63,7 +63,7 @@ interface Entry {
 
 export class CheckpointIndex {
   readonly #byKey = new Map<string, Entry[]>();
-  readonly #byBareKey = new Map<string, Entry[]>();
+  readonly #byKeyWithoutSystem = new Map<string, Entry[]>();
   readonly #byId = new Map<CheckpointId, Entry>();
   readonly #keeper: CheckpointRepository;
   #size = 0;
@@ -103,13 +103,13 @@ export class CheckpointIndex {
   }
 
   #enter(checkpoint: Checkpoint, now: Timestamp): void {
-    const { bareKey, details, key } = checkpoint.prefix;
+    const { keyWithoutSystem, details, key } = checkpoint.prefix;
     const old = this.#byKey.get(key)?.find((entry) => entry.checkpoint.prefix.details.equals(details));
     if (old !== undefined) this.#remove(old);
     const entry = { checkpoint, lastNeeded: now, lastTold: now };
     this.#byId.set(checkpoint.id, entry);
     this.#byKey.set(key, [...(this.#byKey.get(key) ?? []), entry]);
-    this.#byBareKey.set(bareKey, [...(this.#byBareKey.get(bareKey) ?? []), entry]);
+    this.#byKeyWithoutSystem.set(keyWithoutSystem, [...(this.#byKeyWithoutSystem.get(keyWithoutSystem) ?? []), entry]);
     this.#size += 1;
   }
 
@@ -123,7 +123,7 @@ export class CheckpointIndex {
     if (this.#size === 0) return null;
     return (
       this.#search(lineage, now, 'whole', () => true) ??
-      (model === undefined ? null : this.#search(lineage, now, 'bare', (made) => made.model !== model))
+      (model === undefined ? null : this.#search(lineage, now, 'without-system', (made) => made.model !== model))
     );
   }
 
@@ -133,7 +133,7 @@ export class CheckpointIndex {
     comparison: Comparison,
     suits: (checkpoint: Checkpoint) => boolean,
   ): CheckpointMatch | null {
-    const byKey = comparison === 'whole' ? this.#byKey : this.#byBareKey;
+    const byKey = comparison === 'whole' ? this.#byKey : this.#byKeyWithoutSystem;
     for (let blocks = lineage.length; blocks > 0; blocks -= 1) {
       const entry = byKey
         .get(linkKey(lineage, blocks, comparison))
@@ -155,10 +155,10 @@ export class CheckpointIndex {
   }
 
   #remove(entry: Entry): void {
-    const { bareKey, key } = entry.checkpoint.prefix;
+    const { keyWithoutSystem, key } = entry.checkpoint.prefix;
     for (const [map, name] of [
       [this.#byKey, key],
-      [this.#byBareKey, bareKey],
+      [this.#byKeyWithoutSystem, keyWithoutSystem],
     ] as const) {
       const rest = (map.get(name) ?? []).filter((other) => other !== entry);
       if (rest.length === 0) map.delete(name);

@@ -5,7 +5,7 @@
  */
 import { isObject } from '../wire/json.ts';
 import { blocksOf, textOf, type Block, type Message } from '../wire/message-request.ts';
-import { splitReminders, USER_VISIBLE_REMINDER, spokenText } from '../wire/reminders.ts';
+import { splitReminders, USER_VISIBLE_REMINDER, visibleText } from '../wire/reminders.ts';
 import { truncate } from '../wire/text.ts';
 
 /** How many characters of each tool call and result are kept, from generous to none. */
@@ -40,9 +40,9 @@ function describeResult(content: unknown, limit: number): string {
       output.push(`[${item['type']}]`);
       continue;
     }
-    const { text, spoken } = splitReminders(item['text']);
+    const { text, visibleReminders } = splitReminders(item['text']);
     if (text !== '') output.push(text);
-    said.push(...spoken);
+    said.push(...visibleReminders);
   }
   const text = output.join('\n');
   return [PERSONS_WORDS.test(text) ? text : shorten(text, limit), ...said].join('\n');
@@ -50,7 +50,7 @@ function describeResult(content: unknown, limit: number): string {
 
 function describeBlock(block: Block, limit: number, toolNames: Map<unknown, string>): string | null {
   const text = textOf(block);
-  if (text !== undefined) return spokenText(text);
+  if (text !== undefined) return visibleText(text);
   switch (block.type) {
     case 'thinking':
     case 'redacted_thinking':

@@ -11,7 +11,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import { setImmediate as nextRound } from 'node:timers/promises';
 import type { ConversationId } from '../../machines/units.ts';
-import { beginningOf, lineageSteps, type LineagePrefix, type Lineage } from '../wire/lineage.ts';
+import { lineagePrefixOf, lineageSteps, type LineagePrefix, type Lineage } from '../wire/lineage.ts';
 import type { History } from '../wire/message-request.ts';
 
 /** How long a slice may hold the event loop, in milliseconds. */
@@ -93,7 +93,7 @@ export class LineageReader {
     // A history that lost messages at its end begins as before, but ends sooner.
     if (bytes.length < known) return lineage;
     this.#keep(conversation, {
-      beginning: beginningOf(lineage, messages),
+      beginning: lineagePrefixOf(lineage, messages),
       bytes: bytes.length,
       digest: await digest(bytes.subarray(known), hash, pacer),
     });

@@ -12,9 +12,9 @@ import type { WalEntry, WalRecord } from './repository.ts';
 export function entriesAfter(request: MessageRequest, lineage: Lineage, blocks: number): WalEntry[] {
   const entries: WalEntry[] = [];
   for (let at = blocks; at < lineage.length; at += 1) {
-    const message = lineage.messages[at] ?? 0;
+    const message = lineage.messageIndexes[at] ?? 0;
     // The link behind a message's last block stands for the whole message.
-    if (lineage.messages[at + 1] === message) continue;
+    if (lineage.messageIndexes[at + 1] === message) continue;
     entries.push({ message, fingerprint: linkKey(lineage, at + 1), bytes: request.bytesOf(message) });
   }
   return entries;

@@ -1,7 +1,7 @@
 /** The download of a relay: sends the upstream's answer to the client as it arrives, with its framing. */
 import { bodyReader, keepsAlive, responseFraming, type BodyReader } from '../http1/framing.ts';
 import { endOfHead, formatResponseHead, MAX_HEAD_BYTES, parseResponseHead, type ResponseHead } from '../http1/head.ts';
-import { endToEnd, isNamed } from '../wire/headers.ts';
+import { endToEnd, hasName } from '../wire/headers.ts';
 import type { Exchange } from './exchange.ts';
 import type { ObserverNotifier } from './relay-observer.ts';
 
@@ -100,7 +100,7 @@ export class AnswerDownload {
     this.current = state;
     const added = this.notifier.answerHead(head.status, head.headers, framing);
     // Chunks take precedence over a length, which may not be forwarded beside them (RFC 9112, 6.3).
-    const headers = endToEnd(head.headers, (name) => isChunked && isNamed(name, 'content-length'));
+    const headers = endToEnd(head.headers, (name) => isChunked && hasName(name, 'content-length'));
     if (reencoding === 'chunked' || (isChunked && !isOldClient)) headers.push('Transfer-Encoding', 'chunked');
     headers.push(...added);
     exchange.sendHead(head.status, head.reason, headers, reencoding === 'plain' || !isRequestComplete);

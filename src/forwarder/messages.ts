@@ -4,8 +4,8 @@
  */
 import { messageOf } from '../errors.ts';
 import { formatResponseHead } from '../http1/head.ts';
-import { headerValue, isNamed, withoutHeaders } from '../wire/headers.ts';
-import { requestLabels, type ClientHeaders } from '../wire/identity.ts';
+import { headerValue, hasName, withoutHeaders } from '../wire/headers.ts';
+import { readClientHeaders, type ClientHeaders } from '../wire/identity.ts';
 import { AnswerObserver, ClassifiedRequest } from './answer-observer.ts';
 import { withReadableEncodings } from './answer-tap.ts';
 import { BodyCopy } from './body-copy.ts';
@@ -29,7 +29,7 @@ const SERVED = ['x-double-buffer-served', 'checkpoint'];
 /** Handles one `POST /v1/messages`. */
 export function handleMessages(options: MessagesOptions, exchange: Exchange): void {
   const { compactions, deferredWork } = options;
-  const labels = requestLabels(exchange.head.headers);
+  const labels = readClientHeaders(exchange.head.headers);
   const mayBeCompaction = labels.class === 'compaction' || labels.class === 'unknown';
   // Whether a compaction can be served depends on the previous answer.
   if (mayBeCompaction) deferredWork.runFor(labels.session);
@@ -62,7 +62,7 @@ function bufferAndDecide(options: MessagesOptions, exchange: Exchange, labels: C
   const expects = headerValue(head.headers, 'expect') !== undefined;
   // The client waits for `100 Continue` before it sends the body; the forwarded request then needs no `expect`.
   if (expects) out.write(formatResponseHead({ status: 100, reason: 'Continue', headers: [] }));
-  const headers = withoutHeaders(requestHeaders(head.headers), (name) => isNamed(name, 'expect'));
+  const headers = withoutHeaders(requestHeaders(head.headers), (name) => hasName(name, 'expect'));
   const copy = new BodyCopy(options.budget, framing);
   exchange.onSettled(() => copy.release());
   /** The body as received, with its framing; null for a sized body, whose copy is the same bytes. */

@@ -2,7 +2,7 @@
  * Finds the end of a message's body (RFC 9112, 6.3). The bytes are relayed unchanged, with chunk sizes, extensions and
  * trailers; a reader only determines where the body ends, and can pass the payload to a callback.
  */
-import { isNamed, type RawHeaders } from '../wire/headers.ts';
+import { hasName, type RawHeaders } from '../wire/headers.ts';
 import { MalformedHead, type RequestHead, type ResponseHead } from './head.ts';
 
 /** How a body is delimited. */
@@ -29,7 +29,7 @@ const isBlank = (code: number): boolean => code === 0x20 || code === 0x09;
 function allValues(headers: RawHeaders, name: string): string[] {
   const values: string[] = [];
   for (let at = 0; at + 1 < headers.length; at += 2) {
-    if (!isNamed(headers[at], name)) continue;
+    if (!hasName(headers[at], name)) continue;
     const line = headers[at + 1] ?? '';
     // Most lines have one value and need no split.
     if (line.includes(',')) for (const value of line.split(',')) values.push(trimBlanks(value));

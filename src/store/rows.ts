@@ -8,7 +8,7 @@ import type { PersistedState } from '../../machines/conversation-events.ts';
 import { PHASES } from '../../machines/phases.ts';
 import { checkpointId, conversationId, milliseconds, timestamp, tokens } from '../../machines/units.ts';
 import type { ConversationRecord, StoredCheckpoint, WalEntry } from '../conversations/repository.ts';
-import { ownBytes } from '../wire/lineage.ts';
+import { copyBytes } from '../wire/lineage.ts';
 import type { Row } from './statements.ts';
 
 const count = z.number().int().nonnegative();
@@ -17,7 +17,7 @@ const moment = z.number().transform(timestamp);
 /** libsql gives an ArrayBuffer where rows are listed, and a Buffer where there is one (0.5.29). */
 const bytes = z.union([
   z.instanceof(ArrayBuffer).transform((value) => Buffer.from(value)),
-  z.instanceof(Uint8Array).transform(ownBytes),
+  z.instanceof(Uint8Array).transform(copyBytes),
 ]);
 const checkpointName = z.string().min(1).transform(checkpointId);
 
@@ -114,7 +114,7 @@ const checkpointRow = z
       conversation: row.conversation,
       prefix: {
         key: row.key.toString('latin1'),
-        bareKey: row.bare_key.toString('latin1'),
+        keyWithoutSystem: row.bare_key.toString('latin1'),
         messages: row.anchor_messages,
         details: row.details,
       },

@@ -55,7 +55,7 @@ export function checkpointWrite(checkpoint: Checkpoint, needed: Timestamp): Writ
   const duration = Math.round(checkpoint.duration);
   const served = {
     key: Buffer.from(prefix.key, 'latin1'),
-    bare_key: Buffer.from(prefix.bareKey, 'latin1'),
+    bare_key: Buffer.from(prefix.keyWithoutSystem, 'latin1'),
     details: prefix.details,
     // As bytes: SQLite's text ends at a NUL.
     summary: Buffer.from(checkpoint.summary),

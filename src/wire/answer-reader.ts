@@ -1,7 +1,6 @@
 /**
- * What an answer of the Messages API says about itself: its usage, how it ended, its text.
- * Read from the events of a stream (wire.md, Streaming and errors) or from a whole JSON message; tolerant of unknown
- * events, blocks and fields.
+ * Reads usage, stop reason and text of an answer of the Messages API, from the events of a stream (wire.md, Streaming and
+ * errors) or from a JSON message. Ignores unknown events, blocks and fields.
  */
 import { tokens, type Tokens } from '../../machines/units.ts';
 import { isObject, parseJson } from './json.ts';
@@ -27,17 +26,17 @@ export interface ApiError {
   readonly message: string;
 }
 
-const count = (value: unknown, before: Tokens): Tokens =>
+const largerCount = (value: unknown, before: Tokens): Tokens =>
   typeof value === 'number' && Number.isFinite(value) && value > before ? tokens(value) : before;
 
-/** Usage fields are cumulative, and some gateways end with zeros: the larger value counts (wire.md, Usage; 2.1.330). */
+/** Usage fields are cumulative, and some gateways end with zeros: the larger value is kept (wire.md, Usage; 2.1.330). */
 function mergeUsage(before: Usage, usage: unknown): Usage {
   if (!isObject(usage)) return before;
   return {
-    input: count(usage['input_tokens'], before.input),
-    cacheCreation: count(usage['cache_creation_input_tokens'], before.cacheCreation),
-    cacheRead: count(usage['cache_read_input_tokens'], before.cacheRead),
-    output: count(usage['output_tokens'], before.output),
+    input: largerCount(usage['input_tokens'], before.input),
+    cacheCreation: largerCount(usage['cache_creation_input_tokens'], before.cacheCreation),
+    cacheRead: largerCount(usage['cache_read_input_tokens'], before.cacheRead),
+    output: largerCount(usage['output_tokens'], before.output),
   };
 }
 
@@ -64,15 +63,14 @@ export function readApiError(json: unknown): ApiError | null {
   };
 }
 
-/** Follows one answer to its end. `text` is kept only when asked for: an answer on its way to the client needs none. */
+/** Reads one answer. `text` is kept only on request: an answer that is only forwarded needs none. */
 export class AnswerReader {
   /** What the answer is billed by. */
   usage: Usage = NO_USAGE;
   #lastIteration: Usage | null = null;
-  /** `stop_reason`, once known. */
   stopReason: string | null = null;
   error: ApiError | null = null;
-  /** True once the answer has ended well: `message_stop`, or a whole JSON message. */
+  /** True after `message_stop`, or a whole JSON message. */
   completed = false;
   /** Types of the content blocks, in order. */
   readonly blocks: string[] = [];
@@ -84,7 +82,7 @@ export class AnswerReader {
     this.#keepText = options.keepText;
   }
 
-  /** Events by name that tell anything when the text is not kept. */
+  /** True for the names of events that are needed when the text is not kept. */
   static readonly readsWithoutText = (event: string): boolean =>
     event !== 'ping' && !event.startsWith('content_block_');
 
@@ -93,17 +91,16 @@ export class AnswerReader {
     return this.#lastIteration ?? this.usage;
   }
 
-  /** The text blocks, joined by blank lines in their order. Empty unless `keepText` was set. */
+  /** The text blocks, joined by blank lines; empty unless `keepText` is set. */
   get text(): string {
     return this.#text.join('');
   }
 
-  /** Takes one event of a stream. */
   takeEvent(event: ServerSentEvent): void {
     if (this.#keepText || AnswerReader.readsWithoutText(event.event)) this.#take(parseJson(event.data));
   }
 
-  /** Takes a whole JSON answer (`stream: false`), a message or an error. */
+  /** Reads a whole JSON answer (`stream: false`), a message or an error. */
   takeBody(body: string): void {
     const json = parseJson(body);
     this.error = readApiError(json);

@@ -1,10 +1,10 @@
 /**
- * Is this request a compaction, which one, and of which history?
+ * Recognises compaction requests, their kind and their history.
  *
  * A compaction is the history plus one instruction (wire.md, Compaction; observed on 1.0.128 to 2.1.330). The
  * instruction is a message of its own, or one more text block at the end of the last user message: in 2.1.330 when it
  * fires in a tool loop, in older clients whenever the history ends with a user message. With 5.5 models a `system`
- * message can follow it.
+ * message can follow.
  */
 import { blocksOf, textOf, type History, type Message } from './message-request.ts';
 import type { RequestClass } from './identity.ts';
@@ -22,24 +22,24 @@ export interface Compaction {
   readonly history: History;
 }
 
-/** The sentence that every version from 1.0.128 to 2.1.330 asks with. */
-const WHOLE = 'Your task is to create a detailed summary of the conversation so far';
-/** How 2.1.112 and later begin every compaction's instruction, whatever the server makes of the rest. */
-const TEXT_ONLY = 'CRITICAL: Respond with TEXT ONLY';
-/** Looser, for versions that we have not seen; trusted only where the request's class says compaction. */
-const PROBABLY_WHOLE =
+/** In the instruction of every version from 1.0.128 to 2.1.330. */
+const SUMMARY_INSTRUCTION = 'Your task is to create a detailed summary of the conversation so far';
+/** Start of every compaction's instruction from 2.1.112 on; the server can change the rest. */
+const INSTRUCTION_START = 'CRITICAL: Respond with TEXT ONLY';
+/** For versions that were not observed; applied only to requests of the class `compaction`. */
+const LIKELY_SUMMARY_INSTRUCTION =
   /summar\w{1,12}\s+(of\s+)?(the|this|our)\s+(entire\s+|whole\s+|full\s+)?conversation(\s+so\s+far)?\b/i;
-/** Marks of the instructions for parts (`from here`, `up to here`; 2.1.330). */
-const PARTIAL = [
+/** In the instructions for parts of a conversation (`from here`, `up to here`; 2.1.330). */
+const PARTIAL_INSTRUCTION_MARKS = [
   'RECENT portion of the conversation',
   'earlier retained context',
   'newer messages that build on this context will follow',
 ];
-/** How 1.0.128 to 2.1.330 append the user's words. Elsewhere the instruction only mentions the phrase in quotes. */
-const INSTRUCTED = /\n\nAdditional Instructions:\n\s*\S/;
+/** The user's words after the instruction (1.0.128 to 2.1.330). Elsewhere the phrase occurs only in quotes. */
+const USER_INSTRUCTIONS = /\n\nAdditional Instructions:\n\s*\S/;
 
-/** Position of the message that may hold the instruction: the last one, but for `system` messages (5.5 models). */
-function lastSpoken(history: History): number {
+/** Index of the message that can contain the instruction: the last one that is not `system` (5.5 models). */
+function instructionIndex(history: History): number {
   let at = history.length - 1;
   while (history.message(at)?.role === 'system') at -= 1;
   return at;
@@ -69,30 +69,36 @@ function withoutInstruction(history: History, at: number): History {
 function kindOf(instruction: string, requestClass: RequestClass): CompactionKind | null {
   const text = instruction.trimStart();
   if (requestClass === 'unknown') {
-    // Somebody may talk about compaction: only an instruction that begins as the client's own does is taken for one.
-    const begins = text.startsWith(WHOLE) || (text.startsWith(TEXT_ONLY) && text.includes('<summary>'));
+    // A user can quote the instruction: it must stand at the start of the text.
+    const begins =
+      text.startsWith(SUMMARY_INSTRUCTION) || (text.startsWith(INSTRUCTION_START) && text.includes('<summary>'));
     if (!begins) return null;
-  } else if (!text.startsWith(TEXT_ONLY) && !text.includes(WHOLE) && !PROBABLY_WHOLE.test(text)) return 'other';
-  if (PARTIAL.some((mark) => instruction.includes(mark))) return 'other';
-  return INSTRUCTED.test(instruction) ? 'instructed' : 'whole';
+  } else if (
+    !text.startsWith(INSTRUCTION_START) &&
+    !text.includes(SUMMARY_INSTRUCTION) &&
+    !LIKELY_SUMMARY_INSTRUCTION.test(text)
+  )
+    return 'other';
+  if (PARTIAL_INSTRUCTION_MARKS.some((mark) => instruction.includes(mark))) return 'other';
+  return USER_INSTRUCTIONS.test(instruction) ? 'instructed' : 'whole';
 }
 
-/** Reads a request as a compaction; null when it is none. */
+/** The compaction that a request asks for; null for none. */
 export function readCompaction(request: History, requestClass: RequestClass): Compaction | null {
   if (requestClass === 'turn' || requestClass === 'auxiliary') return null;
-  const at = lastSpoken(request);
+  const at = instructionIndex(request);
   const instruction = instructionOf(request.message(at));
   if (instruction === undefined) return requestClass === 'compaction' ? { kind: 'other', history: request } : null;
   const kind = kindOf(instruction, requestClass);
   return kind === null ? null : { kind, history: withoutInstruction(request, at) };
 }
 
-/** How requests begin that carry the main history and a question beside it (`auxiliary` where classes are sent). */
+/** Starts of the questions that side requests append to the history (`auxiliary` where classes are sent). */
 const SIDE_REQUESTS = ['[SUGGESTION MODE:', '<system-reminder>This is a side question from the user'];
 
 /**
- * True for a request that a client without class headers makes beside the conversation, with its whole history
- * (prompt suggestions, observed on 2.1.63 to 2.1.200): no turn of it.
+ * True for a side request of a client without class headers: it has the whole history, but is not a turn (prompt
+ * suggestions, observed on 2.1.63 to 2.1.200).
  */
 export function isSideRequest(history: History): boolean {
   const last = history.message(history.length - 1);
@@ -100,13 +106,10 @@ export function isSideRequest(history: History): boolean {
   return blocksOf(last).some((block) => SIDE_REQUESTS.some((opening) => textOf(block)?.startsWith(opening) === true));
 }
 
-/** How a history begins that goes on from a summary (2.0.76 to 2.1.330). */
+/** Start of a history that continues from a summary (2.0.76 to 2.1.330). */
 export const CONTINUATION = 'This session is being continued from a previous conversation';
 
-/**
- * The text with which a compacted history begins: the first user message's text with the summary in it; null when this
- * history does not begin with a summary.
- */
+/** The text at the start of a compacted history, with the summary in it; null when the history is not compacted. */
 export function continuationText(history: History): string | null {
   for (let at = 0; at < history.length; at += 1) {
     const message = history.message(at);

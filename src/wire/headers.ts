@@ -1,33 +1,33 @@
-/** Raw header lists, `[name, value, name, value, …]`, in the order and spelling in which they came. */
+/** Raw header lists, `[name, value, name, value, …]`, in their received order and spelling. */
 
 export type RawHeaders = readonly string[];
 
 /**
- * True for the name of a header that belongs to one connection and not to the message (RFC 9110, 7.6.1): these alone may
- * change here. By length first, which most names are told apart by.
+ * True for the name of a hop-by-hop header (RFC 9110, 7.6.1): only these are changed. Compares the length first, because
+ * it differs for most names.
  */
 function isHopByHop(name: string): boolean {
   switch (name.length) {
     case 2:
-      return isNamed(name, 'te');
+      return hasName(name, 'te');
     case 7:
-      return isNamed(name, 'upgrade');
+      return hasName(name, 'upgrade');
     case 10:
-      return isNamed(name, 'connection') || isNamed(name, 'keep-alive');
+      return hasName(name, 'connection') || hasName(name, 'keep-alive');
     case 16:
-      return isNamed(name, 'proxy-connection');
+      return hasName(name, 'proxy-connection');
     case 17:
-      return isNamed(name, 'transfer-encoding');
+      return hasName(name, 'transfer-encoding');
     case 18:
-      return isNamed(name, 'proxy-authenticate');
+      return hasName(name, 'proxy-authenticate');
     case 19:
-      return isNamed(name, 'proxy-authorization');
+      return hasName(name, 'proxy-authorization');
     default:
       return false;
   }
 }
 
-/** The headers without those for whose name, as it came, `drop` says true. */
+/** The headers without those for whose name, as received, `drop` returns true. */
 export function withoutHeaders(raw: RawHeaders, drop: (name: string) => boolean): string[] {
   const kept: string[] = [];
   for (let at = 0; at + 1 < raw.length; at += 2) {
@@ -37,39 +37,36 @@ export function withoutHeaders(raw: RawHeaders, drop: (name: string) => boolean)
   return kept;
 }
 
-/** The end-to-end headers: without hop-by-hop ones, without those that `connection` names, and those to `drop` as well. */
+/** The end-to-end headers: without hop-by-hop ones, those that `connection` names, and those to `drop`. */
 export function endToEnd(raw: RawHeaders, drop: (name: string) => boolean = () => false): string[] {
   const named = namedByConnection(raw);
   return withoutHeaders(raw, (name) => isHopByHop(name) || named?.has(name.toLowerCase()) === true || drop(name));
 }
 
-/** What `connection` headers name that is not hop-by-hop anyway; null for nothing. */
+/** The names in `connection` headers that are not hop-by-hop by themselves; null for none. */
 function namedByConnection(raw: RawHeaders): ReadonlySet<string> | null {
   let named: Set<string> | null = null;
   for (let at = 0; at + 1 < raw.length; at += 2) {
-    if (!isNamed(raw[at], 'connection')) continue;
+    if (!hasName(raw[at], 'connection')) continue;
     const value = raw[at + 1] ?? '';
     if (isHopByHop(value)) continue;
     named ??= new Set();
     for (const token of value.split(',')) named.add(token.trim().toLowerCase());
   }
-  // `connection: content-length` would take the framing away; nobody honest sends it.
+  // `connection: content-length` would remove the framing: a smuggling attempt.
   named?.delete('content-length');
   return named;
 }
 
-/** True when a header's name, as it came, is `name` (lower case). Most differ in length, which is quick to see. */
-export const isNamed = (given: string | undefined, name: string): boolean =>
+/** True when a header's name, as received, is `name` (lower case). */
+export const hasName = (given: string | undefined, name: string): boolean =>
   given?.length === name.length && given.toLowerCase() === name;
 
-/**
- * The headers with the value of `name` (lower case) replaced wherever it stands; nothing is added. The same list where
- * nothing changes.
- */
+/** The headers with each value of `name` (lower case) changed; the same list where nothing changes. */
 export function withHeaderValue(raw: RawHeaders, name: string, change: (value: string) => string): RawHeaders {
   let out: string[] | null = null;
   for (let at = 0; at + 1 < raw.length; at += 2) {
-    if (!isNamed(raw[at], name)) continue;
+    if (!hasName(raw[at], name)) continue;
     const value = raw[at + 1] ?? '';
     const changed = change(value);
     if (changed === value) continue;
@@ -81,13 +78,13 @@ export function withHeaderValue(raw: RawHeaders, name: string, change: (value: s
 
 /** First value of a header (lower-case `name`), or undefined. */
 export function headerValue(raw: RawHeaders, name: string): string | undefined {
-  for (let at = 0; at + 1 < raw.length; at += 2) if (isNamed(raw[at], name)) return raw[at + 1];
+  for (let at = 0; at + 1 < raw.length; at += 2) if (hasName(raw[at], name)) return raw[at + 1];
   return undefined;
 }
 
-/** How often a header (lower-case `name`) stands in the list. */
+/** Number of headers with a name (lower case). */
 export function countOf(raw: RawHeaders, name: string): number {
   let count = 0;
-  for (let at = 0; at + 1 < raw.length; at += 2) if (isNamed(raw[at], name)) count += 1;
+  for (let at = 0; at + 1 < raw.length; at += 2) if (hasName(raw[at], name)) count += 1;
   return count;
 }

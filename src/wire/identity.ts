@@ -1,11 +1,10 @@
-/** Who sends a request, and what kind of request the client says it is. From headers, else from `metadata.user_id`. */
+/** Session, agent and class of a request, from its headers, else from `metadata.user_id`. */
 import { headerValue, type RawHeaders } from './headers.ts';
 import { isObject, parseJson } from './json.ts';
 
 /**
- * What `x-claude-code-request-class` comes down to. 2.1.330 knows `main`, `subagent`, `workflow` (turns of a
- * conversation), `compaction`, and `auxiliary`, `side_reply` (neither). `unknown`: no header (base-URL mode, older
- * versions), so the content has to tell.
+ * Classes of `x-claude-code-request-class` (2.1.330): `main`, `subagent` and `workflow` are turns of a conversation,
+ * `auxiliary` and `side_reply` are auxiliary. `unknown`: no header (base-URL mode, older versions); the content decides.
  */
 export type RequestClass = 'turn' | 'compaction' | 'auxiliary' | 'unknown';
 
@@ -15,10 +14,10 @@ export interface ClientIdentity {
   readonly agent: string | null;
 }
 
-/** What the headers of a message request tell (wire.md, Who is asking). */
+/** What Claude Code's headers say about a message request (wire.md, Who is asking). */
 export interface ClientHeaders extends ClientIdentity {
   readonly class: RequestClass;
-  /** Of a subagent that another one started (documented; not sent by 2.1.330 for those of the main conversation). */
+  /** The subagent that started this one (documented; 2.1.330 does not send it for subagents of the main conversation). */
   readonly parentAgent: string | null;
   /** True on the first request after a compaction. */
   readonly compacted: boolean;
@@ -38,13 +37,12 @@ function classOf(value: string | undefined): RequestClass {
     case 'compaction':
       return 'compaction';
     default:
-      // A class that we do not know is at any rate no turn of a conversation.
+      // An unknown class is not a turn.
       return 'auxiliary';
   }
 }
 
-/** Reads the labels that Claude Code puts into headers. */
-export function requestLabels(headers: RawHeaders): ClientHeaders {
+export function readClientHeaders(headers: RawHeaders): ClientHeaders {
   return {
     session: orNull(headerValue(headers, 'x-claude-code-session-id')),
     agent: orNull(headerValue(headers, 'x-claude-code-agent-id')),

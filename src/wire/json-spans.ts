@@ -1,11 +1,9 @@
 /**
- * Where values stand in the bytes of a JSON text, without parsing them: so that one can be changed with every other byte
- * left as it came, and so that only what a decision needs is ever parsed. Strings, which make up nearly all of a
- * request, are skipped by a native search.
+ * Finds the positions of values in a JSON text without parsing them: one value can be replaced with all other bytes
+ * unchanged, and only the values that are needed are parsed. Strings, nearly all of a request, are skipped natively.
  *
- * For text that `JSON.parse` accepts. On anything else the answer is null or spans that hold no JSON.
+ * For text that `JSON.parse` accepts; for any other the result is null, or spans without JSON in them.
  */
-
 import { parseJson } from './json.ts';
 
 /** Bytes from `start` (inclusive) to `end` (exclusive). */
@@ -59,7 +57,7 @@ function endOfValue(bytes: Buffer, start: number): number {
         break;
       case CLOSE_BRACE:
       case CLOSE_BRACKET:
-        if (depth === 0) return at; // a number or literal, and the bracket of what holds it
+        if (depth === 0) return at; // the end of a number or literal
         depth -= 1;
         if (depth === 0) return at + 1;
         break;

@@ -1,7 +1,6 @@
 /**
- * A `POST /v1/messages` body, read as far as a decision needs it and no further: the outline by looking at brackets and
- * quotes, single messages when they are asked for. Lenient on purpose: whatever the API would accept is accepted;
- * unknown fields and blocks are carried along.
+ * A `POST /v1/messages` body, parsed only where needed: the outline by brackets and quotes, single messages on demand.
+ * Accepts whatever the API would accept, with unknown fields and blocks.
  */
 import { isObject } from './json.ts';
 import { parseSpan, readTopLevel, type Span } from './json-spans.ts';
@@ -18,32 +17,32 @@ export interface Message {
   readonly content: string | readonly Block[];
 }
 
-/** A sequence of messages that are parsed one by one, when asked for. */
+/** Messages that are parsed on demand. */
 export interface History {
   readonly length: number;
-  /** The message at `index`; null for what is none or not of a known shape. */
+  /** The message at `index`; null where there is none of a known shape. */
   message(index: number): Message | null;
-  /** The first `count` messages as they came, with all between them; null where that cannot be told. */
+  /** The received bytes of the first `count` messages, separators included; null where they are not known. */
   bytesOfFirst(count: number): Buffer | null;
 }
 
-/** Messages that are at hand already. */
+/** A history of parsed messages. */
 export const historyFrom = (messages: readonly Message[]): History => ({
   length: messages.length,
   message: (index) => messages[index] ?? null,
   bytesOfFirst: () => null,
 });
 
-/** What a body says beside its messages. */
+/** A body's fields other than its messages. */
 interface Outline {
   readonly model: string;
   readonly maxTokens: number;
   readonly stream: boolean;
-  /** `metadata.user_id`, as sent. */
+  /** `metadata.user_id`. */
   readonly userId: string | null;
   /**
-   * True when the messages are only the newest of a history that the API keeps (beta `message-threads-2026-08-12`,
-   * `thread.type: "continue"`; seen on 2.1.330 when forced).
+   * True when the API keeps the earlier messages (beta `message-threads-2026-08-12`, `thread.type: "continue"`; observed
+   * on 2.1.330 when forced).
    */
   readonly continuesThread: boolean;
 }
@@ -55,7 +54,6 @@ const isMessage = (value: unknown): value is Message =>
   typeof value['role'] === 'string' &&
   (typeof value['content'] === 'string' || (Array.isArray(value['content']) && value['content'].every(isBlock)));
 
-/** A message request: its outline, and its messages. */
 export class MessageRequest implements Outline, History {
   readonly model: string;
   readonly maxTokens: number;
@@ -99,19 +97,14 @@ export class MessageRequest implements Outline, History {
     return Array.isArray(value) ? value.filter(isBlock).flatMap((block) => textOf(block) ?? []) : [];
   }
 
-  /** How many bytes the message at `index` takes up in the body. */
+  /** Size in the body of the message at `index`, in bytes. */
   bytesOf(index: number): number {
     const span = this.#spans[index];
     return span === undefined ? 0 : span.end - span.start;
   }
 }
 
-/**
- * Reads the outline of a request body.
- *
- * @returns null for anything that is no message request (no JSON object, no model, no messages): such a body concerns
- *   nobody here and goes to the API as it came
- */
+/** Reads the outline of a request body; null when it is not a message request (a JSON object with model and messages). */
 export function readMessageRequest(body: Buffer): MessageRequest | null {
   const top = readTopLevel(body, 'messages');
   const messages = top?.elements ?? null;

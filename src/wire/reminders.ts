@@ -1,61 +1,58 @@
 /**
- * `<system-reminder>` spans: text that the client puts into messages for the model, and that comes, goes and moves
- * between requests of one conversation (wire.md, Who is asking and How a history moves). They say nothing about which
- * history this is, and nothing a person said.
+ * `<system-reminder>` spans: text that the client adds to messages for the model, and that it adds, removes and moves
+ * between requests of one conversation (wire.md, Who is asking and How a history moves).
  */
 
 const TAG = /<(\/?)system-reminder>/g;
 const OPENING_LENGTH = '<system-reminder>'.length;
 
 /**
- * Takes every reminder out of a text and the white space around what is left. Spans may be nested: older clients put
- * whole files into a reminder, and files can hold reminders themselves (observed on 1.0.128). A tag without its
- * counterpart is text like any other.
+ * Removes the reminders from a text, and the white space around the rest. Spans can be nested: older clients put whole
+ * files into a reminder (observed on 1.0.128). A tag without its counterpart is ordinary text.
  */
 export function withoutReminders(text: string): string {
   return outsideReminders(text, () => undefined);
 }
 
-/** Reminders that carry what somebody said, or what happened: they come once, where they belong (2.1.330). */
+/** Reminders that contain a user's message or a notification; they are sent once (2.1.330). */
 export const USER_VISIBLE_REMINDER = /^\s*(The user sent a new message while you were working|\[SYSTEM NOTIFICATION)/;
 
-/** A text apart: what stands outside reminders, and the reminders that carry what somebody said. */
-export interface Spoken {
+/** The text outside reminders, and the reminders that people see. */
+export interface SplitText {
   readonly text: string;
-  readonly spoken: readonly string[];
+  readonly visibleReminders: readonly string[];
 }
 
-/** Takes a text apart. */
-export function splitReminders(text: string): Spoken {
-  const spoken: string[] = [];
+export function splitReminders(text: string): SplitText {
+  const visibleReminders: string[] = [];
   const rest = outsideReminders(text, (reminder) => {
-    if (USER_VISIBLE_REMINDER.test(reminder)) spoken.push(reminder.trim());
+    if (USER_VISIBLE_REMINDER.test(reminder)) visibleReminders.push(reminder.trim());
   });
-  return { text: rest, spoken };
+  return { text: rest, visibleReminders };
 }
 
-/** What was said in a text: in full, reminders left out but for those that carry a message, which follow it. */
-export function spokenText(text: string): string {
-  const { spoken, text: rest } = splitReminders(text);
-  return [rest, ...spoken].filter((part) => part !== '').join('\n');
+/** The text outside reminders, followed by the reminders that people see. */
+export function visibleText(text: string): string {
+  const { visibleReminders, text: rest } = splitReminders(text);
+  return [rest, ...visibleReminders].filter((part) => part !== '').join('\n');
 }
 
-/** @param onReminder hears what stands between the tags of each outermost reminder */
+/** @param onReminder called with the text of each outermost reminder */
 function outsideReminders(text: string, onReminder: (reminder: string) => void): string {
   if (!text.includes('<system-reminder>')) return text.trim();
   const parts: string[] = [];
   let depth = 0;
   let from = 0;
-  let opened = 0;
+  let opening = 0;
   for (const tag of text.matchAll(TAG)) {
     if (tag[1] === '') {
-      if (depth === 0) opened = tag.index;
+      if (depth === 0) opening = tag.index;
       depth += 1;
     } else if (depth > 0) {
       depth -= 1;
       if (depth > 0) continue;
-      parts.push(text.slice(from, opened));
-      onReminder(text.slice(opened + OPENING_LENGTH, tag.index));
+      parts.push(text.slice(from, opening));
+      onReminder(text.slice(opening + OPENING_LENGTH, tag.index));
       from = tag.index + tag[0].length;
     }
   }

@@ -1,9 +1,9 @@
 /**
- * An incremental reader of server-sent events (WHATWG HTML, section 9.2) for any splitting of the stream into chunks.
- * It is fed copies of bytes that have already gone on to the client: it can be wrong or give up without harm.
+ * An incremental parser of server-sent events (WHATWG HTML, section 9.2). It reads bytes that were already forwarded to the
+ * client, so a mistake in it cannot harm an answer.
  */
 
-/** Longest event that is kept; a longer one is passed over. The API's events are far smaller. */
+/** Longer events are skipped. The API's events are far smaller. */
 const MAX_EVENT_BYTES = 8 * 1024 * 1024;
 
 export interface ServerSentEvent {
@@ -15,7 +15,7 @@ export interface ServerSentEvent {
 
 const LF = 0x0a;
 const CR = 0x0d;
-/** First letter of `data`. A field of any other name that begins so means nothing to a reader. */
+/** First letter of `data`, the only field that begins with it and has a meaning. */
 const D = 0x64;
 
 /** True when `chunk` holds exactly `line` from `start` to `end`. */
@@ -25,28 +25,27 @@ function isLine(line: Buffer, chunk: Buffer, start: number, end: number): boolea
   return true;
 }
 
-/** Reads one stream of events. */
 export class SseReader {
   #pending: Buffer[] = [];
   #pendingBytes = 0;
   #skipping = false;
   #event = '';
-  /** The last `event:` line and the name in it: most are like the one before. */
-  #lastNamed: { readonly line: Buffer; readonly name: string } = { line: Buffer.alloc(0), name: '' };
+  /** The last `event:` line and its name: most lines repeat the previous one. */
+  #lastEventLine: { readonly line: Buffer; readonly name: string } = { line: Buffer.alloc(0), name: '' };
   #data: string[] = [];
   #dataLength = 0;
   #lastWasCr = false;
   #first = true;
   readonly #onEvent: (event: ServerSentEvent) => void;
-  readonly #wanted: (event: string) => boolean;
+  readonly #isWanted: (event: string) => boolean;
 
-  /** @param wanted events by name whose data is worth decoding; of the others `onEvent` hears nothing */
+  /** @param wanted true for the names of events that are decoded and passed to `onEvent` */
   constructor(onEvent: (event: ServerSentEvent) => void, wanted: (event: string) => boolean = () => true) {
     this.#onEvent = onEvent;
-    this.#wanted = wanted;
+    this.#isWanted = wanted;
   }
 
-  /** Takes the next bytes. Calls `onEvent` for every event that they complete. */
+  /** Parses the next bytes; calls `onEvent` for each completed event. */
   push(chunk: Buffer): void {
     let start = 0;
     if (this.#lastWasCr && chunk[0] === LF) start = 1;
@@ -58,7 +57,7 @@ export class SseReader {
       const cr = hasCr ? chunk.subarray(start, lf < 0 ? chunk.length : lf).indexOf(CR) : -1;
       if (cr >= 0) end = start + cr;
       if (end < 0) break;
-      if (this.#pendingBytes > 0 || this.#skipping || !this.#passOver(chunk, start, end)) {
+      if (this.#pendingBytes > 0 || this.#skipping || !this.#takeFrequentLine(chunk, start, end)) {
         this.#takeLine(chunk.subarray(start, end));
       }
       start = end + 1;
@@ -67,33 +66,33 @@ export class SseReader {
         else if (chunk[start] === LF) start += 1;
       }
     }
-    if (start < chunk.length) this.#keep(chunk.subarray(start));
+    if (start < chunk.length) this.#buffer(chunk.subarray(start));
   }
 
-  #keep(rest: Buffer): void {
+  #buffer(rest: Buffer): void {
     if (this.#pendingBytes + rest.length > MAX_EVENT_BYTES) {
       this.#skipping = true;
       this.#pending = [];
       this.#pendingBytes = 0;
     }
     if (this.#skipping) return;
-    // A copy: a slice would keep the whole network buffer alive.
+    // A copy: a view would keep the whole network buffer in memory.
     this.#pending.push(Buffer.from(rest));
     this.#pendingBytes += rest.length;
   }
 
-  /** Takes the lines that most of an answer consists of, without making anything of them. False for any other. */
-  #passOver(chunk: Buffer, start: number, end: number): boolean {
+  /** Handles the most frequent lines without decoding them; returns false for any other line. */
+  #takeFrequentLine(chunk: Buffer, start: number, end: number): boolean {
     if (this.#first) return false;
     if (start === end) this.#dispatch();
     else if (chunk[start] === D) return this.#isUnwanted;
-    else if (isLine(this.#lastNamed.line, chunk, start, end)) this.#event = this.#lastNamed.name;
+    else if (isLine(this.#lastEventLine.line, chunk, start, end)) this.#event = this.#lastEventLine.name;
     else return false;
     return true;
   }
 
   get #isUnwanted(): boolean {
-    return this.#event !== '' && !this.#wanted(this.#event);
+    return this.#event !== '' && !this.#isWanted(this.#event);
   }
 
   #takeLine(tail: Buffer): void {
@@ -103,7 +102,7 @@ export class SseReader {
     this.#pendingBytes = 0;
     this.#skipping = false;
     if (skipped) return;
-    // Most lines of an answer are data that nobody here reads.
+    // Most lines of an answer.
     if (bytes[0] === D && this.#isUnwanted) return;
     let line = bytes.toString('utf8');
     if (this.#first) {
@@ -121,8 +120,8 @@ export class SseReader {
     if (value.startsWith(' ')) value = value.slice(1);
     if (field === 'event') {
       this.#event = value;
-      // A copy: a slice would keep the whole network buffer alive.
-      this.#lastNamed = { line: Buffer.from(bytes), name: value };
+      // A copy: a view would keep the whole network buffer in memory.
+      this.#lastEventLine = { line: Buffer.from(bytes), name: value };
     } else if (field === 'data' && this.#dataLength + value.length <= MAX_EVENT_BYTES) {
       this.#data.push(value);
       this.#dataLength += value.length;

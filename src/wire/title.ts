@@ -1,34 +1,31 @@
-/**
- * What people know a conversation by: the folder that the client works in, and the first words that were said. Both stand
- * in the first request. Pure.
- */
+/** The title of a conversation: the client's working folder and the user's first words, both from the first request. */
 import { CONTINUATION } from './compaction.ts';
 import { blocksOf, textOf, type Message, type MessageRequest } from './message-request.ts';
 import { withoutReminders } from './reminders.ts';
 import { truncateWithEllipsis } from './text.ts';
 
 export interface ConversationTitle {
-  /** Absolute path; null where the client did not tell. */
+  /** Absolute path; null when unknown. */
   readonly folder: string | null;
-  /** The first words, in one line; null where there are none. */
+  /** The first words, on one line; null for none. */
   readonly words: string | null;
 }
 
 /**
- * How the client tells its folder: in the system prompt (older clients), in a reminder at the beginning of the first user
- * message (4.6 models, 2.1.330) or in a `system` message behind it (5.5 models).
+ * The client's folder is in the system prompt (older clients), in a reminder at the start of the first user message (4.6
+ * models, 2.1.330) or in a `system` message after it (5.5 models).
  */
 const FOLDER = /^[ \t]*(?:[-*][ \t]+)?(?:Primary working|Working) directory:[ \t]*(\S.*)$/m;
-/** So far into the history. */
+/** Only these are searched. */
 const FIRST_MESSAGES = 12;
 const WORDS_LENGTH = 120;
 /** The tags around commands and their output in user messages. */
 const COMMAND_TAG = /<(\/?)(command-[a-z]+|local-command-[a-z]+|bash-[a-z]+)>/g;
 
-/** Replaces each command with its output by a blank. One pass over the text, whatever tags it holds. */
+/** Replaces each command and its output by a blank, in one pass over the text. */
 function withoutCommands(text: string): string {
   const tags = [...text.matchAll(COMMAND_TAG)];
-  /** Ends of the closing tags by name, the nearest one last. */
+  /** Ends of the closing tags by name, the next one last. */
   const ends = new Map<string, number[]>();
   for (let at = tags.length - 1; at >= 0; at -= 1) {
     const [tag = '', slash, name = ''] = tags[at] ?? [];
@@ -56,25 +53,24 @@ function folderIn(text: string): string | null {
   return FOLDER.exec(text)?.[1]?.trimEnd() ?? null;
 }
 
-/** The texts of a message in which the client speaks, and nobody else. */
+/** The texts of a message that the client wrote, not a person. */
 function clientTexts(message: Message): string[] {
   const texts = blocksOf(message).flatMap((block) => textOf(block) ?? []);
   if (message.role === 'system') return texts;
   return message.role === 'user' ? texts.filter((text) => text.startsWith('<system-reminder>')) : [];
 }
 
-function wordsIn(message: Message): string | null {
+function firstWordsIn(message: Message): string | null {
   if (message.role !== 'user') return null;
   for (const block of blocksOf(message)) {
-    const said = withoutCommands(withoutReminders(textOf(block) ?? ''))
+    const words = withoutCommands(withoutReminders(textOf(block) ?? ''))
       .replace(/\s+/g, ' ')
       .trim();
-    if (said !== '' && !said.includes(CONTINUATION)) return truncateWithEllipsis(said, WORDS_LENGTH);
+    if (words !== '' && !words.includes(CONTINUATION)) return truncateWithEllipsis(words, WORDS_LENGTH);
   }
   return null;
 }
 
-/** Reads what a request tells of the name of its conversation. */
 export function readTitle(request: MessageRequest): ConversationTitle {
   let folder: string | null = null;
   let words: string | null = null;
@@ -82,7 +78,7 @@ export function readTitle(request: MessageRequest): ConversationTitle {
     const message = request.message(at);
     if (message === null) break;
     for (const text of clientTexts(message)) folder ??= folderIn(text);
-    words ??= wordsIn(message);
+    words ??= firstWordsIn(message);
   }
   for (const text of folder === null ? request.systemTexts() : []) folder ??= folderIn(text);
   return { folder, words };

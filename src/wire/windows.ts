@@ -1,9 +1,9 @@
-/** How large a model's context window is, and how much of it Claude Code uses before it compacts. */
+/** Context windows of models, and how much of them Claude Code uses before it compacts. */
 import { tokens, type Tokens } from '../../machines/units.ts';
 
-/** What the client keeps free for the answer, at most (wire.md, Compaction; observed on 2.1.330). */
+/** Most tokens that the client keeps free for the answer (wire.md, Compaction; observed on 2.1.330). */
 const RESERVED_FOR_OUTPUT = 20_000;
-/** The client never lets the free part of the effective window become smaller than this (same source). */
+/** The client compacts before fewer tokens than this are free in the effective window (same source). */
 const CLIENT_MARGIN = 13_000;
 
 const DEFAULT_WINDOW = tokens(200_000);
@@ -16,10 +16,10 @@ const KNOWN: readonly (readonly [model: RegExp, window: Tokens])[] = [
   [/^claude-(opus|sonnet|haiku)-4(-[0-6])?$/, DEFAULT_WINDOW],
   [/^claude-3-/, DEFAULT_WINDOW],
 ];
-/** How a model's name ends that names a date or the newest version. */
+/** The date or version at the end of a model's name. */
 const VERSION_SUFFIX = /[-@](\d{8}|latest)$/;
 
-/** Beta flag with which a client asks for the long window of a model that has both (Claude Code's `[1m]` models). */
+/** Beta flag that selects the long window of a model with two (Claude Code's `[1m]` models). */
 const LONG_CONTEXT_BETA = /\bcontext-1m-/;
 
 /** Windows that the API has named. */
@@ -31,7 +31,7 @@ export interface LearnedWindows {
 }
 
 export interface WindowSources {
-  /** `DBPROXY_MODEL_WINDOWS`: model name, or the beginning of one → tokens. */
+  /** `DBPROXY_MODEL_WINDOWS`: prefix of a model's name → tokens. */
   readonly configured: Readonly<Record<string, Tokens>>;
   readonly learned: LearnedWindows;
 }
@@ -49,10 +49,10 @@ function knownWindow(model: string): Tokens | undefined {
   return KNOWN.find(([pattern]) => pattern.test(name))?.[1];
 }
 
-/** True when the built-in table knows this model, so that asking the API would add nothing. */
+/** True when the built-in table contains this model. */
 export const isKnownModel = (model: string): boolean => knownWindow(model) !== undefined;
 
-/** Under what the window is kept that an error names: a model with two windows has two limits. */
+/** Key of a window that an error names: a model with two windows has two limits. */
 export const limitKey = (model: string, betas: string): string =>
   LONG_CONTEXT_BETA.test(betas) ? `${model}[1m]` : model;
 
@@ -77,12 +77,12 @@ export function contextWindow(model: string, betas: string, { configured, learne
   return knownWindow(model) ?? learned.listed.get(model) ?? DEFAULT_WINDOW;
 }
 
-/** Context window − min(max_tokens, 20,000): what thresholds are shares of. */
+/** Context window − min(max_tokens, 20,000); thresholds are shares of it. */
 export function effectiveWindow(window: Tokens, maxTokens: number): Tokens {
   return tokens(Math.max(1, window - Math.min(maxTokens, RESERVED_FOR_OUTPUT)));
 }
 
-/** Used tokens above which the client compacts by itself when no override lowers it. */
+/** Used tokens above which the client compacts, unless an override lowers the point. */
 export function clientCompactionPoint(effective: Tokens): Tokens {
   return tokens(Math.max(0, effective - CLIENT_MARGIN));
 }

@@ -6,7 +6,7 @@ import { startProxy } from '../../src/proxy.ts';
 import { NO_USAGE } from '../../src/wire/answer-reader.ts';
 import { readLaunchSettings } from '../../src/wire/launch-settings.ts';
 import { readMessageRequest } from '../../src/wire/message-request.ts';
-import { requestLabels } from '../../src/wire/identity.ts';
+import { readClientHeaders } from '../../src/wire/identity.ts';
 import { tokens } from '../../machines/units.ts';
 
 const CONVERSATIONS = 200;
@@ -23,7 +23,7 @@ function seen(number: number): ParsedRequest {
   const request = readMessageRequest(body);
   if (request === null) throw new Error('this is no message request');
   const headers = ['x-claude-code-session-id', `session-${number}`, 'x-claude-code-request-class', 'main'];
-  const labels = requestLabels(headers);
+  const labels = readClientHeaders(headers);
   const launch = readLaunchSettings(headers);
   return { labels, launch, request, history: request, path: '/v1/messages', headers, body };
 }

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { recentMessages } from '../../../src/compaction/recent-messages.ts';
 import { blocksOf, textOf, type Block, type Message } from '../../../src/wire/message-request.ts';
-import { spokenText } from '../../../src/wire/reminders.ts';
+import { visibleText } from '../../../src/wire/reminders.ts';
 import { continuation, dice } from '../../support/histories.ts';
 import { isThinking, VARIATIONS } from '../../support/history-changes.ts';
 
@@ -25,7 +25,7 @@ const typed = (words: string): string =>
 const words = (messages: readonly Message[]): string[] =>
   messages
     .filter(({ role }) => role !== 'system')
-    .flatMap((message) => blocksOf(message).flatMap((block) => spokenText(textOf(block) ?? '') || []));
+    .flatMap((message) => blocksOf(message).flatMap((block) => visibleText(textOf(block) ?? '') || []));
 
 /** Expects the pieces to stand in the text one behind the other. */
 function expectInOrder(text: string | null, pieces: readonly string[]): void {

@@ -30,7 +30,7 @@ import { AnswerReader, NO_USAGE, type Usage } from '../../../src/wire/answer-rea
 import { readCompaction, type Compaction } from '../../../src/wire/compaction.ts';
 import { readLaunchSettings } from '../../../src/wire/launch-settings.ts';
 import { readMessageRequest, type Message } from '../../../src/wire/message-request.ts';
-import { requestLabels } from '../../../src/wire/identity.ts';
+import { readClientHeaders } from '../../../src/wire/identity.ts';
 import { SseReader } from '../../../src/wire/sse.ts';
 import { requestBody } from '../../support/histories.ts';
 
@@ -142,7 +142,7 @@ export function seenOf(asking: Asking): { readonly seen: ParsedRequest; readonly
   const body = requestBody(asking.messages, { model, max_tokens: maxTokens, stream, metadata });
   const request = readMessageRequest(body);
   if (request === null) throw new Error('this is no message request');
-  const labels = requestLabels(headers);
+  const labels = readClientHeaders(headers);
   const compaction = readCompaction(request, labels.class);
   const history = compaction?.history ?? request;
   const seen = { labels, request, history, path: '/v1/messages?beta=true', headers, body };

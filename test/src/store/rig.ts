@@ -46,7 +46,7 @@ export const checkpoint = (id: string, changes: Partial<Checkpoint> = {}): Check
   prefix: {
     key: Buffer.from(`key of ${id}`.padEnd(16)).toString('latin1'),
     // Every byte that a hash can hold survives.
-    bareKey: Buffer.from(Array.from({ length: 16 }, (_, at) => (at * 17) % 256)).toString('latin1'),
+    keyWithoutSystem: Buffer.from(Array.from({ length: 16 }, (_, at) => (at * 17) % 256)).toString('latin1'),
     messages: 9,
     details: Buffer.from([0, 255, 1, 254]),
   },

@@ -99,7 +99,7 @@ describe('the state store', () => {
             summary,
             prefix: {
               key: Buffer.from(key).toString('latin1'),
-              bareKey: Buffer.from(key).reverse().toString('latin1'),
+              keyWithoutSystem: Buffer.from(key).reverse().toString('latin1'),
               messages: 3,
               details: Buffer.from(details),
             },

@@ -29,7 +29,7 @@ describe('fingerprints', () => {
       text(' \n'),
       { type: 'image' },
     ];
-    expect(fingerprints('assistant', blocks).map((print) => print.block)).to.deep.equal([2, 4]);
+    expect(fingerprints('assistant', blocks).map((print) => print.blockIndex)).to.deep.equal([2, 4]);
     expect(fingerprints('user', [])).to.deep.equal([]);
   });
 
@@ -61,10 +61,12 @@ describe('fingerprints', () => {
   });
 
   it('of a tool’s result name the call, whatever the content', () => {
-    const skeletons = ['a', '', [], [text('b')], undefined].map((content) => only('user', result(content)).skeleton);
+    const skeletons = ['a', '', [], [text('b')], undefined].map(
+      (content) => only('user', result(content)).requiredPart,
+    );
     expect(new Set(skeletons)).to.have.length(1);
-    expect(only('user', { ...result('a'), tool_use_id: 'u' }).skeleton).not.to.equal(skeletons[0]);
-    expect(only('user', { type: 'tool_result', content: 'a' }).skeleton).not.to.equal(skeletons[0]);
+    expect(only('user', { ...result('a'), tool_use_id: 'u' }).requiredPart).not.to.equal(skeletons[0]);
+    expect(only('user', { type: 'tool_result', content: 'a' }).requiredPart).not.to.equal(skeletons[0]);
   });
 
   it('compare what a tool said and whether it failed', () => {
@@ -85,9 +87,9 @@ describe('fingerprints', () => {
       id: 't',
       name: 'n',
       input: { a: 1, b: { c: 2, d: 3 } },
-    }).skeleton;
+    }).requiredPart;
     expect(
-      only('assistant', { input: { b: { d: 3, c: 2 }, a: 1 }, name: 'n', id: 't', type: 'tool_use' }).skeleton,
+      only('assistant', { input: { b: { d: 3, c: 2 }, a: 1 }, name: 'n', id: 't', type: 'tool_use' }).requiredPart,
     ).to.equal(plain);
     const marked = {
       type: 'tool_use',
@@ -96,20 +98,20 @@ describe('fingerprints', () => {
       input: { a: 1, b: { c: 2, d: 3 } },
       cache_control: { type: 'ephemeral' },
     };
-    expect(only('assistant', marked).skeleton).to.equal(plain);
-    expect(only('assistant', { ...marked, cache_control: null }).skeleton).to.equal(plain);
+    expect(only('assistant', marked).requiredPart).to.equal(plain);
+    expect(only('assistant', { ...marked, cache_control: null }).requiredPart).to.equal(plain);
   });
 
   it('count fields that are not known', () => {
-    expect(only('user', text('a')).skeleton).not.to.equal(only('user', text('a', { citations: [] })).skeleton);
-    expect(only('user', { type: 'mystery' }).skeleton).not.to.equal(
-      only('user', { type: 'mystery', of: null }).skeleton,
+    expect(only('user', text('a')).requiredPart).not.to.equal(only('user', text('a', { citations: [] })).requiredPart);
+    expect(only('user', { type: 'mystery' }).requiredPart).not.to.equal(
+      only('user', { type: 'mystery', of: null }).requiredPart,
     );
   });
 
   it('count a mark that is a tool’s own input', () => {
     const call = (input: unknown): string =>
-      only('assistant', { type: 'tool_use', id: 't', name: 'n', input }).skeleton;
+      only('assistant', { type: 'tool_use', id: 't', name: 'n', input }).requiredPart;
     expect(call({ cache_control: 1 })).not.to.equal(call({ cache_control: 2 }));
   });
 });

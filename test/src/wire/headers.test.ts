@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { countOf, endToEnd, headerValue, isNamed, withHeaderValue, withoutHeaders } from '../../../src/wire/headers.ts';
+import { countOf, endToEnd, headerValue, hasName, withHeaderValue, withoutHeaders } from '../../../src/wire/headers.ts';
 
 describe('raw headers', () => {
   it('lose what belongs to the connection, and nothing else', () => {
@@ -38,7 +38,7 @@ describe('raw headers', () => {
   it('keep order, spelling and repetition', () => {
     const raw = ['b', '1', 'A', '2', 'a', '', 'B', '1'];
     expect(endToEnd(raw)).to.deep.equal(raw);
-    expect(withoutHeaders(raw, (name) => isNamed(name, 'b'))).to.deep.equal(['A', '2', 'a', '']);
+    expect(withoutHeaders(raw, (name) => hasName(name, 'b'))).to.deep.equal(['A', '2', 'a', '']);
   });
 
   it('are found in any case, the first of several', () => {

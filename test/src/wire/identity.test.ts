@@ -1,12 +1,12 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { requestLabels, sessionOfUserId } from '../../../src/wire/identity.ts';
+import { readClientHeaders, sessionOfUserId } from '../../../src/wire/identity.ts';
 
 const SESSION = '9327770a-2e2f-4398-be7f-e457ceb5277f';
 
 describe('who is speaking', () => {
   it('stands in the headers of today’s client', () => {
-    const labels = requestLabels([
+    const labels = readClientHeaders([
       ...['X-Claude-Code-Session-Id', SESSION, 'x-claude-code-agent-id', 'ad077ce8adab61bae'],
       ...['x-claude-code-request-class', 'subagent', 'x-claude-code-context-compacted', 'auto'],
     ]);
@@ -21,9 +21,9 @@ describe('who is speaking', () => {
 
   it('is unknown without headers, and with empty ones', () => {
     const nobody = { session: null, agent: null, parentAgent: null, class: 'unknown', compacted: false };
-    expect(requestLabels([])).to.deep.equal(nobody);
+    expect(readClientHeaders([])).to.deep.equal(nobody);
     const empty = ['x-claude-code-session-id', '', 'x-claude-code-agent-id', '', 'x-claude-code-request-class', ''];
-    expect(requestLabels(empty)).to.deep.equal(nobody);
+    expect(readClientHeaders(empty)).to.deep.equal(nobody);
   });
 
   for (const [value, expected] of [
@@ -38,7 +38,7 @@ describe('who is speaking', () => {
     ['constructor', 'auxiliary'],
   ] as const) {
     it(`takes the class ${value} for ${expected}`, () => {
-      expect(requestLabels(['x-claude-code-request-class', value]).class).to.equal(expected);
+      expect(readClientHeaders(['x-claude-code-request-class', value]).class).to.equal(expected);
     });
   }
 

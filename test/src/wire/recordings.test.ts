@@ -12,7 +12,7 @@ import {
   type Message,
   type MessageRequest,
 } from '../../../src/wire/message-request.ts';
-import { requestLabels } from '../../../src/wire/identity.ts';
+import { readClientHeaders } from '../../../src/wire/identity.ts';
 import { requestBody } from '../../support/histories.ts';
 
 interface Recorded {
@@ -59,7 +59,7 @@ function chainOf(history: History): Lineage {
 }
 
 const classOf = (recorded: Recorded) =>
-  requestLabels(recorded.class === undefined ? [] : ['x-claude-code-request-class', recorded.class]).class;
+  readClientHeaders(recorded.class === undefined ? [] : ['x-claude-code-request-class', recorded.class]).class;
 
 /** Reads a session request by request, as the proxy does. */
 function readSession(scenario: Fixture['scenarios'][string]): Read[] {

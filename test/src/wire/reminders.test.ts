@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { spokenText, withoutReminders } from '../../../src/wire/reminders.ts';
+import { visibleText, withoutReminders } from '../../../src/wire/reminders.ts';
 import { anyCharacter } from '../../support/histories.ts';
 
 const R = (said: string): string => `<system-reminder>${said}</system-reminder>`;
@@ -41,11 +41,11 @@ describe('system reminders', () => {
   it('that carry somebody’s words keep them where words are asked for', () => {
     const typed =
       '\nThe user sent a new message while you were working:\nuse tabs\n\nThis is how Claude Code surfaces it.\n';
-    expect(spokenText(`result\n${R(typed)}`)).to.equal(`result\n${typed.trim()}`);
-    expect(spokenText(R('[SYSTEM NOTIFICATION - a task has ended]'))).to.equal(
+    expect(visibleText(`result\n${R(typed)}`)).to.equal(`result\n${typed.trim()}`);
+    expect(visibleText(R('[SYSTEM NOTIFICATION - a task has ended]'))).to.equal(
       '[SYSTEM NOTIFICATION - a task has ended]',
     );
-    expect(spokenText(`a${R('Today is Monday. The user sent a new message while you were working')}`)).to.equal('a');
+    expect(visibleText(`a${R('Today is Monday. The user sent a new message while you were working')}`)).to.equal('a');
     expect(withoutReminders(`result\n${R(typed)}`)).to.equal('result');
   });
 
