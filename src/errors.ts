@@ -1,11 +1,10 @@
 /**
- * Every way in which this proxy can fail, one class per kind, each with a stable `code`.
- * What a failure looks like to the client is decided in `error-responses.ts`.
- * A message says what happened, to what, and what to do. It never holds a header, a body or a credential.
+ * The errors of this proxy, one class for each kind, each with a stable `code`. `error-responses.ts` maps them to responses.
+ * A message says what happened, to what, and what to do. It never contains a header, a body or a credential.
  */
 import type { CallFailureKind } from '../machines/conversation-events.ts';
 
-/** Base of all failures that the proxy itself raises. `code` is stable across versions; match on it, not on wording. */
+/** Base class of all errors that the proxy throws. `code` is stable across versions; the wording is not. */
 export abstract class ProxyError extends Error {
   abstract readonly code: string;
 
@@ -15,7 +14,7 @@ export abstract class ProxyError extends Error {
   }
 }
 
-/** A setting that cannot be used. The start is refused. */
+/** An invalid setting; the proxy does not start. */
 export class ConfigError extends ProxyError {
   readonly code = 'DBPROXY_ERR_CONFIG';
   /** Name of the variable, e.g. `DBPROXY_SWAP_THRESHOLD`. */
@@ -43,17 +42,17 @@ export class ListenError extends ProxyError {
   }
 }
 
-/** The proxy could not be started, stopped or reached in the runtime that was asked for. */
+/** The proxy could not be started, stopped or reached in the requested runtime. */
 export class RuntimeError extends ProxyError {
   readonly code = 'DBPROXY_ERR_RUNTIME';
 }
 
-/** No connection to the upstream, or it broke before a response began. Nothing was answered yet. */
+/** The upstream could not be connected to, or the connection broke before its response began. */
 export class UpstreamUnreachableError extends ProxyError {
   readonly code = 'DBPROXY_ERR_UPSTREAM_UNREACHABLE';
 }
 
-/** The upstream answered with bytes that are no HTTP/1.1 response. */
+/** The upstream sent bytes that are no HTTP/1.1 response. */
 export class UpstreamProtocolError extends ProxyError {
   readonly code = 'DBPROXY_ERR_UPSTREAM_PROTOCOL';
 }
@@ -82,21 +81,21 @@ const FILE_HINTS: Readonly<Record<string, string>> = {
   EROFS: 'the file system is read-only: choose another DBPROXY_DATA_DIR',
 };
 
-/** The CA or a server certificate is unusable and cannot be made anew. */
+/** The CA or a server certificate is unusable and cannot be replaced. */
 export class CertificateError extends ProxyError {
   readonly code = 'DBPROXY_ERR_CERTIFICATE';
 }
 
-/** The state file cannot be used. The proxy goes on and keeps its state in memory. */
+/** The state file cannot be used. The proxy keeps its state in memory. */
 export class StoreError extends ProxyError {
   readonly code = 'DBPROXY_ERR_STORE';
 }
 
-/** A checkpoint call that brought no summary. */
+/** A checkpoint call ended without a summary. */
 export class CheckpointError extends ProxyError {
   readonly code = 'DBPROXY_ERR_CHECKPOINT';
   readonly failure: CallFailureKind;
-  /** Pause the API asked for in `retry-after`, in milliseconds; undefined where it asked for none. */
+  /** `retry-after` of the API's answer in milliseconds; undefined when there is none. */
   readonly retryAfterMs: number | undefined;
 
   constructor(failure: CallFailureKind, message: string, retryAfterMs?: number, options?: ErrorOptions) {

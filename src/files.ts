@@ -8,12 +8,12 @@ import { basename, dirname, join } from 'node:path';
 import { codeOf, FileError } from './errors.ts';
 import { type Log } from './log.ts';
 
-/** Suffix of a file that is being written. A leftover is from a process that was killed. */
+/** Suffix of a file that is being written. A leftover comes from a process that was killed. */
 const UNFINISHED_SUFFIX = '.tmp';
 const UNFINISHED_MAX_AGE_MS = 60 * 60 * 1000;
 
 /**
- * The text of `path`; undefined where there is no such file.
+ * The text of `path`; undefined when the file does not exist.
  *
  * @throws FileError
  */
@@ -27,7 +27,7 @@ export async function readIfExists(path: string): Promise<string | undefined> {
 }
 
 /**
- * Writes `path` unless it exists, and syncs it to the disk. Returns false where it exists.
+ * Writes `path` unless it exists, and syncs it to the disk. Returns false when it exists.
  *
  * @throws FileError
  */
@@ -60,8 +60,8 @@ export async function replaceFile(path: string, text: string, mode: number): Pro
 }
 
 /**
- * Writes `path` with mode 0600, replacing an existing file, and creates its directory with mode 0700. Does not sync: for
- * what can be written again after a power failure.
+ * Writes `path` with mode 0600, replacing an existing file, and creates its directory with mode 0700. Does not sync: only
+ * for files that can be written again after a power failure.
  *
  * @throws FileError
  */
@@ -83,7 +83,7 @@ export function replaceFileSync(path: string, text: string): void {
 
 /**
  * Renames `path` to `path.<suffix>` if it still holds `judged`, the text that was found unusable. A file that another
- * process has written meanwhile keeps its name.
+ * process has written since then keeps its name.
  *
  * @throws FileError
  */

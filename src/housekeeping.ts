@@ -1,4 +1,4 @@
-/** What the proxy does by the clock while it runs: renews certificates, drops what is old, loads what only pages need. */
+/** Periodic work of the proxy: renews certificates, deletes what has expired, preloads the modules of the pages. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Milliseconds, Timestamp } from '../machines/units.ts';
 import { timestamp } from '../machines/units.ts';
@@ -7,11 +7,11 @@ import type { CheckpointIndex } from './checkpoint/index.ts';
 import type { Forwarder } from './forwarder/forwarder.ts';
 import type { StateStore } from './store/state-store.ts';
 
-/** How often certificates and the history of 90 days are looked at. */
+/** Interval for certificates and the history of 90 days. */
 const DAY_MS = 86_400_000;
-/** How often checkpoints that no conversation needs are dropped. */
+/** Interval for expired checkpoints and the check of the state file. */
 const SWEEP_MS = 60_000;
-/** Time between the start and the loading of modules that the data path does not need. */
+/** Delay between the start and the preloading. */
 const PRELOAD_MS = 200;
 
 export interface HousekeepingOptions {
@@ -19,7 +19,7 @@ export interface HousekeepingOptions {
   readonly forwarder: Pick<Forwarder, 'reloadCertificates'>;
   readonly index: CheckpointIndex;
   readonly store: StateStore;
-  /** How long a checkpoint is kept that no request needs. */
+  /** How long an unused checkpoint is kept. */
   readonly ttl: Milliseconds;
   readonly monotonicNow: () => Timestamp;
   /** Loads the modules that the data path does not need. */
@@ -27,7 +27,7 @@ export interface HousekeepingOptions {
 }
 
 export interface Housekeeping {
-  /** Begins to preload. Resolves with true once everything is loaded, with false when loading failed or was stopped. */
+  /** Starts preloading. Resolves with true when all modules are loaded, with false when loading failed or was stopped. */
   preload(): Promise<boolean>;
   stop(): void;
 }

@@ -1,16 +1,16 @@
 /**
- * The structured log: JSON lines on stdout and in `logs/dbproxy.jsonl`, rotated.
- * Every line has an `event` (`phase.changed`, `checkpoint.started`, …); fields are picked by hand at the call,
- * never a whole object, so that neither a credential nor message text can slip in.
+ * The structured log: JSON lines on stdout and in `logs/dbproxy.jsonl`, which is rotated. Every line has an `event`
+ * (`phase.changed`, `checkpoint.started`, …). Each call lists its fields instead of passing an object, so that no
+ * credential and no message text is logged.
  */
 import { createStream } from 'rotating-file-stream';
 import { mkdirSync } from 'node:fs';
 import { pino, type DestinationStream, type LevelWithSilent } from 'pino';
 
-/** What may stand in a log line: small values, picked by hand. */
+/** The fields of a log line. */
 export type LogFields = Readonly<Record<string, string | number | boolean | null | undefined | readonly string[]>>;
 
-/** The log as everybody sees it. `event` is a stable dot.case name; `fields` go beside it. */
+/** `event` is a stable dot.case name. */
 export interface Log {
   debug(event: string, fields?: LogFields): void;
   info(event: string, fields?: LogFields): void;
@@ -22,7 +22,7 @@ export type LogLevel = 'DEBUG' | 'INFO' | 'WARNING' | 'ERROR';
 
 const PINO_LEVEL: Record<LogLevel, LevelWithSilent> = { DEBUG: 'debug', INFO: 'info', WARNING: 'warn', ERROR: 'error' };
 
-/** A log that writes nowhere, for tests and for parts that run without one. */
+/** A log that writes nothing. */
 export const silentLog: Log = {
   debug: () => undefined,
   info: () => undefined,
@@ -49,16 +49,15 @@ export function createLog(level: LogLevel, destinations: readonly DestinationStr
   };
 }
 
-/** A log file that is closed (all lines written) before the process ends. */
 export interface LogFile {
   readonly stream: DestinationStream;
-  /** Resolves when everything written so far is in the file. */
+  /** Resolves when all lines are written. */
   close(): Promise<void>;
 }
 
 /**
  * Opens `directory/dbproxy.jsonl`, mode 0600, rotated at 10 MB, five old files kept.
- * A log that cannot be written never stops the proxy: `onError` hears of it, lines are lost.
+ * When it cannot be written, lines are lost and `onError` is called; the proxy goes on.
  */
 export function openLogFile(directory: string, onError: (error: Error) => void): LogFile {
   mkdirSync(directory, { recursive: true, mode: 0o700 });

@@ -127,6 +127,7 @@ export class Metrics {
       case 'conversation.failed':
       case 'conversation.reset':
       case 'phase.changed':
+      case 'usage.estimated':
       case 'history.read_failed':
       case 'history.received':
       case 'history.replaced':
@@ -134,7 +135,6 @@ export class Metrics {
       case 'checkpoint.aborted':
       case 'checkpoint.skipped':
       case 'checkpoint.not_buffered':
-      case 'usage.estimated':
       case 'checkpoint.postponed':
       case 'checkpoint.deleted':
       case 'compaction.resolved':

@@ -1,7 +1,4 @@
-/**
- * The checkpoint call: sends the request, follows the stream, and ends with a summary or a `CheckpointError`.
- * Body and credentials live in this call and nowhere else.
- */
+/** Sends a checkpoint call to the API and reads the summary from its streamed answer. */
 import { performance } from 'node:perf_hooks';
 import type { CallFailureKind } from '../../machines/conversation-events.ts';
 import { milliseconds, type Milliseconds } from '../../machines/units.ts';
@@ -12,7 +9,7 @@ import { AnswerReader, readApiError, type Usage } from '../wire/answer-reader.ts
 import { headerValue, withoutHeaders, type RawHeaders } from '../wire/headers.ts';
 import { SseReader } from '../wire/sse.ts';
 
-/** A body that is no stream is read up to here: an error, or a whole message. */
+/** Limit for an answer that is no stream: an error, or a whole message. */
 const MAX_ANSWER_BYTES = 1024 * 1024;
 
 const isJson = (headers: RawHeaders): boolean =>
@@ -33,10 +30,10 @@ export interface CheckpointResult {
   readonly duration: Milliseconds;
 }
 
-/** Headers that describe the old body or how the client wants its answer; the call has its own. */
+/** Headers about the client's body or the encoding of its answer, which the call replaces. */
 const REPLACED = new Set(['content-length', 'content-encoding', 'accept-encoding', 'host', 'expect', 'trailer']);
 
-/** Types of an `error` event that stand for a refusal: 400, 401, 402, 403, 404 and 413. All others may pass. */
+/** Types of an `error` event that stand for the statuses 400, 401, 402, 403, 404 and 413. All others are transient. */
 const REFUSALS = new Set([
   ...['invalid_request_error', 'authentication_error', 'billing_error', 'permission_error', 'not_found_error'],
   'request_too_large',
@@ -62,13 +59,13 @@ function statusError(status: number, headers: RawHeaders, body: Buffer): Checkpo
     message = error?.message ?? '';
     type = error?.type ?? '';
   } catch {
-    // Not JSON: the status says enough.
+    // Not JSON: only the status is known.
   }
-  // The message of the API may quote the request; only its type is passed on.
-  const said = type === '' ? '' : ` (${type})`;
+  // Only the type is logged, because the API's message may quote the request.
+  const suffix = type === '' ? '' : ` (${type})`;
   return new CheckpointError(
     failureOfStatus(status, message),
-    `the API answered the checkpoint call with ${status}${said}`,
+    `the API answered the checkpoint call with ${status}${suffix}`,
     retryAfterMs(headers),
   );
 }
@@ -95,7 +92,7 @@ function summaryOf(reader: AnswerReader): string {
 /**
  * Performs one checkpoint call.
  *
- * @throws CheckpointError for every way in which it brings no summary, an abort included
+ * @throws CheckpointError when there is no summary, also after an abort
  */
 export function performCheckpointCall(
   upstream: HttpClient,
@@ -150,7 +147,7 @@ export function performCheckpointCall(
         onEnd: () =>
           finish(() => {
             if (head?.status !== 200) throw statusError(head?.status ?? 0, head?.headers ?? [], Buffer.concat(body));
-            // Asked for a stream, a gateway may still answer whole.
+            // Some gateways answer with a whole message although a stream was requested.
             if (isJson(head.headers)) reader.takeBody(Buffer.concat(body).toString('utf8'));
             const summary = summaryOf(reader);
             return { summary, usage: reader.usage, duration: milliseconds(performance.now() - began) };

@@ -1,14 +1,14 @@
 /**
- * All checkpoints, addressed by the prefix of messages that they summarise, across conversations and sessions.
- * A fork, a resume or a rewind finds here what covers its own history, and nothing else. Moments are those of a clock
- * that nobody sets (`steadyClock`): a jump of the wall clock costs no checkpoint.
+ * The index of all checkpoints by the message prefix that they summarise, across conversations and sessions. A fork, a
+ * resume or a rewind finds a checkpoint of its own history only. Times are those of the monotonic clock, so that no
+ * checkpoint expires when the wall clock is set.
  */
 import type { CheckpointRef } from '../../machines/conversation-events.ts';
 import type { CheckpointId, ConversationId, Milliseconds, Timestamp, Tokens } from '../../machines/units.ts';
 import type { Usage } from '../wire/answer-reader.ts';
 import { linkKey, matchesAt, type Comparison, type Lineage, type Prefix } from '../wire/lineage.ts';
 
-/** A summary of a prefix. The only place where a summary's text is kept. */
+/** A summary of a prefix. No other object holds the text of a summary. */
 export interface Checkpoint {
   readonly id: CheckpointId;
   /** The conversation it was computed for. */
@@ -19,15 +19,15 @@ export interface Checkpoint {
   readonly summary: string;
   readonly model: string;
   readonly usage: Usage;
-  /** How long the call took: what nobody has to wait for. */
+  /** How long the call took. */
   readonly duration: Milliseconds;
   readonly createdAt: Timestamp;
 }
 
-/** A checkpoint that a history begins with. */
+/** A checkpoint whose prefix is the beginning of a history. */
 export interface CheckpointMatch {
   readonly checkpoint: Checkpoint;
-  /** How many blocks of that history it covers; the recent messages begin after them. */
+  /** How many blocks of the history it covers. */
   readonly blocks: number;
 }
 
@@ -37,46 +37,45 @@ export const refOf = (checkpoint: Checkpoint): CheckpointRef => ({
   anchorTokens: checkpoint.anchorTokens,
 });
 
-/** Who keeps checkpoints for the time after this process; see `repository.ts`. */
+/** Saves checkpoints beyond the life of the process, see `repository.ts`. */
 export interface CheckpointRepository {
-  /** Is written when this returns, if it can be. */
+  /** Returns when the checkpoint is written, or cannot be written. */
   saveCheckpoint(checkpoint: Checkpoint): void;
-  /** A history was found to begin with it. */
+  /** Records that a history has matched it. */
   touchCheckpoint(id: CheckpointId): void;
   deleteCheckpoint(id: CheckpointId): void;
 }
 
-const KEPT_NOWHERE: CheckpointRepository = {
+const NO_REPOSITORY: CheckpointRepository = {
   saveCheckpoint: () => undefined,
   touchCheckpoint: () => undefined,
   deleteCheckpoint: () => undefined,
 };
-/** How exactly the keeper knows when a checkpoint was last needed. */
-const NEEDED_EVERY_MS = 60_000;
+/** A checkpoint in use is touched in the repository once in this time. */
+const TOUCH_INTERVAL_MS = 60_000;
 
 interface Entry {
   readonly checkpoint: Checkpoint;
   lastNeeded: Timestamp;
-  /** When the keeper was last told. */
-  lastTold: Timestamp;
+  /** When the repository was last told of a match. */
+  lastTouched: Timestamp;
 }
 
 export class CheckpointIndex {
   readonly #byKey = new Map<string, Entry[]>();
   readonly #byKeyWithoutSystem = new Map<string, Entry[]>();
   readonly #byId = new Map<CheckpointId, Entry>();
-  readonly #keeper: CheckpointRepository;
+  readonly #repository: CheckpointRepository;
   #size = 0;
 
-  constructor(keeper: CheckpointRepository = KEPT_NOWHERE) {
-    this.#keeper = keeper;
+  constructor(repository: CheckpointRepository = NO_REPOSITORY) {
+    this.#repository = repository;
   }
 
   get size(): number {
     return this.#size;
   }
 
-  /** All of them. */
   get checkpoints(): readonly Checkpoint[] {
     return [...this.#byId.values()].map(({ checkpoint }) => checkpoint);
   }
@@ -85,28 +84,28 @@ export class CheckpointIndex {
     return this.#byId.get(id)?.checkpoint ?? null;
   }
 
-  /** Adds a checkpoint; it takes the place of an older one of the very same prefix. */
+  /** Adds a checkpoint, which replaces an older one of the same prefix. */
   add(checkpoint: Checkpoint, now: Timestamp = checkpoint.createdAt): void {
-    this.#enter(checkpoint, now);
-    this.#keeper.saveCheckpoint(checkpoint);
+    this.#insert(checkpoint, now);
+    this.#repository.saveCheckpoint(checkpoint);
   }
 
-  /** Takes up a checkpoint that the keeper has kept, unless it is here. */
+  /** Adds a checkpoint from the repository, unless it is in the index. */
   restore(checkpoint: Checkpoint, now: Timestamp): void {
-    if (!this.#byId.has(checkpoint.id)) this.#enter(checkpoint, now);
+    if (!this.#byId.has(checkpoint.id)) this.#insert(checkpoint, now);
   }
 
-  /** Takes a checkpoint out for good. */
+  /** Deletes a checkpoint, here and in the repository. */
   delete(id: CheckpointId): void {
     const entry = this.#byId.get(id);
     if (entry !== undefined) this.#remove(entry);
   }
 
-  #enter(checkpoint: Checkpoint, now: Timestamp): void {
+  #insert(checkpoint: Checkpoint, now: Timestamp): void {
     const { keyWithoutSystem, details, key } = checkpoint.prefix;
     const old = this.#byKey.get(key)?.find((entry) => entry.checkpoint.prefix.details.equals(details));
     if (old !== undefined) this.#remove(old);
-    const entry = { checkpoint, lastNeeded: now, lastTold: now };
+    const entry = { checkpoint, lastNeeded: now, lastTouched: now };
     this.#byId.set(checkpoint.id, entry);
     this.#byKey.set(key, [...(this.#byKey.get(key) ?? []), entry]);
     this.#byKeyWithoutSystem.set(keyWithoutSystem, [...(this.#byKeyWithoutSystem.get(keyWithoutSystem) ?? []), entry]);
@@ -114,10 +113,10 @@ export class CheckpointIndex {
   }
 
   /**
-   * The checkpoint that covers the most of a history's beginning, or null. Keeps it from expiring.
+   * The checkpoint that covers most of the beginning of a history, or null. Postpones its expiry.
    *
-   * @param model the model that is asked now. Checkpoints that another model made are compared without `system`
-   *   messages where nothing matches with them: a switch of the model rewrites reminders, and nothing else.
+   * @param model the model of the request. When no checkpoint matches, those of other models are compared without
+   *   `system` messages, because a switch of the model rewrites only reminders.
    */
   find(lineage: Lineage, now: Timestamp, model?: string): CheckpointMatch | null {
     if (this.#size === 0) return null;
@@ -131,25 +130,27 @@ export class CheckpointIndex {
     lineage: Lineage,
     now: Timestamp,
     comparison: Comparison,
-    suits: (checkpoint: Checkpoint) => boolean,
+    isEligible: (checkpoint: Checkpoint) => boolean,
   ): CheckpointMatch | null {
     const byKey = comparison === 'whole' ? this.#byKey : this.#byKeyWithoutSystem;
     for (let blocks = lineage.length; blocks > 0; blocks -= 1) {
       const entry = byKey
         .get(linkKey(lineage, blocks, comparison))
-        ?.findLast(({ checkpoint }) => suits(checkpoint) && matchesAt(lineage, blocks, checkpoint.prefix, comparison));
+        ?.findLast(
+          ({ checkpoint }) => isEligible(checkpoint) && matchesAt(lineage, blocks, checkpoint.prefix, comparison),
+        );
       if (entry === undefined) continue;
       entry.lastNeeded = now;
-      if (now - entry.lastTold >= NEEDED_EVERY_MS) {
-        entry.lastTold = now;
-        this.#keeper.touchCheckpoint(entry.checkpoint.id);
+      if (now - entry.lastTouched >= TOUCH_INTERVAL_MS) {
+        entry.lastTouched = now;
+        this.#repository.touchCheckpoint(entry.checkpoint.id);
       }
       return { checkpoint: entry.checkpoint, blocks };
     }
     return null;
   }
 
-  /** Forgets what nobody has needed since `before`. */
+  /** Deletes the checkpoints that have matched no history since `before`. */
   expire(before: Timestamp): void {
     for (const entry of [...this.#byKey.values()].flat()) if (entry.lastNeeded < before) this.#remove(entry);
   }
@@ -165,7 +166,7 @@ export class CheckpointIndex {
       else map.set(name, rest);
     }
     this.#byId.delete(entry.checkpoint.id);
-    this.#keeper.deleteCheckpoint(entry.checkpoint.id);
+    this.#repository.deleteCheckpoint(entry.checkpoint.id);
     this.#size -= 1;
   }
 }

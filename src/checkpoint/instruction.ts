@@ -1,4 +1,4 @@
-/** What we ask the model for: one user message after the unchanged history, plainly put (wire.md, A checkpoint …). */
+/** The user message that asks for a summary, after the unchanged history (wire.md, A checkpoint …). */
 
 export const CHECKPOINT_INSTRUCTION = `Please pause the work here and write a hand-over summary of our conversation up to this point. It will take the place of the messages above: whoever continues, most likely you yourself, will have only your summary and what is said after it, so anything that is missing from it is lost.
 

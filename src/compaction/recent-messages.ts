@@ -1,7 +1,6 @@
 /**
- * What was said after a checkpoint, as text that follows its summary: people's and the assistant's words in full, tool
- * traffic abbreviated as far as the budget demands. Words are never cut: where they alone do not fit, there is no text,
- * and the compaction goes to the API.
+ * Renders the messages after a checkpoint as text that follows its summary. Text of user and assistant is complete; tool
+ * calls and results are shortened to fit the budget. When the text alone does not fit, the compaction is forwarded.
  */
 import { isObject } from '../wire/json.ts';
 import { blocksOf, textOf, type Block, type Message } from '../wire/message-request.ts';
@@ -25,15 +24,15 @@ function shorten(text: string, limit: number): string {
   return `${head} [… ${tail - head.length} characters left out …] ${text.slice(tail)}`;
 }
 
-/** How results begin that are a person's words: a rejected call, an answered question (2.1.330). */
-const PERSONS_WORDS = /^(The user |User has )/;
+/** The beginning of tool results that are the user's words: a rejected call, an answered question (2.1.330). */
+const USER_WORDS = /^(The user |User has )/;
 
-/** A tool result: its output shortened, what people said in it in full. */
+/** A tool result: its output is shortened, the user's words in it are complete. */
 function describeResult(content: unknown, limit: number): string {
   const items: readonly unknown[] =
     typeof content === 'string' ? [{ type: 'text', text: content }] : Array.isArray(content) ? content : [];
   const output: string[] = [];
-  const said: string[] = [];
+  const userWords: string[] = [];
   for (const item of items) {
     if (!isObject(item) || typeof item['type'] !== 'string') continue;
     if (typeof item['text'] !== 'string') {
@@ -42,10 +41,10 @@ function describeResult(content: unknown, limit: number): string {
     }
     const { text, visibleReminders } = splitReminders(item['text']);
     if (text !== '') output.push(text);
-    said.push(...visibleReminders);
+    userWords.push(...visibleReminders);
   }
   const text = output.join('\n');
-  return [PERSONS_WORDS.test(text) ? text : shorten(text, limit), ...said].join('\n');
+  return [USER_WORDS.test(text) ? text : shorten(text, limit), ...userWords].join('\n');
 }
 
 function describeBlock(block: Block, limit: number, toolNames: Map<unknown, string>): string | null {
@@ -86,7 +85,7 @@ function render(messages: readonly Message[], limit: number): string {
     const lines = blocksOf(message).flatMap((block) => {
       const described = describeBlock(block, room, toolNames);
       if (described === null || described.trim() === '') return [];
-      // What the client itself says between turns is traffic, unless it passes on what somebody said (5.5 models).
+      // Messages of the client itself are shortened, unless they quote the user (5.5 models).
       return [speaker === undefined && !USER_VISIBLE_REMINDER.test(described) ? shorten(described, room) : described];
     });
     if (lines.length > 0) parts.push(`### ${speaker ?? 'System'}\n${lines.join('\n')}`);
@@ -99,7 +98,7 @@ function render(messages: readonly Message[], limit: number): string {
  *
  * @param messages the history from the anchor on, without the compaction's instruction
  * @param budget how many characters the text may have
- * @returns the text; '' when nothing was said; null when it does not fit even without any tool traffic
+ * @returns the text; '' when there is none; null when it does not fit even without tool calls and results
  */
 export function recentMessages(messages: readonly Message[], budget: number): string | null {
   for (const limit of ABBREVIATIONS) {

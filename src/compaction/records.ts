@@ -1,4 +1,4 @@
-/** Writes what happens to compactions into the record that people see (`claude-db-proxy history`, `/api/history`). */
+/** Records compactions for `claude-db-proxy history` and `/api/history`. */
 import { randomUUID } from 'node:crypto';
 import { milliseconds, type Timestamp } from '../../machines/units.ts';
 import type { StateRepository } from '../conversations/repository.ts';
@@ -6,7 +6,7 @@ import type { PublishFact } from '../facts.ts';
 
 const NONE = milliseconds(0);
 
-/** A subscriber that writes the record of each compaction. */
+/** A subscriber that saves a record of each compaction. */
 export function recordCompactions(
   repository: Pick<StateRepository, 'addCompaction' | 'updateCompaction'>,
   now: () => Timestamp,
@@ -50,7 +50,6 @@ export function recordCompactions(
       case 'checkpoint.aborted':
       case 'checkpoint.skipped':
       case 'checkpoint.not_buffered':
-      case 'usage.estimated':
       case 'checkpoint.postponed':
       case 'checkpoint.deleted':
       case 'compaction.loop':

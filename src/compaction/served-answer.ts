@@ -1,6 +1,6 @@
 /**
- * A Messages API answer made here, streamed or whole, that bills nothing. The same request gets the same bytes, so a
- * retry sees the same answer.
+ * Builds an answer of the Messages API, streamed or whole, with zero usage. The same request gets the same bytes, so that
+ * a retry gets the same answer.
  */
 import { hash } from 'node:crypto';
 import { chunks } from '../wire/text.ts';
@@ -21,7 +21,7 @@ const event = (data: { readonly type: string; readonly [field: string]: unknown 
 /**
  * Builds the answer to a compaction.
  *
- * @param options.key tells one request from another, e.g. the link of its history
+ * @param options.key identifies the request, e.g. the last link of its history
  */
 export function servedAnswer(options: {
   readonly text: string;

@@ -1,14 +1,14 @@
-/** The text a compaction is answered with, in the form that Claude Code takes apart: `<summary>…</summary>`. */
+/** Reads and writes summaries in the form that Claude Code parses: `<summary>…</summary>`. */
 
-/** Tags that the client or the model would take for more than text. */
+/** Tags with a meaning for the client or the model. */
 const TAGS = /<(\/?)(summary|analysis|system-reminder)>/gi;
 
-/** Keeps the client from finding the end of the summary inside it, and the model from taking a quote for a reminder. */
+/** Escapes tags, so that a quoted one neither ends the summary for the client nor is a reminder for the model. */
 export const escapeTags = (text: string): string => text.replace(TAGS, '&lt;$1$2&gt;');
 
 /**
- * The summary in a model's answer, as the client itself reads one (wire.md, Compaction): what stands in
- * `<summary>…</summary>`, else everything but `<analysis>…</analysis>`. '' when nothing is left.
+ * The summary in a model's answer, parsed as the client does (wire.md, Compaction): the text in `<summary>…</summary>`,
+ * else everything except `<analysis>…</analysis>`. '' when there is none.
  */
 export function extractSummary(answer: string): string {
   const body = withoutAnalysis(answer);
@@ -20,7 +20,7 @@ export function extractSummary(answer: string): string {
   return body.slice(begin, end).trim();
 }
 
-/** Each tag is searched for once, so that the time is linear in the length of the answer. */
+/** Searches for each tag once, so that the time is linear in the length of the answer. */
 function withoutAnalysis(answer: string): string {
   const open = /<analysis>/i.exec(answer);
   if (open === null) return answer;

@@ -1,15 +1,15 @@
 /**
- * Which conversation a request belongs to. Session and agent tell who speaks; the first block of the history tells which
- * of a speaker's histories it is: older clients run subagents and side requests under the session's own id. Forks,
- * rewinds and edits need no rules here, because what may be served is never decided by a conversation's name.
+ * Finds the conversation of a request by its session, its agent and the first block of its history. The first block is
+ * needed because older clients run subagents and side requests under the session's own id. Forks, rewinds and edits need
+ * no rules here: checkpoints are found by the history itself, never by a conversation's id.
  */
 import { hash } from 'node:crypto';
 import { conversationId, type ConversationId } from '../../machines/units.ts';
 import type { ClientIdentity } from '../wire/identity.ts';
 
-/** What of a request decides where it belongs. */
+/** What identifies the conversation of a request. */
 export interface ConversationQuery extends ClientIdentity {
-  /** What the history begins with, see `rootOf`. */
+  /** Identifies the first block of the history, see `rootOf`. */
   readonly root: string;
   /** True when the history begins with a summary, or the client says that it has just compacted. */
   readonly continuation: boolean;
@@ -17,45 +17,45 @@ export interface ConversationQuery extends ClientIdentity {
 
 export interface Located {
   readonly id: ConversationId;
-  /** True when the conversation goes on from a new history: it was compacted. */
+  /** True when the request has a new history of the conversation, which was compacted. */
   readonly replaced: boolean;
 }
 
 interface Entry {
   readonly id: ConversationId;
-  readonly speaker: ClientIdentity;
-  /** What its histories began with, the newest last: after a compaction a user can still go back. */
+  readonly identity: ClientIdentity;
+  /** The roots of its histories, the newest last. Older ones are kept because a user can go back behind a compaction. */
   roots: readonly string[];
-  /** Rises with each request, so that the speaker's latest conversation can be told. */
+  /** Number of the latest request. */
   lastUse: number;
 }
 
-/** Beginnings remembered per conversation: one more with each compaction. */
+/** Roots kept per conversation; each compaction adds one. */
 const MAX_ROOTS = 16;
 const SAFE = /^[\w.-]{1,80}$/;
 
-/** A name that can stand in a header and says whose conversation it is where the client told. */
+/** An id that is a valid header value, and shows session and agent where the client sends them. */
 function nameOf(query: ConversationQuery, isFirst: boolean): ConversationId {
   const parts = [query.session ?? 'anonymous', ...(query.agent === null ? [] : [query.agent])];
   const readable = parts.map((part) => (SAFE.test(part) ? part : hash('sha256', part, 'hex').slice(0, 16))).join('.');
   return conversationId(isFirst && query.session !== null ? readable : `${readable}~${query.root.slice(0, 8)}`);
 }
 
-/** No two speakers have the same: the session's length tells where it ends. */
+/** Unique per identity: the length of the session marks its end. */
 const keyOf = ({ agent, session }: ClientIdentity): string =>
   `${session === null ? '' : session.length}:${session ?? ''}${agent === null ? '' : `:${agent}`}`;
 
 export class ConversationDirectory {
-  readonly #bySpeaker = new Map<string, Entry[]>();
-  readonly #speakerOf = new Map<ConversationId, string>();
-  /** By speaker: which of its conversations compacted last. The next history that begins with a summary is its. */
+  readonly #byIdentity = new Map<string, Entry[]>();
+  readonly #keyOfId = new Map<ConversationId, string>();
+  /** The conversation of each identity that compacted last: a new history that begins with a summary belongs to it. */
   readonly #compacting = new Map<string, ConversationId>();
   #uses = 0;
 
-  /** The conversation that a request is a turn of. Opens one where there is none. */
+  /** The conversation that a request is a turn of; a new one is added when there is none. */
   locate(query: ConversationQuery): Located {
     const key = keyOf(query);
-    const entries = this.#bySpeaker.get(key) ?? [];
+    const entries = this.#byIdentity.get(key) ?? [];
     this.#uses += 1;
     const known = entries.find((entry) => entry.roots.includes(query.root));
     if (known !== undefined) {
@@ -77,66 +77,66 @@ export class ConversationDirectory {
     }
     const name = nameOf(query, entries.length === 0);
     let id = name;
-    for (let copy = 2; this.#speakerOf.has(id); copy += 1) id = conversationId(`${name}+${copy}`);
-    this.#enter({ id, speaker: query, roots: [query.root], lastUse: this.#uses });
+    for (let copy = 2; this.#keyOfId.has(id); copy += 1) id = conversationId(`${name}+${copy}`);
+    this.#add({ id, identity: query, roots: [query.root], lastUse: this.#uses });
     return { id, replaced: false };
   }
 
-  /** True when a speaker has a conversation. */
-  hasConversationOf(speaker: ClientIdentity): boolean {
-    return this.#bySpeaker.has(keyOf(speaker));
+  /** True when a client has a conversation. */
+  hasConversationOf(identity: ClientIdentity): boolean {
+    return this.#byIdentity.has(keyOf(identity));
   }
 
-  /** Takes up a conversation that an earlier process knew. */
+  /** Adds a conversation that an earlier process saved. */
   restore({
     id,
     roots,
-    ...speaker
+    ...identity
   }: ClientIdentity & { readonly id: ConversationId; readonly roots: readonly string[] }): void {
-    if (this.#speakerOf.has(id)) return;
+    if (this.#keyOfId.has(id)) return;
     this.#uses += 1;
-    this.#enter({ id, speaker, roots, lastUse: this.#uses });
+    this.#add({ id, identity, roots, lastUse: this.#uses });
   }
 
-  /** Whose conversation it is, and what its histories began with; null for one that is not known. */
+  /** The client and the roots of a conversation; null for an unknown one. */
   describe(id: ConversationId): (ClientIdentity & { readonly roots: readonly string[] }) | null {
-    const entries = this.#bySpeaker.get(this.#speakerOf.get(id) ?? '') ?? [];
+    const entries = this.#byIdentity.get(this.#keyOfId.get(id) ?? '') ?? [];
     const entry = entries.find((candidate) => candidate.id === id);
     if (entry === undefined) return null;
-    const { session, agent } = entry.speaker;
+    const { session, agent } = entry.identity;
     return { session, agent, roots: entry.roots };
   }
 
-  #enter(entry: Entry): void {
-    const key = keyOf(entry.speaker);
-    // Of whoever speaks, these two: what else a query or a record holds is not to be kept with it.
-    const { session, agent } = entry.speaker;
-    this.#bySpeaker.set(key, [...(this.#bySpeaker.get(key) ?? []), { ...entry, speaker: { session, agent } }]);
-    this.#speakerOf.set(entry.id, key);
+  #add(entry: Entry): void {
+    const key = keyOf(entry.identity);
+    // Only these two fields: the argument may be a query or a record with more in it.
+    const { session, agent } = entry.identity;
+    this.#byIdentity.set(key, [...(this.#byIdentity.get(key) ?? []), { ...entry, identity: { session, agent } }]);
+    this.#keyOfId.set(entry.id, key);
   }
 
-  /** The conversation that is being compacted; null when the speaker has none. */
+  /** The conversation that is being compacted; null when the client has none. */
   locateCompaction(query: ConversationQuery): ConversationId | null {
     const key = keyOf(query);
-    const entries = this.#bySpeaker.get(key) ?? [];
+    const entries = this.#byIdentity.get(key) ?? [];
     const entry = entries.find((candidate) => candidate.roots.includes(query.root)) ?? latest(entries);
     if (entry !== undefined) this.#compacting.set(key, entry.id);
     return entry?.id ?? null;
   }
 
-  /** The speaker's conversation that spoke last; null when it has none. */
-  latestOf(speaker: ClientIdentity): ConversationId | null {
-    return latest(this.#bySpeaker.get(keyOf(speaker)) ?? [])?.id ?? null;
+  /** The client's conversation with the latest request; null when it has none. */
+  latestOf(identity: ClientIdentity): ConversationId | null {
+    return latest(this.#byIdentity.get(keyOf(identity)) ?? [])?.id ?? null;
   }
 
   forget(id: ConversationId): void {
-    const key = this.#speakerOf.get(id);
+    const key = this.#keyOfId.get(id);
     if (key === undefined) return;
-    this.#speakerOf.delete(id);
+    this.#keyOfId.delete(id);
     if (this.#compacting.get(key) === id) this.#compacting.delete(key);
-    const rest = (this.#bySpeaker.get(key) ?? []).filter((entry) => entry.id !== id);
-    if (rest.length === 0) this.#bySpeaker.delete(key);
-    else this.#bySpeaker.set(key, rest);
+    const rest = (this.#byIdentity.get(key) ?? []).filter((entry) => entry.id !== id);
+    if (rest.length === 0) this.#byIdentity.delete(key);
+    else this.#byIdentity.set(key, rest);
   }
 }
 

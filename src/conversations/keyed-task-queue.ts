@@ -1,31 +1,31 @@
-/** Work on conversations that is still under way, one after the other: reading a history takes more than one round. */
+/** Tracks asynchronous work on conversations, such as reading their histories, so that others can await its end. */
 import type { ConversationId } from '../../machines/units.ts';
 
 export class KeyedTaskQueue {
-  readonly #under = new Map<ConversationId, Promise<void>>();
+  readonly #pending = new Map<ConversationId, Promise<void>>();
   readonly #onFailure: (conversation: ConversationId, error: unknown) => void;
 
-  /** @param onFailure told of work that was rejected */
+  /** @param onFailure called when work rejects */
   constructor(onFailure: (conversation: ConversationId, error: unknown) => void) {
     this.#onFailure = onFailure;
   }
 
-  /** Conversations with work under way. */
+  /** Number of conversations with pending work. */
   get size(): number {
-    return this.#under.size;
+    return this.#pending.size;
   }
 
-  /** Adds work on a conversation to what is under way. */
+  /** Adds work on a conversation. */
   add(conversation: ConversationId, work: Promise<unknown>): void {
-    const settling = Promise.allSettled([this.#under.get(conversation), work]).then(([, outcome]) => {
-      if (this.#under.get(conversation) === settling) this.#under.delete(conversation);
+    const settled = Promise.allSettled([this.#pending.get(conversation), work]).then(([, outcome]) => {
+      if (this.#pending.get(conversation) === settled) this.#pending.delete(conversation);
       if (outcome.status === 'rejected') this.#onFailure(conversation, outcome.reason);
     });
-    this.#under.set(conversation, settling);
+    this.#pending.set(conversation, settled);
   }
 
-  /** Resolves when the work on a conversation has ended, however it did. */
+  /** Resolves when the work on a conversation has ended, in any way. */
   async settled(conversation: ConversationId): Promise<void> {
-    await this.#under.get(conversation);
+    await this.#pending.get(conversation);
   }
 }

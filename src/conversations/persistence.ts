@@ -1,7 +1,6 @@
 /**
- * What of the conversations outlives the process, and how it comes back: their records and their write-ahead logs. Both
- * are pulled at the moment of writing, so that any number of changes is one write. Told by conversations.ts and
- * actors.ts what has changed.
+ * Saves conversations and their write-ahead logs, and restores what an earlier process has saved. A record is read when
+ * it is written, so that any number of changes before that is one write.
  */
 import { toPersisted, type ConversationSnapshot } from '../../machines/conversation.ts';
 import type { PersistedState } from '../../machines/conversation-events.ts';
@@ -19,13 +18,13 @@ export interface ConversationPersistenceOptions {
   readonly repository: StateRepository;
   readonly index: CheckpointIndex;
   readonly servedSummaries: ServedSummaryTracker;
-  /** Conversations that were idle for this long are not taken up again. */
+  /** Conversations that were idle for this long are not restored. */
   readonly ttl: Milliseconds;
   readonly now: () => Timestamp;
   readonly snapshot: (conversation: ConversationId) => ConversationSnapshot | undefined;
 }
 
-/** A conversation that an earlier process knew, to be opened with what is left of its state. */
+/** A saved conversation with as much of its state as is still valid. */
 export interface RestoredConversation {
   readonly conversation: ConversationId;
   readonly state: PersistedState;
@@ -39,16 +38,16 @@ export class ConversationPersistence {
     this.#options = options;
   }
 
-  /** Takes up what an earlier process knew of a speaker's conversations, when the speaker is heard for the first time. */
-  *restore(speaker: ClientIdentity): Generator<RestoredConversation> {
+  /** Restores the saved conversations of a client, unless it has conversations already. */
+  *restore(identity: ClientIdentity): Generator<RestoredConversation> {
     const { directory, repository, index, servedSummaries, now, ttl } = this.#options;
-    if (directory.hasConversationOf(speaker)) return;
-    for (const record of repository.conversationsOf(speaker)) {
+    if (directory.hasConversationOf(identity)) return;
+    for (const record of repository.conversationsOf(identity)) {
       if (record.lastActivity < now() - ttl) continue;
       const checkpoint = record.state.checkpoint === null ? null : index.get(record.state.checkpoint.id);
       const served = record.served === null ? null : index.get(record.served);
       directory.restore(record);
-      // A summary that is gone cannot be known again; a checkpoint that is gone cannot be served.
+      // Without its checkpoint a served summary is not recognised, and nothing can be served.
       if (served !== null) servedSummaries.add(record.id, served);
       const kept = checkpoint === null ? null : record.state.checkpoint;
       if (kept !== null) {
@@ -58,37 +57,37 @@ export class ConversationPersistence {
     }
   }
 
-  /** What follows a conversation's checkpoint, as far as it was seen; null when it has none. */
+  /** The messages after a conversation's checkpoint, as of the latest request; null when it has no checkpoint. */
   wal(conversation: ConversationId): WalRecord | null {
     return this.#wals.get(conversation)?.record ?? null;
   }
 
-  /** Something follows a conversation's checkpoint. */
+  /** Records the messages after a conversation's checkpoint. */
   recordWal(conversation: ConversationId, record: WalRecord): void {
-    if (this.#walOf(conversation).replace(record)) this.#writeWal(conversation);
+    if (this.#walOf(conversation).replace(record)) this.#saveWal(conversation);
   }
 
-  /** A conversation's actor has moved. */
+  /** Records a new state of a conversation. */
   recordChange(conversation: ConversationId, { context: { checkpoint } }: ConversationSnapshot): void {
     if (checkpoint === null) {
-      if (this.#wals.get(conversation)?.clear() === true) this.#writeWal(conversation);
+      if (this.#wals.get(conversation)?.clear() === true) this.#saveWal(conversation);
     } else if (this.wal(conversation)?.checkpoint.id !== checkpoint.id) {
       this.recordWal(conversation, { checkpoint, entries: [] });
     }
-    this.#write(conversation);
+    this.#save(conversation);
   }
 
-  /** Has everything written that is known of these: to a file that may have missed some of it. */
+  /** Saves all checkpoints and these conversations: a file that was just opened may have missed changes. */
   saveAll(conversations: readonly ConversationId[]): void {
     const { repository, index } = this.#options;
     for (const checkpoint of index.checkpoints) repository.saveCheckpoint(checkpoint);
     for (const conversation of conversations) {
-      this.#write(conversation);
-      this.#writeWal(conversation);
+      this.#save(conversation);
+      this.#saveWal(conversation);
     }
   }
 
-  /** Lets go of a conversation; `forGood`: in the file as well. */
+  /** Forgets a conversation. `forGood`: deletes what is saved of it as well. */
   forget(conversation: ConversationId, forGood: boolean): void {
     this.#wals.delete(conversation);
     if (forGood) this.#options.repository.deleteConversation(conversation);
@@ -102,18 +101,18 @@ export class ConversationPersistence {
     return wal;
   }
 
-  #writeWal(conversation: ConversationId): void {
+  #saveWal(conversation: ConversationId): void {
     this.#options.repository.saveWal(conversation, () => this.wal(conversation));
   }
 
-  #write(conversation: ConversationId): void {
+  #save(conversation: ConversationId): void {
     this.#options.repository.saveConversation(conversation, () => this.#record(conversation));
   }
 
-  /** A conversation as it is kept; null for one that is gone. */
+  /** The record of a conversation; null for one that is closed. */
   #record(conversation: ConversationId): ConversationRecord | null {
-    const { directory, servedSummaries, now, snapshot: find } = this.#options;
-    const snapshot = find(conversation);
+    const { directory, servedSummaries, now, snapshot: snapshotOf } = this.#options;
+    const snapshot = snapshotOf(conversation);
     const known = directory.describe(conversation);
     if (snapshot === undefined || known === null) return null;
     const state = toPersisted(snapshot);

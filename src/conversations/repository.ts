@@ -1,7 +1,6 @@
 /**
- * What of the conversations outlives the process, as this folder needs it. `src/store` keeps it in a file; where there
- * is none, {@link nullRepository} keeps nothing. No call here throws or waits: a store that fails costs memory of the past,
- * never a request.
+ * The repository of conversations, checkpoints and compactions, which `src/store` implements with a file. Its calls never
+ * throw or block: when the store fails, persistence is lost, requests are not.
  */
 import type { CheckpointRef, ForwardReason, PersistedState } from '../../machines/conversation-events.ts';
 import type { Phase } from '../../machines/phases.ts';
@@ -9,44 +8,44 @@ import type { CheckpointId, ConversationId, Milliseconds, Timestamp, Tokens } fr
 import type { ClientIdentity } from '../wire/identity.ts';
 import type { Checkpoint, CheckpointRepository } from '../checkpoint/index.ts';
 
-/** A conversation as it is kept. */
+/** A saved conversation. */
 export interface ConversationRecord extends ClientIdentity {
   readonly id: ConversationId;
-  /** What its histories began with, the newest last, see `directory.ts`. */
+  /** The roots of its histories, the newest last, see `directory.ts`. */
   readonly roots: readonly string[];
   readonly phase: Phase;
-  /** The checkpoint whose summary was served last, until the client shows whether it took it. */
+  /** The checkpoint whose summary was served last, until the client shows whether it uses it. */
   readonly served: CheckpointId | null;
   readonly state: PersistedState;
   readonly lastActivity: Timestamp;
 }
 
-/** One message that was said after a checkpoint. */
+/** One message after a checkpoint. */
 export interface WalEntry {
-  /** Its place in the history, from 0. */
+  /** Its index in the history. */
   readonly message: number;
-  /** Link of the fingerprint chain behind it: 16 bytes, latin1. Stands for it and for everything before it. */
+  /** The link of the fingerprint chain after it (16 bytes, latin1), which identifies it and everything before it. */
   readonly fingerprint: string;
   /** Size of its JSON in the request. */
   readonly bytes: number;
 }
 
-/** A checkpoint as it is kept. */
+/** A saved checkpoint. */
 export interface StoredCheckpoint {
   readonly checkpoint: Checkpoint;
-  /** When a history was last found to begin with it. */
+  /** When it last matched a history. */
   readonly lastNeeded: Timestamp;
 }
 
 /** A conversation's write-ahead log. */
 export interface WalRecord {
-  /** What the messages follow. */
+  /** The checkpoint that the messages follow. */
   readonly checkpoint: CheckpointRef;
   /** In the order of the history. */
   readonly entries: readonly WalEntry[];
 }
 
-/** What became of one compaction, for the history that people see. */
+/** One compaction, for `claude-db-proxy history` and `/api/history`. */
 export interface CompactionRecord {
   readonly id: string;
   readonly conversation: ConversationId;
@@ -58,40 +57,40 @@ export interface CompactionRecord {
   readonly tokensBefore: Tokens;
   /** The checkpoint that it was served from. */
   readonly checkpoint: CheckpointId | null;
-  /** How long the client waited for it here. */
+  /** How long the client waited for the proxy. */
   readonly waited: Milliseconds;
-  /** How long the client did not wait: the time of the checkpoint call less `waited`; 0 for a forwarded one. */
+  /** Time that the client saved: the duration of the checkpoint call less `waited`; 0 when it was forwarded. */
   readonly saved: Milliseconds;
 }
 
-/** What the first turn after a compaction tells of it. */
+/** What the first turn after a compaction shows. */
 export interface CompactionUpdate {
   readonly conversation: ConversationId;
-  /** True when the client went on from the summary served here; null where that is not known (yet). */
+  /** True when the client uses the summary that was served; undefined while that is not known. */
   readonly confirmed?: boolean;
   /** Tokens in use at the end of the first turn of the new history. */
   readonly tokensAfter?: Tokens;
 }
 
 export interface StateRepository extends CheckpointRepository {
-  /** Every checkpoint that was not forgotten. */
+  /** All saved checkpoints. */
   checkpoints(): readonly StoredCheckpoint[];
-  /** The conversations of a speaker that were not forgotten, the latest last. */
-  conversationsOf(speaker: ClientIdentity): readonly ConversationRecord[];
-  /** The entries of a conversation's write-ahead log that follow `checkpoint`. */
+  /** The saved conversations of a client, the latest last. */
+  conversationsOf(identity: ClientIdentity): readonly ConversationRecord[];
+  /** The messages of a conversation after `checkpoint`. */
   wal(conversation: ConversationId, checkpoint: CheckpointId): readonly WalEntry[];
-  /** A conversation has changed; `read` tells its state when it is written, very soon. */
+  /** Saves a conversation soon; `read` is called then. Null: it is closed, and nothing is saved. */
   saveConversation(conversation: ConversationId, read: () => ConversationRecord | null): void;
-  /** A write-ahead log has changed; `read` tells what it is when it is written. Null: there is none any more. */
+  /** Saves a write-ahead log soon; `read` is called then. Null: it is deleted. */
   saveWal(conversation: ConversationId, read: () => WalRecord | null): void;
   deleteConversation(conversation: ConversationId): void;
   addCompaction(record: CompactionRecord): void;
-  updateCompaction(sequel: CompactionUpdate): void;
+  updateCompaction(update: CompactionUpdate): void;
 }
 
 const nothing = (): void => undefined;
 
-/** Keeps nothing. */
+/** Saves nothing. */
 export const nullRepository: StateRepository = {
   checkpoints: () => [],
   conversationsOf: () => [],

@@ -1,4 +1,4 @@
-/** How large the context window of a request is, and at which shares of it something happens. Asked by conversations.ts. */
+/** The context window of a request, and the thresholds that apply to it. */
 import type { Thresholds } from '../../machines/conversation-events.ts';
 import { tokens, type Tokens } from '../../machines/units.ts';
 import type { Config } from '../config/config.ts';
@@ -19,21 +19,21 @@ export class RequestWindows {
     this.#options = options;
   }
 
-  /** All that fits, of which `used` tokens do already. */
-  window(seen: ParsedRequest, used: Tokens): Tokens {
+  /** The context window of a request that has `used` tokens in use. */
+  window(parsed: ParsedRequest, used: Tokens): Tokens {
     const { config, learned } = this.#options;
-    const betas = headerValue(seen.headers, 'anthropic-beta') ?? '';
-    const window = contextWindow(seen.request.model, betas, { configured: config.modelWindows, learned });
-    // More in use than there is room for: this user has the long window of a model that has two.
-    return launchWindow(used > window ? tokens(Math.max(1_000_000, used)) : window, seen.launch);
+    const betas = headerValue(parsed.headers, 'anthropic-beta') ?? '';
+    const window = contextWindow(parsed.request.model, betas, { configured: config.modelWindows, learned });
+    // More tokens are in use than fit: this user has the larger of the model's two windows.
+    return launchWindow(used > window ? tokens(Math.max(1_000_000, used)) : window, parsed.launch);
   }
 
-  /** What of that the client fills before it compacts: the answer needs its room. */
-  effective(seen: ParsedRequest, used = tokens(0)): Tokens {
-    return effectiveWindow(this.window(seen, used), seen.request.maxTokens);
+  /** The part of the window that the client fills before it compacts; the rest is for the answer. */
+  effective(parsed: ParsedRequest, used = tokens(0)): Tokens {
+    return effectiveWindow(this.window(parsed, used), parsed.request.maxTokens);
   }
 
-  thresholds(seen: ParsedRequest, effective: Tokens): Thresholds {
-    return launchThresholds(this.#options.config.thresholds, seen.launch, effective);
+  thresholds(parsed: ParsedRequest, effective: Tokens): Thresholds {
+    return launchThresholds(this.#options.config.thresholds, parsed.launch, effective);
   }
 }

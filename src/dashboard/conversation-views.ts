@@ -211,12 +211,12 @@ export class ConversationViews {
         return;
       case 'conversation.restored':
       case 'phase.changed':
+      case 'usage.estimated':
       case 'history.read_failed':
       case 'checkpoint.started':
       case 'checkpoint.aborted':
       case 'checkpoint.skipped':
       case 'checkpoint.not_buffered':
-      case 'usage.estimated':
       case 'checkpoint.deleted':
       case 'compaction.resolved':
       case 'compaction.measured':

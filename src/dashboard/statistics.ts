@@ -153,13 +153,13 @@ export class Statistics {
       case 'conversation.failed':
       case 'conversation.reset':
       case 'phase.changed':
+      case 'usage.estimated':
       case 'history.read_failed':
       case 'history.received':
       case 'checkpoint.started':
       case 'checkpoint.aborted':
       case 'checkpoint.skipped':
       case 'checkpoint.not_buffered':
-      case 'usage.estimated':
       case 'checkpoint.postponed':
       case 'compaction.resolved':
       case 'compaction.measured':

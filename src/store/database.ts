@@ -1,7 +1,7 @@
 /**
- * The state file: opened, checked, migrated, and set aside when it cannot be read. SQLite in its write-ahead mode: what
- * is committed survives `kill -9`. One process holds it (`locking_mode=EXCLUSIVE`, which also keeps SQLite from mapping
- * shared memory that somebody could cut off under it).
+ * Opens, checks and migrates the state file, and sets it aside when it cannot be read. SQLite runs in its write-ahead
+ * mode: a committed transaction survives `kill -9`. One process locks the file (`locking_mode=EXCLUSIVE`, which also
+ * avoids a shared memory file that another process could truncate).
  */
 import { closeSync, existsSync, fchmodSync, mkdirSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -13,19 +13,19 @@ import { MIGRATIONS, NEEDED_STEPS } from './schema.ts';
 
 export type Database = Libsql.Database;
 
-/** What SQLite keeps beside its file. */
+/** Suffixes of the files that SQLite creates beside its file. */
 const COMPANIONS = ['-wal', '-shm', '-journal'];
 
-/** The stable name of a failure of SQLite, such as `SQLITE_FULL`; `SQLITE_CANTOPEN` where the library tells none. */
+/** The stable name of a failure of SQLite, such as `SQLITE_FULL`; `SQLITE_CANTOPEN` when the library reports none. */
 export function sqliteCode(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   return typeof code === 'string' && code !== '' ? code : 'SQLITE_CANTOPEN';
 }
 
-/** True for failures that say that the file's bytes are no database of ours. Extended codes begin alike. */
+/** True when the file is damaged or no database. Extended codes have these prefixes. */
 const isCorruption = (error: unknown): boolean => /^SQLITE_(CORRUPT|NOTADB)/.test(sqliteCode(error));
 
-/** The library is native code: where it cannot be loaded there is no store, and everything else works. */
+/** The library is native code. When it cannot be loaded, only the store is missing. */
 function loadLibrary(): typeof Libsql {
   try {
     return createRequire(import.meta.url)('libsql') as typeof Libsql;
@@ -36,8 +36,8 @@ function loadLibrary(): typeof Libsql {
   }
 }
 
-/** Makes the file, or takes other people's rights off it. SQLite gives its companions the same mode. */
-function claim(file: string): void {
+/** Creates the file, or restricts it to mode 0600. SQLite creates its companions with the same mode. */
+function createOrRestrict(file: string): void {
   const descriptor = openSync(file, 'a', 0o600);
   try {
     fchmodSync(descriptor, 0o600);
@@ -47,8 +47,8 @@ function claim(file: string): void {
 }
 
 /**
- * Brings a file's tables up to date. Several steps are one transaction: a kill in between leaves the file as it was. One
- * that has seen more steps than there are here is used as it is, where those have only added to it.
+ * Migrates a file to the current schema, in one transaction. A file of a later version is used as it is when its
+ * additional steps only add to the schema.
  */
 function migrate(database: Database): void {
   const version = numberIn(database, 'PRAGMA user_version');
@@ -61,23 +61,23 @@ function migrate(database: Database): void {
   database.exec('COMMIT');
 }
 
-/** A later version of this program wrote the file, and this one cannot use it. */
+/** A later version wrote the file, with a schema that this version cannot use. */
 class NewerSchema extends Error {}
 
-/** The one number that a query answers with; infinity where it answers with none. */
+/** The number that a query returns; infinity when it returns none. */
 function numberIn(database: Database, sql: string): number {
   const row = database.prepare(sql).get() as Readonly<Record<string, unknown>> | undefined;
   const [value] = Object.values(row ?? {});
   return typeof value === 'number' ? value : Number.POSITIVE_INFINITY;
 }
 
-/** How many steps a version must know to use this file; infinity where the file does not say. */
+/** How many steps a version must know to use this file; infinity when the file does not state it. */
 function stepsNeeded(database: Database): number {
-  const told = numberIn(database, "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema'");
-  return told === 1 ? numberIn(database, 'SELECT max(needs) FROM schema') : Number.POSITIVE_INFINITY;
+  const tables = numberIn(database, "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema'");
+  return tables === 1 ? numberIn(database, 'SELECT max(needs) FROM schema') : Number.POSITIVE_INFINITY;
 }
 
-/** Every table can be read, which a file that was cut off or scribbled over seldom survives. */
+/** Checks that every table can be read, which detects most truncated and overwritten files. */
 function check(database: Database): void {
   const rows = database.prepare('PRAGMA quick_check(1)').all() as readonly { readonly quick_check: string }[];
   const [found] = rows;
@@ -87,12 +87,12 @@ function check(database: Database): void {
 }
 
 function openFile(library: typeof Libsql, file: string): Database {
-  claim(file);
+  createOrRestrict(file);
   const database = new library(file, { timeout: 0 });
   try {
     database.exec('PRAGMA locking_mode = EXCLUSIVE');
     database.exec('PRAGMA trusted_schema = OFF');
-    // Before anything is written: a damaged file is kept as it is.
+    // Before the first write, so that a damaged file is set aside unchanged.
     check(database);
     database.exec('PRAGMA journal_mode = WAL');
     database.exec('PRAGMA synchronous = NORMAL');
@@ -106,8 +106,8 @@ function openFile(library: typeof Libsql, file: string): Database {
 }
 
 /**
- * Lets go of a file. `close` alone leaves the lock until the statements are collected (libsql-js issue 228, 0.5.29), so
- * the file is taken out of the modes that hold one.
+ * Closes a database and releases its lock. `close` alone keeps the lock until the statements are garbage-collected
+ * (libsql-js issue 228, 0.5.29), so the modes that need a lock are left first.
  */
 export function release(database: Database): void {
   try {
@@ -115,19 +115,23 @@ export function release(database: Database): void {
     database.exec('PRAGMA locking_mode = NORMAL');
     database.exec('SELECT count(*) FROM sqlite_master');
   } catch {
-    // A file that cannot be written any more: what it holds is found again by the next who opens it.
+    // The file is not writable any more. SQLite recovers it when it is opened again.
   } finally {
     database.close();
   }
 }
 
-/** Which file a name leads to now; null for none. */
-export function identityOf(file: string): string | null {
+/** Device and inode of the file at this path; null when there is none. */
+export function fileIdentity(file: string): string | null {
   const stats = statSync(file, { bigint: true, throwIfNoEntry: false });
   return stats === undefined ? null : `${stats.dev}:${stats.ino}`;
 }
 
-/** True when a database that failed can be used again; false when its file is damaged. Throws what else is wrong. */
+/**
+ * True when a database that failed can be used again; false when its file is damaged.
+ *
+ * @throws StoreError for any other failure
+ */
 export function isSound(database: Database): boolean {
   try {
     check(database);
@@ -138,7 +142,7 @@ export function isSound(database: Database): boolean {
   }
 }
 
-/** What went wrong with a file, and what to do about it. */
+/** An error that says what to do. */
 export function storeError(file: string, error: unknown): StoreError {
   const hint = /BUSY|LOCKED/.test(sqliteCode(error))
     ? 'another process uses it: is a second proxy running on this data directory?'
@@ -147,13 +151,13 @@ export function storeError(file: string, error: unknown): StoreError {
   return new StoreError(message, { cause: error });
 }
 
-/** Moves a file that cannot be used out of the way, under a name that nothing has yet. */
+/** Renames an unusable file to a name that does not exist. */
 function setAside(file: string, now: Date): string {
   const stamp = now.toISOString().replace(/[-:]/g, '').slice(0, 15);
   let aside = `${file}.unusable-${stamp}`;
   for (let copy = 2; existsSync(aside); copy += 1) aside = `${file}.unusable-${stamp}-${copy}`;
   renameSync(file, aside);
-  // The companions belong to that file: beside a new one they would be taken for its own.
+  // SQLite would use the companions for the new file.
   for (const companion of COMPANIONS) {
     if (existsSync(file + companion)) renameSync(file + companion, aside + companion);
   }
@@ -162,15 +166,15 @@ function setAside(file: string, now: Date): string {
 
 export interface OpenedDatabase {
   readonly database: Database;
-  /** True when the file is a new one: nothing that was saved before is in it. */
+  /** True when the file is new and empty. */
   readonly fresh: boolean;
 }
 
 /**
- * Opens the state file, making it and its directory where there is none. A file that is no database, is damaged, or was
- * written by a later version is set aside, and a new one begun.
+ * Opens the state file; creates it and its directory when they do not exist. A file that is no database, is damaged, or
+ * was written by a later version is set aside and replaced by a new one.
  *
- * @throws StoreError when there can be no file there at all (no rights, no space, another process holds it)
+ * @throws StoreError when no file can be opened (permissions, disk space, locked by another process)
  */
 export function openDatabase(file: string, log: Log, now: () => Date): OpenedDatabase {
   const library = loadLibrary();

@@ -1,7 +1,4 @@
-/**
- * The history that people see: each compaction of the last 90 days, what it was answered with, what it cost and what it
- * saved. Read from the state file, newest first.
- */
+/** Reads the compactions and checkpoints of the last 90 days from the state file, newest first. */
 import * as z from 'zod';
 import type { Timestamp } from '../../machines/units.ts';
 import type { TokenCounts } from '../../web/contract.ts';
@@ -41,13 +38,13 @@ export interface CompactionEntry {
   readonly tokensBefore: number;
   /** Null until the first turn afterwards has ended. */
   readonly tokensAfter: number | null;
-  /** Whether the client went on from the summary; null until that is seen. */
+  /** Whether the client uses the summary; null until that is known. */
   readonly confirmed: boolean | null;
   /** How long the client waited for the answer. */
   readonly waitedMs: number;
-  /** How long the client did not wait. */
+  /** How long the client would have waited in addition. */
   readonly savedMs: number;
-  /** The checkpoint that it was answered from; null when it was forwarded. */
+  /** The checkpoint that it was served from; null when it was forwarded. */
   readonly checkpoint: { readonly id: string; readonly durationMs: number; readonly tokens: TokenCounts } | null;
 }
 
@@ -75,7 +72,7 @@ export interface CheckpointEntry {
   readonly anchorTokens: number;
   readonly durationMs: number;
   readonly tokens: TokenCounts;
-  /** `used`: a compaction was answered from it. `wasted`: it is gone, and none was. `ready`: it can still be used. */
+  /** `used`: a compaction was served from it. `ready`: it can still be used. `wasted`: it was deleted without being used. */
   readonly fate: 'used' | 'ready' | 'wasted';
 }
 
@@ -90,7 +87,7 @@ export interface HistoryTotals {
   readonly served: number;
   readonly forwarded: number;
   readonly forwardedBy: Readonly<Record<string, number>>;
-  /** Time that nobody waited. */
+  /** Time that clients saved. */
   readonly savedMs: number;
   readonly checkpoints: {
     readonly made: number;
@@ -98,16 +95,16 @@ export interface HistoryTotals {
     readonly ready: number;
     readonly wasted: number;
   };
-  /** What all checkpoint calls cost. */
+  /** Tokens of all checkpoint calls. */
   readonly tokens: TokenCounts;
 }
 
 export interface HistoryQuery {
-  /** From this moment on; all that is kept when left out. */
+  /** Since this time; unlimited when left out. */
   readonly since?: Timestamp | undefined;
   readonly until?: Timestamp | undefined;
   readonly conversation?: string | undefined;
-  /** At most so many, the newest; 100 when left out. */
+  /** At most so many of the newest; 100 when left out. */
   readonly limit?: number | undefined;
 }
 
@@ -115,7 +112,7 @@ const FATE = `
   EXISTS (SELECT 1 FROM compaction_history c WHERE c.checkpoint = h.id) AS used,
   EXISTS (SELECT 1 FROM checkpoints l WHERE l.id = h.id) AS live`;
 
-/** The `WHERE` of a query over the table called `h`. */
+/** The `WHERE` clause of a query over the table alias `h`. */
 function where(query: HistoryQuery): { readonly sql: string; readonly values: readonly Value[] } {
   const { conversation, since, until } = query;
   const terms: (readonly [string, Value])[] = [];
@@ -138,7 +135,7 @@ export class CompactionHistory {
     this.#store = store;
   }
 
-  /** False while there is no state file to read. */
+  /** False while no state file is open. */
   get isReadable(): boolean {
     return this.#store.isOpen;
   }

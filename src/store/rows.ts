@@ -1,7 +1,4 @@
-/**
- * From rows to what they stand for. The file is ours, but an old version, a bug or a bad disk may have written it: a row
- * that is not what it should be is passed over.
- */
+/** Parses rows of the state file. Invalid rows, from an old version, a bug or a bad disk, are skipped. */
 import { createHash } from 'node:crypto';
 import * as z from 'zod';
 import type { PersistedState } from '../../machines/conversation-events.ts';
@@ -14,7 +11,7 @@ import type { Row } from './statements.ts';
 const count = z.number().int().nonnegative();
 const tokenCount = count.transform(tokens);
 const moment = z.number().transform(timestamp);
-/** libsql gives an ArrayBuffer where rows are listed, and a Buffer where there is one (0.5.29). */
+/** libsql returns an ArrayBuffer from `all`, and a Buffer from `get` (0.5.29). */
 const bytes = z.union([
   z.instanceof(ArrayBuffer).transform((value) => Buffer.from(value)),
   z.instanceof(Uint8Array).transform(copyBytes),
@@ -71,7 +68,7 @@ const conversationRow = z
   })
   .transform(({ last_activity, ...row }): ConversationRecord => ({ ...row, lastActivity: last_activity }));
 
-/** What decides what is served, and to whom: a row in which any of it has changed is as good as none. */
+/** The columns that decide what is served, and to whom. A row whose digest does not match them is invalid. */
 export interface DigestedRow {
   readonly key: Buffer;
   readonly bare_key: Buffer;
@@ -136,7 +133,7 @@ const walRow = z
   .object({ message: count, fingerprint: z.string().regex(/^([0-9a-f]{2})+$/), bytes: count })
   .transform((row): WalEntry => ({ ...row, fingerprint: Buffer.from(row.fingerprint, 'hex').toString('latin1') }));
 
-/** The rows that can be read, and how many cannot. */
+/** The valid rows, and the number of invalid ones. */
 export interface Read<T> {
   readonly records: readonly T[];
   readonly unreadable: number;
@@ -154,7 +151,7 @@ export const readConversations = (rows: readonly Row[]): Read<ConversationRecord
 export const readCheckpoints = (rows: readonly Row[]): Read<StoredCheckpoint> => read(checkpointRow, rows);
 export const readWal = (rows: readonly Row[]): Read<WalEntry> => read(walRow, rows);
 
-/** The machine's state as it is written: what `persistedState` reads, and nothing else. */
+/** Serialises the fields of the machine's state that `persistedState` reads. */
 export function stateJson(state: PersistedState): string {
   const { checkpoint, counters, effectiveWindow, lastActivity, lastRefreshStep, looping } = state;
   const { messages, model, served, tries, turnsSinceReplaced, used } = state;

@@ -1,13 +1,13 @@
 /**
- * The tables of the state file, as the steps that lead to them. A step is never changed once it was released: a newer
- * version appends one. `PRAGMA user_version` counts the steps that a file has seen.
+ * The schema of the state file, as migration steps. A released step never changes: a newer version appends one.
+ * `PRAGMA user_version` counts the steps that a file has.
  *
- * Steps add: tables, indexes, columns that may be null or have a default. Then a version that does not know them can
- * still read and write the file, and who goes back to it after an update keeps every checkpoint. A step that takes
- * something away, or gives it another meaning, is counted by {@link NEEDED_STEPS}.
+ * A step adds tables, indexes, or columns that are nullable or have a default. Older versions can still read and write
+ * the file then, so that a downgrade keeps every checkpoint. A step that removes something or changes its meaning is
+ * counted by {@link NEEDED_STEPS}.
  *
- * Times are milliseconds since the Unix epoch. No table has room for a message, a header or a credential; a summary is
- * the one piece of content that is kept, because it is what was paid for.
+ * Times are milliseconds since the Unix epoch. Messages, headers and credentials are never stored; summaries are the only
+ * content, because their tokens were paid for.
  */
 export const MIGRATIONS: readonly string[] = [
   `
@@ -87,11 +87,11 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX compaction_history_by_checkpoint ON compaction_history (checkpoint);
   CREATE INDEX compaction_history_by_conversation ON compaction_history (conversation, at);
   `,
-  // What a disk changed by itself is found by this: SQLite's pages have no checksums.
+  // Detects changes by a bad disk: SQLite's pages have no checksums.
   `ALTER TABLE checkpoints ADD COLUMN digest BLOB;`,
-  // How many steps a version must know at least to use this file: the one row.
+  // One row: how many steps a version must know to use this file.
   `CREATE TABLE schema (needs INTEGER NOT NULL) STRICT; INSERT INTO schema VALUES (0);`,
 ];
 
-/** Steps up to the last one that versions before it cannot live with. */
+/** Number of steps up to the last one that is incompatible with older versions. */
 export const NEEDED_STEPS = 1;

@@ -1,6 +1,6 @@
 /**
- * The state that outlives the process, in one SQLite file. It never throws at those who use it and never makes them
- * wait: a file that fails is reported, what was to be written is kept, and whoever supervises the store opens it again.
+ * The repository in one SQLite file. Its users are never blocked and get no exceptions: a failure of the file is reported
+ * to the supervisor, which opens it again, and pending writes are kept until then.
  */
 import type { CheckpointId, ConversationId, Milliseconds, Timestamp } from '../../machines/units.ts';
 import type { Checkpoint } from '../checkpoint/index.ts';
@@ -16,7 +16,7 @@ import type {
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { ClientIdentity } from '../wire/identity.ts';
-import { identityOf, isSound, openDatabase, release, sqliteCode, storeError, type Database } from './database.ts';
+import { fileIdentity, isSound, openDatabase, release, sqliteCode, storeError, type Database } from './database.ts';
 import { readCheckpoints, readConversations, readWal, type Read } from './rows.ts';
 import { Statements, type Row, type Value } from './statements.ts';
 import { WriteQueue } from './write-queue.ts';
@@ -29,19 +29,19 @@ import {
   writeWal,
 } from './writes.ts';
 
-/** How long the history of compactions is kept. */
+/** How long compactions and checkpoints stay in the history. */
 const HISTORY_MS = 90 * 86_400_000;
 
 export interface StateStoreOptions {
   readonly file: string;
   readonly log: Log;
   readonly now: () => Timestamp;
-  /** Conversations and checkpoints that nobody needed for this long are gone when the file is opened. */
+  /** Conversations and checkpoints that were unused for this long are deleted when the file is opened. */
   readonly ttl: Milliseconds;
 }
 
 export interface Opened {
-  /** True when nothing that was saved before is in the file: it is a new one. */
+  /** True when the file is new and empty. */
   readonly fresh: boolean;
 }
 
@@ -49,11 +49,11 @@ export class StateStore implements StateRepository {
   readonly #options: StateStoreOptions;
   readonly #queue: WriteQueue;
   readonly #onFailure = new Set<(error: Error) => void>();
-  /** The file as it was opened; it stays so over a failure, because a second opening would find it locked. */
+  /** Stays open after a failure, because its lock would block a second opening. */
   #database: Database | null = null;
-  /** Which file that is. */
+  /** Device and inode of that file. */
   #identity: string | null = null;
-  /** Why it failed last. */
+  /** The latest failure. */
   #failure: Error | null = null;
   /** Null while the file is not in use. */
   #statements: Statements | null = null;
@@ -73,9 +73,9 @@ export class StateStore implements StateRepository {
   }
 
   /**
-   * Opens the file, forgets what has expired, and writes what has waited.
+   * Opens the file, deletes what has expired, and performs the pending writes.
    *
-   * @throws StoreError when there can be no file, or when it fails again with the first of that
+   * @throws StoreError when the file cannot be opened, or fails again with the first reads and writes
    */
   open(): Opened {
     if (this.#statements !== null) return { fresh: false };
@@ -83,7 +83,7 @@ export class StateStore implements StateRepository {
     const sound = this.#resume();
     const { database, fresh } = sound ?? openDatabase(file, log, () => new Date(now()));
     this.#database = database;
-    this.#identity = identityOf(file);
+    this.#identity = fileIdentity(file);
     this.#statements = new Statements(database);
     this.#deleteExpired();
     this.deleteOldHistory();
@@ -93,23 +93,23 @@ export class StateStore implements StateRepository {
     return { fresh };
   }
 
-  /** The database that failed, if it can be used again; null when the file has to be opened anew. */
+  /** The database that failed, if it can be used again; null when the file must be opened. */
   #resume(): { readonly database: Database; readonly fresh: false } | null {
     const database = this.#database;
     if (database === null) return null;
-    if (identityOf(this.#options.file) === this.#identity && isSound(database)) return { database, fresh: false };
+    if (fileIdentity(this.#options.file) === this.#identity && isSound(database)) return { database, fresh: false };
     release(database);
     this.#database = null;
     return null;
   }
 
-  /** Notices when somebody has taken the file away or put another in its place: nothing written to it would be found. */
+  /** Fails when the file was removed or replaced, because writes to it would be lost. */
   checkFile(): void {
-    if (this.#statements === null || identityOf(this.#options.file) === this.#identity) return;
+    if (this.#statements === null || fileIdentity(this.#options.file) === this.#identity) return;
     this.#fail(new Error(`${this.#options.file} is no longer the file that was opened`));
   }
 
-  /** Writes what waits and lets go of the file. */
+  /** Performs the pending writes and closes the file. */
   close(): void {
     this.#queue.flush();
     this.#stopUsingFile();
@@ -118,18 +118,18 @@ export class StateStore implements StateRepository {
     if (database !== null) release(database);
   }
 
-  /** Called when the file can no longer be used. Returns how to stop being called. */
-  onFailure(told: (error: Error) => void): () => void {
-    this.#onFailure.add(told);
-    return () => this.#onFailure.delete(told);
+  /** Calls `onFailed` when the file fails. Returns a function that ends the subscription. */
+  onFailure(onFailed: (error: Error) => void): () => void {
+    this.#onFailure.add(onFailed);
+    return () => this.#onFailure.delete(onFailed);
   }
 
-  /** Writes everything that waits, now. */
+  /** Performs the pending writes. */
   flush(): void {
     this.#queue.flush();
   }
 
-  /** Takes history out that is older than people want to see it. */
+  /** Deletes history that is older than {@link HISTORY_MS}. */
   deleteOldHistory(): void {
     const before = this.#options.now() - HISTORY_MS;
     this.#attempt((statements) => {
@@ -139,8 +139,8 @@ export class StateStore implements StateRepository {
   }
 
   /**
-   * Takes out what nobody needed for too long. Only when the file is opened: while the process lives, those who hold the
-   * conversations and checkpoints say when they are gone.
+   * Deletes what was unused for too long. Only when the file is opened: later, conversations and checkpoints are deleted
+   * one by one as they expire.
    */
   #deleteExpired(): void {
     const before = this.#options.now() - this.#options.ttl;
@@ -157,12 +157,12 @@ export class StateStore implements StateRepository {
     return this.#read(readCheckpoints, 'SELECT * FROM checkpoints ORDER BY created_at');
   }
 
-  conversationsOf(speaker: ClientIdentity): readonly ConversationRecord[] {
+  conversationsOf(identity: ClientIdentity): readonly ConversationRecord[] {
     return this.#read(
       readConversations,
       'SELECT * FROM conversations WHERE session IS ? AND agent IS ? ORDER BY last_activity',
-      speaker.session,
-      speaker.agent,
+      identity.session,
+      identity.agent,
     );
   }
 
@@ -222,7 +222,7 @@ export class StateStore implements StateRepository {
     }
   }
 
-  /** Rows for {@link CompactionHistory}; empty while there is no file. What waits to be written is written first. */
+  /** Queries rows for {@link CompactionHistory}, after the pending writes; empty while no file is open. */
   query(sql: string, ...values: readonly Value[]): readonly Row[] {
     this.#queue.flush();
     return this.#attempt((statements) => statements.all(sql, ...values)) ?? [];
@@ -234,7 +234,7 @@ export class StateStore implements StateRepository {
     return records;
   }
 
-  /** Runs `work` if there is a file; undefined when there is none or it fails. */
+  /** Runs `work` on the open file; undefined when no file is open or `work` fails. */
   #attempt<T>(work: (statements: Statements) => T): T | undefined {
     const statements = this.#statements;
     if (statements === null) return undefined;
@@ -251,7 +251,7 @@ export class StateStore implements StateRepository {
     this.#stopUsingFile();
     const failure = new Error(`${messageOf(error)} (${sqliteCode(error)})`, { cause: error });
     this.#failure = failure;
-    for (const told of this.#onFailure) told(failure);
+    for (const onFailed of this.#onFailure) onFailed(failure);
   }
 
   #stopUsingFile(): void {

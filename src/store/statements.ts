@@ -1,12 +1,12 @@
-/** SQL against one open database; each statement is compiled once. */
+/** Runs SQL on an open database; each statement is compiled once. */
 import type { Database } from './database.ts';
 
-/** What can be bound: SQLite's own types. */
+/** A value that can be bound: SQLite's own types. */
 export type Value = string | number | Buffer | null;
-/** A row by column; its reader checks what it needs. */
+/** A row by column, not validated. */
 export type Row = Readonly<Record<string, unknown>>;
 
-/** As far as it is used here; the library's own types know no list of values. */
+/** The part of the library's type that is used, with a list of values, which the library's own type lacks. */
 interface Prepared {
   run(...values: readonly Value[]): unknown;
   all(...values: readonly Value[]): unknown[];
@@ -28,7 +28,7 @@ export class Statements {
     return this.#prepare(sql).all(...values) as readonly Row[];
   }
 
-  /** Runs `work` as one transaction: all of it or, when it throws, nothing. */
+  /** Runs `work` as one transaction, which is rolled back when it throws. */
   transaction(work: () => void): void {
     this.#database.exec('BEGIN IMMEDIATE');
     try {
@@ -38,7 +38,7 @@ export class Statements {
       try {
         this.#database.exec('ROLLBACK');
       } catch {
-        // SQLite has rolled back by itself, as it does when the disk is full.
+        // SQLite has already rolled back, as it does when the disk is full.
       }
       throw error;
     }

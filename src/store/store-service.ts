@@ -1,30 +1,29 @@
 /**
- * The store as one of the proxy's services: opened, given what it has missed, watched, and what the log says of all that.
- * The supervisor starts it again for as long as it fails; the log tells that once, and then rarely.
+ * The store as one of the proxy's services. While it fails, the supervisor starts it again and again; the log reports the
+ * same failure once an hour at most.
  */
 import type { Timestamp } from '../../machines/units.ts';
 import { messageOf, StoreError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { StateStore } from './state-store.ts';
 
-/** How often the log says again that a store still fails for the same reason. */
-const SAY_AGAIN_MS = 3_600_000;
+const LOG_INTERVAL_MS = 3_600_000;
 
 export interface StoreServiceOptions {
   readonly store: Pick<StateStore, 'open' | 'close' | 'isOpen' | 'onFailure'>;
   readonly log: Log;
-  /** A clock that nobody sets, see `src/clock.ts`. */
+  /** A monotonic clock, see `src/clock.ts`. */
   readonly monotonicNow: () => Timestamp;
-  /** The file is open: writes what it has missed and takes up what it has kept. Returns what the log is to say of it. */
+  /** Saves what the file has missed and restores what it holds. Returns the fields of the log line. */
   readonly onOpen: () => { readonly checkpoints: number };
 }
 
-/** What the log knows of a store that fails. */
+/** A series of failures. */
 interface Outage {
   readonly since: Timestamp;
   readonly message: string;
-  /** When the log said so last. */
-  said: Timestamp;
+  /** When it was logged last. */
+  loggedAt: Timestamp;
   failures: number;
 }
 
@@ -37,9 +36,9 @@ export class StoreService {
   }
 
   /**
-   * Opens the file and has it brought up to date.
+   * Opens the file and brings it up to date.
    *
-   * @throws StoreError when it cannot be used, now or after the first writes
+   * @throws StoreError when it cannot be opened, or fails with the first writes
    */
   start(): void {
     const { onOpen, store } = this.#options;
@@ -47,18 +46,18 @@ export class StoreService {
       store.open();
       const { checkpoints } = onOpen();
       if (!store.isOpen) throw new StoreError('the state file failed as soon as it was written');
-      this.#noteOpened(checkpoints);
+      this.#logOpened(checkpoints);
     } catch (error) {
-      this.#noteFailed(error);
+      this.#logFailed(error);
       throw error;
     }
   }
 
-  /** Called when the file fails later. Returns how to stop being called. */
-  onFailure(told: (error: Error) => void): () => void {
+  /** Calls `onFailed` when the file fails later. Returns a function that ends the subscription. */
+  onFailure(onFailed: (error: Error) => void): () => void {
     return this.#options.store.onFailure((error) => {
-      this.#noteFailed(error);
-      told(error);
+      this.#logFailed(error);
+      onFailed(error);
     });
   }
 
@@ -66,7 +65,7 @@ export class StoreService {
     this.#options.store.close();
   }
 
-  #noteOpened(checkpoints: number): void {
+  #logOpened(checkpoints: number): void {
     const { log, monotonicNow } = this.#options;
     const outage = this.#outage;
     this.#outage = null;
@@ -75,15 +74,15 @@ export class StoreService {
     log.info('store.opened', { checkpoints, ...missing });
   }
 
-  #noteFailed(error: unknown): void {
+  #logFailed(error: unknown): void {
     const { log, monotonicNow } = this.#options;
     const message = messageOf(error);
     const now = monotonicNow();
     const before = this.#outage;
-    const outage = { since: before?.since ?? now, message, said: now, failures: (before?.failures ?? 0) + 1 };
+    const outage = { since: before?.since ?? now, message, loggedAt: now, failures: (before?.failures ?? 0) + 1 };
     this.#outage = outage;
-    if (before?.message !== message || now - before.said >= SAY_AGAIN_MS) {
+    if (before?.message !== message || now - before.loggedAt >= LOG_INTERVAL_MS) {
       log.error('store.failed', { message, failures: outage.failures });
-    } else outage.said = before.said;
+    } else outage.loggedAt = before.loggedAt;
   }
 }

@@ -1,28 +1,28 @@
 /**
- * What is to be written, coalesced: any number of changes to one thing in one round of the event loop are one write, and
- * all writes of a round are one transaction. While there is no database they wait; the newest of each thing counts.
+ * Queues writes by key: a later write of the same key replaces an earlier one, and all writes of one round of the event
+ * loop are one transaction. Without a database the writes wait.
  */
 import { sqliteCode, type Database } from './database.ts';
 import { Statements } from './statements.ts';
 
-/** One write. Called when the transaction is made, so that it writes the state of that moment. */
+/** One write, called in the transaction, so that it writes the state of that time. */
 export type Write = (statements: Statements) => void;
 
-/** Failures of the file or of the disk: another write would fail alike. Everything else is the fault of one write. */
+/** Failures of the file or the disk, which every other write would have too. All others concern one write. */
 const FILE_FAILURES = /^SQLITE_(FULL|IOERR|READONLY|CORRUPT|NOTADB|BUSY|LOCKED|CANTOPEN|PERM|NOMEM|PROTOCOL|AUTH)/;
-/** What waits for a database at most; beyond it the oldest is given up. */
-const MAX_WAITING = 20_000;
+/** How many writes wait for a database; beyond it the oldest is dropped. */
+const MAX_PENDING = 20_000;
 
 export interface WriteQueueOptions {
-  /** The file can no longer be written. What was to be written is kept. */
+  /** Called when the file cannot be written. The writes are kept. */
   readonly onFileFailure: (error: unknown) => void;
-  /** One write could not be made and was given up. */
+  /** Called when one write failed and was dropped. */
   readonly onWriteFailure: (key: string, error: unknown) => void;
 }
 
 export class WriteQueue {
   readonly #options: WriteQueueOptions;
-  readonly #waiting = new Map<string, Write>();
+  readonly #pending = new Map<string, Write>();
   #statements: Statements | null = null;
   #scheduled: NodeJS.Immediate | null = null;
 
@@ -30,52 +30,52 @@ export class WriteQueue {
     this.#options = options;
   }
 
-  /** Writes that wait. */
+  /** Number of pending writes. */
   get size(): number {
-    return this.#waiting.size;
+    return this.#pending.size;
   }
 
-  /** Takes up work with a database. */
+  /** Performs the pending writes and all later ones on this database. */
   begin(database: Database): void {
     this.#statements = new Statements(database);
     this.flush();
   }
 
-  /** Lets go of the database; what comes now waits. */
+  /** Stops using the database; later writes wait. */
   end(): void {
     this.#statements = null;
   }
 
-  /** Takes a write in place of an earlier one of the same key. */
+  /** Adds a write, which replaces a pending one of the same key. */
   put(key: string, write: Write): void {
-    this.#waiting.delete(key);
-    this.#waiting.set(key, write);
-    if (this.#waiting.size > MAX_WAITING) {
-      const [oldest] = this.#waiting.keys();
-      if (oldest !== undefined) this.#waiting.delete(oldest);
+    this.#pending.delete(key);
+    this.#pending.set(key, write);
+    if (this.#pending.size > MAX_PENDING) {
+      const [oldest] = this.#pending.keys();
+      if (oldest !== undefined) this.#pending.delete(oldest);
     }
     this.#scheduled ??= setImmediate(() => this.flush());
   }
 
-  /** Writes everything that waits, now. */
+  /** Performs the pending writes. */
   flush(): void {
     if (this.#scheduled !== null) clearImmediate(this.#scheduled);
     this.#scheduled = null;
     const statements = this.#statements;
-    if (statements === null || this.#waiting.size === 0) return;
-    const batch = [...this.#waiting];
+    if (statements === null || this.#pending.size === 0) return;
+    const batch = [...this.#pending];
     if (this.#commit(statements, batch)) return;
-    // One of them is at fault: found by trying each for itself.
+    // One of the writes failed: each is tried alone.
     for (const one of batch) if (this.#statements !== null) this.#commit(statements, [one]);
   }
 
-  /** False when the batch has to be tried write by write. */
+  /** Returns false when the writes of the batch must be tried one by one. */
   #commit(statements: Statements, batch: readonly (readonly [string, Write])[]): boolean {
     try {
       statements.transaction(() => {
         for (const [, write] of batch) write(statements);
       });
-      for (const [key, write] of batch) if (this.#waiting.get(key) === write) this.#waiting.delete(key);
+      for (const [key, write] of batch) if (this.#pending.get(key) === write) this.#pending.delete(key);
       return true;
     } catch (error) {
       if (isFileFailure(error)) {
@@ -85,13 +85,13 @@ export class WriteQueue {
       }
       const [first] = batch;
       if (batch.length > 1 || first === undefined) return false;
-      this.#waiting.delete(first[0]);
+      this.#pending.delete(first[0]);
       this.#options.onWriteFailure(first[0], error);
       return true;
     }
   }
 }
 
-/** A failure that SQLite tells by its code, and not one of the code that fills a statement. */
+/** True for an error of SQLite, and false for one that was thrown by a write's own code. */
 const isFileFailure = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && FILE_FAILURES.test(sqliteCode(error));

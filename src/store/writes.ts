@@ -1,4 +1,4 @@
-/** What is written, as SQL: one function for each thing that the state file keeps. `rows.ts` reads it again. */
+/** The writes to the state file as SQL; `rows.ts` parses the rows. */
 import type { ConversationId, Timestamp, Tokens } from '../../machines/units.ts';
 import type { Checkpoint } from '../checkpoint/index.ts';
 import type { CompactionRecord, ConversationRecord, WalRecord } from '../conversations/repository.ts';
@@ -29,11 +29,11 @@ export function writeConversation(statements: Statements, record: ConversationRe
   );
 }
 
-/** Puts a write-ahead log in place of the one that is there; null: there is none any more. */
+/** Replaces a write-ahead log; null deletes it. */
 export function writeWal(statements: Statements, conversation: ConversationId, record: WalRecord | null): void {
   statements.run('DELETE FROM wal WHERE conversation = ?', conversation);
   if (record === null) return;
-  // One statement for all entries: a hundred of them are a hundred calls otherwise.
+  // One statement for all entries is faster than one for each.
   const entries = record.entries.map(({ bytes, fingerprint, message }) => [
     message,
     Buffer.from(fingerprint, 'latin1').toString('hex'),
@@ -48,8 +48,8 @@ export function writeWal(statements: Statements, conversation: ConversationId, r
   );
 }
 
-/** A checkpoint, and its line in the history that people see. */
-export function checkpointWrite(checkpoint: Checkpoint, needed: Timestamp): Write {
+/** Writes a checkpoint and its entry in the history. */
+export function checkpointWrite(checkpoint: Checkpoint, lastNeeded: Timestamp): Write {
   const { conversation, createdAt, id, model, anchorTokens, prefix, usage } = checkpoint;
   const cost = [usage.input, usage.cacheCreation, usage.cacheRead, usage.output];
   const duration = Math.round(checkpoint.duration);
@@ -78,7 +78,7 @@ export function checkpointWrite(checkpoint: Checkpoint, needed: Timestamp): Writ
       duration,
       ...cost,
       createdAt,
-      needed,
+      lastNeeded,
     );
     statements.run(
       `INSERT OR REPLACE INTO checkpoint_history
@@ -116,13 +116,13 @@ export function writeCompaction(statements: Statements, record: CompactionRecord
 /** A conversation's latest compaction. */
 const LATEST = '(SELECT id FROM compaction_history WHERE conversation = ? ORDER BY at DESC, rowid DESC LIMIT 1)';
 
-/** Whether the client took the summary of its latest compaction; once it has, that stays. */
+/** Records whether the client uses the summary of its latest compaction; true is final. */
 export function confirmedWrite(conversation: ConversationId, confirmed: boolean): Write {
   const sql = `UPDATE compaction_history SET confirmed = ? WHERE confirmed IS NOT 1 AND id = ${LATEST}`;
   return (statements) => statements.run(sql, confirmed ? 1 : 0, conversation);
 }
 
-/** What the first turn after the latest compaction used. */
+/** Records the tokens in use after the first turn that follows the latest compaction. */
 export function tokensAfterWrite(conversation: ConversationId, tokens: Tokens): Write {
   const sql = `UPDATE compaction_history SET tokens_after = ? WHERE tokens_after IS NULL AND id = ${LATEST}`;
   return (statements) => statements.run(sql, tokens, conversation);
