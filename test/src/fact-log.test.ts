@@ -121,7 +121,7 @@ describe('the log lines of facts', () => {
     });
   }
 
-  it('are missing for facts that only others care for', () => {
+  it('are missing for facts that are not logged', () => {
     expect(NOT_LOGGED.map(logLineOf)).to.deep.equal(NOT_LOGGED.map(() => null));
   });
 

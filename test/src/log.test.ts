@@ -46,7 +46,7 @@ describe('log', () => {
     });
   }
 
-  it('keeps one line one line, whatever stands in it', () => {
+  it('writes one line, whatever its fields contain', () => {
     const written: string[] = [];
     createLog('INFO', [{ write: (line: string) => void written.push(line) }]).info('x', {
       message: 'two\nlines\u2028\u0000"\ud800',
@@ -70,7 +70,7 @@ describe('log', () => {
     });
     afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
-    it('is for its owner only, as is the directory that is made for it', async () => {
+    it('is readable for its owner only, as is the directory that is created for it', async () => {
       const logs = join(directory, 'deep', 'logs');
       const file = openLogFile(logs, (error) => expect.fail(error.message));
       createLog('INFO', [file.stream]).info('hello');
@@ -82,7 +82,7 @@ describe('log', () => {
       expect(statSync(join(directory, 'deep')).mode & 0o777).to.equal(0o700);
     });
 
-    it('goes on where it was', async () => {
+    it('is appended to', async () => {
       for (const event of ['first', 'second']) {
         const file = openLogFile(directory, (error) => expect.fail(error.message));
         createLog('INFO', [file.stream]).info(event);
@@ -105,13 +105,13 @@ describe('log', () => {
       for (const name of names) expect(statSync(join(directory, name)).mode & 0o077, name).to.equal(0);
     });
 
-    it('in a place that cannot be one is refused at the start', () => {
+    it('whose directory cannot be created is refused at the start', () => {
       const blocked = join(directory, 'logs');
       writeFileSync(blocked, ''); // a file where the directory should be
       expect(() => openLogFile(blocked, () => undefined)).to.throw(/EEXIST|ENOTDIR/);
     });
 
-    it('that cannot be opened is told about, and stops nobody', async () => {
+    it('that cannot be opened is reported, and stops nothing', async () => {
       mkdirSync(join(directory, 'dbproxy.jsonl')); // a directory where the file should be
       const told: Error[] = [];
       const file = openLogFile(directory, (error) => told.push(error));

@@ -70,7 +70,7 @@ describe('a checkpoint call', () => {
   const perform = (call: CheckpointCall, signal = new AbortController().signal): Promise<CheckpointResult> =>
     performCheckpointCall(upstream, call, signal);
 
-  it('brings the summary, without analysis and tags, and what it cost', async () => {
+  it('returns the summary, without analysis and tags, and its usage', async () => {
     const { summary, usage, duration } = await perform(callFor('hello'));
     expect(summary)
       .to.match(/^SIMULATED-SUMMARY-\d+\n/)
@@ -80,7 +80,7 @@ describe('a checkpoint call', () => {
     expect(duration).to.be.greaterThan(0).and.below(5_000);
   });
 
-  it('uses path, headers and credentials of the request, and headers of its own for what is its own', async () => {
+  it('uses path, headers and credentials of the request, except headers about its body', async () => {
     const call = callFor('hello');
     await perform(call);
     const [request] = api.messages;
@@ -333,7 +333,7 @@ describe('a checkpoint call', () => {
     });
   });
 
-  it('says that nobody is there when nobody is', async () => {
+  it('fails as transient when the API cannot be reached', async () => {
     const nobody = openHttpClient({ url: new URL('http://127.0.0.1:1') });
     const error = await failureOf(performCheckpointCall(nobody, callFor(SECRET), new AbortController().signal));
     expect(error.failure).to.equal('transient');
@@ -376,7 +376,7 @@ describe('a checkpoint call', () => {
       event({ type: 'message_stop' }),
     ];
 
-    it('takes no notice of what comes after the abort', async () => {
+    it('ignores events after the abort', async () => {
       const { upstream: given, events, aborts } = scripted();
       const controller = new AbortController();
       const call = failureOf(performCheckpointCall(given, callFor('hello'), controller.signal));
@@ -390,7 +390,7 @@ describe('a checkpoint call', () => {
       expect((await call).message).to.equal('the checkpoint call was aborted');
     });
 
-    it('listens to its signal no longer when it has ended', async () => {
+    it('removes its listener from the signal when it has ended', async () => {
       const { upstream: given, events, aborts } = scripted();
       const controller = new AbortController();
       const call = performCheckpointCall(given, callFor('hello'), controller.signal);
@@ -403,7 +403,7 @@ describe('a checkpoint call', () => {
       expect(aborts()).to.equal(0);
     });
 
-    it('takes an answer that comes whole although a stream was asked for', async () => {
+    it('accepts a whole message although a stream was requested', async () => {
       const { upstream: given, events } = scripted();
       const call = performCheckpointCall(given, callFor('hello'), new AbortController().signal);
       const [raised] = events;

@@ -215,7 +215,7 @@ describe('compactions', () => {
       plain.stop();
     });
 
-    it('with the reason in the log, and nothing of what was said', async () => {
+    it('with the reason and no message text in the log', async () => {
       await desk.compact({ messages: LONGER });
       expect(desk.events('compaction.forwarded').map(({ fields }) => fields)).to.deep.equal([
         { conversation: 's1', reason: 'no_checkpoint' },
@@ -237,7 +237,7 @@ describe('compactions', () => {
       return known;
     };
 
-    it('wait for it, and get what it brings', async () => {
+    it('wait for it, and are served its summary', async () => {
       const outcome = desk.compact({ messages: LONGER });
       expect(await isDecided(outcome)).to.equal(false);
       desk.pending.succeed('just in time');
@@ -266,7 +266,7 @@ describe('compactions', () => {
       quick.stop();
     });
 
-    it('are nobody’s when the client has gone meanwhile, and leave the call running', async () => {
+    it('are abandoned when the client disconnects, and leave the call running', async () => {
       const controller = new AbortController();
       const outcome = desk.compact({ messages: LONGER }, { signal: controller.signal });
       expect(await isDecided(outcome)).to.equal(false);
@@ -276,13 +276,13 @@ describe('compactions', () => {
       expect(desk.events('compaction.forwarded')).to.have.length(0);
     });
 
-    it('are nobody’s when the client had gone before, and are not waited for', async () => {
+    it('are abandoned without waiting when the client had disconnected before', async () => {
       const began = performance.now();
       expect(reasonOf(await desk.compact({ messages: LONGER }, { signal: AbortSignal.abort() }))).to.equal('abandoned');
       expect(performance.now() - began).to.be.below(2_500);
     });
 
-    it('are not served to nobody when the call ends after the client has gone', async () => {
+    it('are not served when the call ends after the client has disconnected', async () => {
       const controller = new AbortController();
       const outcome = desk.compact({ messages: LONGER }, { signal: controller.signal });
       await isDecided(outcome);
@@ -332,7 +332,7 @@ describe('compactions', () => {
     expect(servedText(await outcome)).to.include('found');
   });
 
-  describe('that were sent on unread', () => {
+  describe('that were streamed through', () => {
     for (const [what, words, failed, reason] of [
       ['had nothing to be served', '', false, 'no_checkpoint'],
       ['brought instructions', 'the lexer', false, 'instructions'],
@@ -351,7 +351,7 @@ describe('compactions', () => {
     }
   });
 
-  it('may bring twice what a checkpoint may age by, within what leaves room to go on', () => {
+  it('may have recent messages of twice the share that a checkpoint may age by, within bounds', () => {
     const share = (checkpointRefresh: number, checkpoint = 0.7) =>
       recentShare({ checkpointRefresh, thresholds: { checkpoint, swap: 0.8 } });
     expect([0.01, 0.05, 0.1, 0.15, 0.175, 0.5].map((refresh) => share(refresh))).to.deep.equal([
@@ -401,14 +401,14 @@ describe('compactions', () => {
       expect(servedText(await desk.compact({ messages: rewound }))).to.include('the parser is to be fixed');
     });
 
-    it('find room for what was said until it is there', async () => {
+    it('fit the messages until it is completed', async () => {
       // A tenth of the window in words, and as much again while the call runs.
       const much = [...LONGER, assistant('word '.repeat((0.19 * 180_000 * 3.5) / 5)), user('go on')];
       expect(reasonOf(await desk.compact({ messages: much }))).to.equal('serve');
     });
   });
 
-  it('tell the log what was saved, and nothing of what was said', async () => {
+  it('log the time saved, and no message text', async () => {
     await withCheckpoint();
     await desk.compact({ messages: LONGER });
     const [line] = desk.events('compaction.served');
@@ -422,7 +422,7 @@ describe('compactions', () => {
     expect(JSON.stringify(desk.log)).not.to.match(/parser|lexer|sk-test/);
   });
 
-  it('carry what people typed while a tool ran', async () => {
+  it('contain what the user typed while a tool ran', async () => {
     await withCheckpoint();
     const typed =
       '<system-reminder>\nThe user sent a new message while you were working:\nuse tabs\n</system-reminder>';

@@ -50,7 +50,7 @@ function smallestBudget(messages: readonly Message[]): number {
 }
 
 describe('recent messages', () => {
-  it('hold every word of people and of the assistant, in order', () => {
+  it('contain every word of the user and the assistant, in order', () => {
     fc.assert(
       fc.property(continuation, dice, (messages, rolls) => {
         expectInOrder(recentMessages(VARIATIONS['reminders come'](messages, rolls), ROOM), words(messages));
@@ -59,7 +59,7 @@ describe('recent messages', () => {
     );
   });
 
-  it('hold them as well when there is hardly room for anything else', () => {
+  it('contain them also when hardly anything else fits', () => {
     fc.assert(
       fc.property(continuation, (messages) => {
         const budget = smallestBudget(messages);
@@ -70,7 +70,7 @@ describe('recent messages', () => {
     );
   });
 
-  it('are never longer than their budget, and are not refused for having more of it', () => {
+  it('are never longer than their budget, and a larger budget never makes them fail', () => {
     fc.assert(
       fc.property(continuation, fc.integer({ min: 0, max: 6_000 }), fc.nat(500), (messages, budget, more) => {
         const text = recentMessages(messages, budget);
@@ -81,7 +81,7 @@ describe('recent messages', () => {
     );
   });
 
-  it('hold no thinking, no signature and no reminder', () => {
+  it('contain no thinking, no signature and no reminder', () => {
     fc.assert(
       fc.property(continuation, dice, (messages, rolls) => {
         const thoughtful = messages.map((message) => ({
@@ -97,7 +97,7 @@ describe('recent messages', () => {
     );
   });
 
-  it('are nothing when nothing was said', () => {
+  it('are empty when there is no text', () => {
     expect(recentMessages([], 0)).to.equal('');
     expect(recentMessages([user('<system-reminder>x</system-reminder>'), user(' \n')], 0)).to.equal('');
     expect(recentMessages([assistant([{ type: 'thinking', thinking: 'x' }])], 0)).to.equal('');
@@ -121,7 +121,7 @@ describe('recent messages', () => {
     expect(text).to.include('[Result of tool, failed: no\n[image]]');
   });
 
-  it('name what cannot be told in words', () => {
+  it('name the type of blocks without text', () => {
     const text = recentMessages(
       [
         user([
@@ -135,7 +135,7 @@ describe('recent messages', () => {
     expect(text).to.include('[image]\n[document]\n[mystery: {"type":"mystery","of":1}]');
   });
 
-  it('shorten tool traffic, more and more as the room gets less', () => {
+  it('shorten tool calls and results more with a smaller budget', () => {
     const output = Array.from({ length: 3_000 }, (_, at) => `line ${at}`).join('\n');
     const messages = [
       user('go'),
@@ -158,12 +158,12 @@ describe('recent messages', () => {
     expect(kept('b')).to.be.greaterThan(3 * kept('a'));
   });
 
-  it('are refused when the words alone do not fit', () => {
+  it('are null when the words alone do not fit', () => {
     expect(recentMessages([user('word '.repeat(1_000))], 4_000)).to.equal(null);
     expect(recentMessages([user('word')], 10)).to.equal(null);
   });
 
-  it('hold what was typed while a tool ran, in full, however little of the tool’s result is left', () => {
+  it('contain what was typed while a tool ran, in full, however short the tool’s result is', () => {
     const output = 'x'.repeat(30_000);
     const said = 'Please do not touch the lexer! '.repeat(30).trim();
     for (const content of [
@@ -184,7 +184,7 @@ describe('recent messages', () => {
     }
   });
 
-  it('hold what was typed while the assistant worked, as a text of its own', () => {
+  it('contain what was typed while the assistant worked, as a text of its own', () => {
     expect(recentMessages([user([result('ok'), { type: 'text', text: typed('use tabs') }])], ROOM)).to.include(
       'use tabs',
     );

@@ -47,7 +47,7 @@ const tagged = fc
   .map((parts) => parts.join('\n'));
 
 describe('the text of a served summary', () => {
-  it('is read by the client as it was meant, whatever stands in it', () => {
+  it('is read by the client unchanged, whatever it contains', () => {
     fc.assert(
       fc.property(tagged, fc.oneof(fc.constant(''), tagged), (summary, recent) => {
         const answer = answerText(summary, recent);
@@ -63,7 +63,7 @@ describe('the text of a served summary', () => {
     );
   });
 
-  it('holds no tag that the client looks for, however often tags are nested', () => {
+  it('contains no tag that the client looks for, however deeply tags are nested', () => {
     fc.assert(
       fc.property(
         fc.array(fc.constantFrom('<', '</', 'summary', 'analysis', '>', 'SYSTEM-reminder', 'system-reminder'), {

@@ -58,7 +58,7 @@ describe('conversations', () => {
     expect(desk.sent).to.have.length(1);
   });
 
-  it('take a request that is read after its answer as one fact, below the threshold and above it', async () => {
+  it('change once for a request that is parsed after its answer, below the threshold and above it', async () => {
     const after = async (messages: readonly Message[], used: number): Promise<number> => {
       const before = desk.published.length;
       const turn = desk.turns.begin(seenOf({ messages }).seen, true);
@@ -75,7 +75,7 @@ describe('conversations', () => {
     expect(desk.pending.messages).to.deep.equal(LONGEST);
   });
 
-  it('leave a summary that an earlier process served, and lost since, with the first turn that goes on without it', async () => {
+  it('are IDLE after the first turn that goes on without a summary that an earlier process served and lost', async () => {
     const records: ConversationRecord[] = [];
     desk.stop();
     desk = new Desk(null, 'supervised', {
@@ -124,7 +124,7 @@ describe('conversations', () => {
       expect(desk.calls.hasStateFor(S1), 'its request is let go').to.equal(false);
     });
 
-    it('keep its request for the next try, and let go of it in the end', async () => {
+    it('keep its request for the next attempt, and release it in the end', async () => {
       await checkpointed();
       await desk.turn({ messages: LONGER }, AGED);
       for (const pause of [2_000, 4_000]) {
@@ -148,7 +148,7 @@ describe('conversations', () => {
       expect(desk.sent).to.have.length(2);
     });
 
-    it('know how old the one is that a fork takes over', async () => {
+    it('know the age of the checkpoint that a fork adopts', async () => {
       await checkpointed();
       const fork = conversationId('fork');
       await desk.turn({ messages: LONGER, session: 'fork' }, CHECKPOINT + 18_000);
@@ -160,7 +160,7 @@ describe('conversations', () => {
     });
   });
 
-  it('are left in peace by all of them together when many calls fail, and computed for again afterwards', async () => {
+  it('make no calls while the breaker is open after many failures, and make them again afterwards', async () => {
     const cross = (session: string, messages = [user(session)]) => desk.turn({ messages, session }, CHECKPOINT);
     for (const session of ['a', 'b', 'c', 'd', 'e']) {
       await cross(session);
@@ -185,7 +185,7 @@ describe('conversations', () => {
     expect(desk.events('breaker.closed')).to.have.length(1);
   });
 
-  it('have no more than so many calls at once', async () => {
+  it('have a limited number of simultaneous calls', async () => {
     for (const session of ['a', 'b', 'c', 'd', 'e'])
       await desk.turn({ messages: [user(session)], session }, CHECKPOINT);
     expect(desk.sent).to.have.length(4);
@@ -198,7 +198,7 @@ describe('conversations', () => {
     expect(desk.sent).to.have.length(5);
   });
 
-  it('are counted, and forgotten after two hours', async () => {
+  it('are counted, and expire after two hours', async () => {
     await desk.turn({ messages: HISTORY }, LOW);
     await desk.turn({ messages: HISTORY, session: 's2' }, LOW);
     expect(desk.conversations.actors.size).to.equal(2);
@@ -210,18 +210,18 @@ describe('conversations', () => {
     expect(desk.conversations.latestConversationOf({ session: 's1', agent: null })).to.equal('s1');
   });
 
-  it('begin anew when they were forgotten', async () => {
+  it('start again after they expired', async () => {
     await checkpointed();
     await desk.pass(8_000_000);
     expect(desk.conversations.actors.size).to.equal(0);
     expect(phase()).to.equal('IDLE');
-    // What was computed is still there for whoever goes on from it, until it expires itself.
+    // The checkpoint stays until it expires itself.
     expect(servedText(await desk.compact({ messages: LONGER }))).to.include('SUMMARY');
     await desk.turn({ messages: LONGER }, LOW);
     expect(desk.conversations.actors.size).to.equal(1);
   });
 
-  it('end a call under way when they are forgotten', async () => {
+  it('abort a running call when they expire', async () => {
     await desk.turn({ messages: HISTORY }, CHECKPOINT);
     await desk.pass(8_000_000);
     expect(desk.pending.aborted).to.equal(true);
@@ -241,7 +241,7 @@ describe('conversations', () => {
       expect(body).to.include(JSON.stringify(LONGER).slice(1, -1));
     });
 
-    it('at the very threshold, and not below', async () => {
+    it('at the threshold, and not below it', async () => {
       await desk.turn({ messages: HISTORY }, 125_999);
       expect(desk.sent).to.have.length(0);
       await desk.turn({ messages: LONGER }, 126_000);
@@ -287,7 +287,7 @@ describe('conversations', () => {
       expect(desk.events('usage.estimated').map(({ fields }) => fields['used'])).to.include(200_000);
     });
 
-    it('of one conversation at a time, of several at once', async () => {
+    it('once per conversation, and for several conversations at once', async () => {
       await desk.turn({ messages: HISTORY }, CHECKPOINT);
       await desk.turn({ messages: LONGER }, SWAP);
       expect(desk.sent).to.have.length(1);
@@ -322,7 +322,7 @@ describe('conversations', () => {
       expect(desk.pending.messages).to.deep.equal(LONGER);
     });
 
-    it('again when the API says, and three times at most', async () => {
+    it('again when the API says so, and three times at most', async () => {
       await desk.turn({ messages: HISTORY }, CHECKPOINT);
       for (let times = 1; times <= 3; times += 1) {
         expect(desk.sent).to.have.length(times);
@@ -351,7 +351,7 @@ describe('conversations', () => {
       expect(desk.sent).to.have.length(2);
     });
 
-    it('again once a history that was given up is left, with three tries', async () => {
+    it('again with three attempts when a history that was given up is replaced', async () => {
       for (const [status, type] of [
         [400, 'prompt is too long'],
         [529, 'overloaded_error'],
@@ -398,7 +398,7 @@ describe('conversations', () => {
   });
 
   describe('that were rewound or edited', () => {
-    it('lose a call about a history that was left', async () => {
+    it('abort a call about another history', async () => {
       await desk.turn({ messages: LONGER }, CHECKPOINT);
       const first = desk.pending;
       await desk.turn({ messages: [...HISTORY, assistant('two'), user('something else')] }, LOW);
@@ -409,13 +409,13 @@ describe('conversations', () => {
       expect(phase()).to.equal('IDLE');
     });
 
-    it('keep a call about a beginning that is still theirs', async () => {
+    it('keep a call about a beginning of their history', async () => {
       await desk.turn({ messages: LONGER }, CHECKPOINT);
       await desk.turn({ messages: [...LONGER, assistant('x'), user('y')] }, CHECKPOINT);
       expect(desk.pending.aborted).to.equal(false);
     });
 
-    it('lose a checkpoint that they went back behind, and get another', async () => {
+    it('lose a checkpoint when they are rewound to before it, and get another', async () => {
       await checkpointed(LONGER);
       await desk.turn({ messages: HISTORY }, LOW);
       expect(phase()).to.equal('IDLE');
@@ -445,7 +445,7 @@ describe('conversations', () => {
       expect(context()?.counters).to.include({ served: 1, confirmed: 1 });
     });
 
-    it('are known by the summary’s text where the client sends no headers', async () => {
+    it('are recognised by the text of the summary when the client sends no headers', async () => {
       await checkpointed();
       const summary = servedText(await desk.compact({ messages: LONGER, class: null }, { merged: true })).replace(
         /\n+/g,
@@ -457,7 +457,7 @@ describe('conversations', () => {
       ]);
     });
 
-    it('also when somebody else of that session spoke in between (older clients)', async () => {
+    it('also when another conversation of the session had a turn in between (older clients)', async () => {
       await desk.turn({ messages: HISTORY, class: null }, CHECKPOINT);
       desk.pending.succeed('SUMMARY');
       await settle();
@@ -480,7 +480,7 @@ describe('conversations', () => {
       ]);
     });
 
-    it('keep their checkpoint when the client did not take the summary', async () => {
+    it('keep their checkpoint when the client does not use the summary', async () => {
       await checkpointed();
       await desk.compact({ messages: LONGER });
       await desk.turn({ messages: LONGEST }, SWAP);
@@ -505,7 +505,7 @@ describe('conversations', () => {
         .and.not.include('SUMMARY');
     });
 
-    it('end their call when the API wrote the summary', async () => {
+    it('abort their call when the API wrote the summary', async () => {
       await desk.turn({ messages: HISTORY }, CHECKPOINT);
       await desk.compact({ messages: LONGER }, { words: 'short' });
       desk.compactions.completeByApi(S1);
@@ -513,7 +513,7 @@ describe('conversations', () => {
       expect(desk.pending.aborted).to.equal(true);
     });
 
-    it('by the client ahead of time keep all they have (2.1.330 can precompute)', async () => {
+    it('by the client ahead of time keep their state (2.1.330 can precompute)', async () => {
       await checkpointed();
       await desk.compact({ messages: LONGER });
       expect(servedText(await desk.compact({ messages: LONGER }))).to.include('SUMMARY');
@@ -567,7 +567,7 @@ describe('conversations', () => {
     });
   });
 
-  it('take no notice of what they do not know', async () => {
+  it('ignore unknown events and unknown conversations', async () => {
     await checkpointed();
     desk.conversations.actors.send(S1, { type: 'no.such.event' } as never);
     desk.conversations.actors.send(conversationId('nobody'), { type: 'compaction.completed_by_api', at: desk.now() });
@@ -575,7 +575,7 @@ describe('conversations', () => {
     expect(phase(conversationId('nobody'))).to.equal('IDLE');
   });
 
-  it('survive one of them that breaks, which begins anew', async () => {
+  it('are not affected by one that fails, which starts again', async () => {
     await checkpointed();
     await desk.turn({ messages: HISTORY, session: 's2' }, LOW);
     const broken = {
@@ -596,7 +596,7 @@ describe('conversations', () => {
     expect(phase()).to.equal('WAL_ACTIVE');
   });
 
-  it('say which of them has something to lose by its next request', async () => {
+  it('know which of them has a checkpoint at stake', async () => {
     const { conversations, turns } = desk;
     await desk.turn({ messages: HISTORY }, LOW);
     expect(turns.hasCheckpointAtStake(S1), 'idle').to.equal(false);
@@ -625,7 +625,7 @@ describe('conversations', () => {
     expect(desk.compactions.canServe).to.equal(true);
   });
 
-  it('tell the log nothing of what was said, and no credential', async () => {
+  it('log no message text and no credential', async () => {
     await desk.turn({ messages: [user('SECRET')] }, CHECKPOINT);
     desk.pending.succeed('SECRET');
     await settle();
@@ -635,7 +635,7 @@ describe('conversations', () => {
     expect(JSON.stringify(desk.log)).not.to.match(/SECRET|sk-test/);
   });
 
-  it('hold nothing of what was said in their machines', async () => {
+  it('keep no message text in their machines', async () => {
     await desk.turn({ messages: [user('SECRET')] }, CHECKPOINT);
     const running = JSON.stringify(desk.conversations.actors.snapshot(S1));
     desk.pending.succeed('SECRET');
@@ -647,7 +647,7 @@ describe('conversations', () => {
     }
   });
 
-  it('let go of requests that nobody needs any more', async () => {
+  it('release requests that are no longer needed', async () => {
     await desk.turn({ messages: HISTORY }, LOW);
     expect(desk.calls.hasStateFor(S1)).to.equal(false);
     await desk.turn({ messages: LONGER }, CHECKPOINT);
@@ -659,7 +659,7 @@ describe('conversations', () => {
     expect(desk.calls.hasStateFor(S1)).to.equal(false);
   });
 
-  it('account for a request from the end of its answer until nobody needs it', async () => {
+  it('reserve memory for a request from the end of its answer until it is no longer needed', async () => {
     const turn = desk.begin({ messages: HISTORY });
     desk.turns.complete(turn, usageOf(130_000));
     // Its history is still being read.
@@ -686,7 +686,7 @@ describe('conversations', () => {
       expect([phase(), desk.sent.length]).to.deep.equal(['CHECKPOINTING', 2]);
     });
 
-    it('end a call that is under way, whose summary counts for nothing', async () => {
+    it('abort a running call, whose summary is ignored', async () => {
       await desk.turn({ messages: HISTORY }, CHECKPOINT);
       const call = desk.pending;
       desk.conversations.reset(S1);
@@ -705,7 +705,7 @@ describe('conversations', () => {
       expect(context()).to.include({ failure: null, tries: 0 });
     });
 
-    it('leave the checkpoints of others alone, and do nothing to what is not there', async () => {
+    it('keep the checkpoints of others, and ignore an unknown conversation', async () => {
       await checkpointed();
       await desk.turn({ messages: [user('another')], session: 's2' }, CHECKPOINT);
       desk.pending.succeed('ANOTHER');
@@ -747,7 +747,7 @@ describe('conversations', () => {
     expect(served).to.include({ conversation: S1, messages: 3, recentMessages: 2, waited: 0 });
   });
 
-  it('are told who speaks by headers first, then by the body', () => {
+  it('read the client from the headers first, then from the body', () => {
     const { seen } = seenOf({ messages: HISTORY, session: 'in the header', agent: 'a' });
     expect(identityOf(seen)).to.deep.equal({ session: 'in the header', agent: 'a' });
     const { seen: old } = seenOf({ messages: HISTORY, session: 'in the body', class: null });
@@ -758,7 +758,7 @@ describe('conversations', () => {
     expect(identityOf({ labels: nobody, request: anonymous })).to.deep.equal({ session: null, agent: null });
   });
 
-  it('meet the client’s own instruction as it is written', () => {
+  it('recognise the client’s own instruction', () => {
     expect(compactionOf(HISTORY, 'words', true)).to.deep.equal([
       user([
         { type: 'text', text: 'one' },

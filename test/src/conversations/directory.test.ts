@@ -25,7 +25,7 @@ describe('the directory of conversations', () => {
     expect(directory.locate(query('a'))).to.deep.equal({ id: SESSION, replaced: false });
   });
 
-  it('tells agents apart by their header, even two that were asked the same', () => {
+  it('distinguishes agents by their header, also with the same first message', () => {
     const main = directory.locate(query('a')).id;
     const one = directory.locate(query('b', { agent: AGENT })).id;
     const two = directory.locate(query('b', { agent: 'b1' })).id;
@@ -35,7 +35,7 @@ describe('the directory of conversations', () => {
     expect(directory.locate(query('b', { agent: AGENT })).id).to.equal(one);
   });
 
-  it('tells agents without header apart by what they begin with (older clients)', () => {
+  it('distinguishes agents without header by their first message (older clients)', () => {
     const main = directory.locate(query('a')).id;
     const agent = directory.locate(query('b')).id;
     const warmup = directory.locate(query('c')).id;
@@ -45,7 +45,7 @@ describe('the directory of conversations', () => {
     expect(directory.locate(query('b')).id).to.equal(agent);
   });
 
-  it('has one conversation for two agents without header that were asked the same: nothing tells them apart yet', () => {
+  it('has one conversation for two agents without header that have the same first message', () => {
     expect(directory.locate(query('b')).id).to.equal(directory.locate(query('b')).id);
   });
 
@@ -94,7 +94,7 @@ describe('the directory of conversations', () => {
       expect(directory.locate(query('d', { continuation: true }))).to.deep.equal({ id: main, replaced: true });
     });
 
-    it('also when an agent without header or a stray request spoke in between (older clients)', () => {
+    it('also with requests of an agent without header or of others in between (older clients)', () => {
       const main = directory.locate(query('a')).id;
       directory.locate(query('b'));
       directory.locate(query('c'));
@@ -102,12 +102,12 @@ describe('the directory of conversations', () => {
       expect(directory.locate(query('d', { continuation: true }))).to.deep.equal({ id: main, replaced: true });
     });
 
-    it('and opens one where it knows none', () => {
+    it('and opens one when there is none', () => {
       expect(directory.locate(query('a', { continuation: true }))).to.deep.equal({ id: SESSION, replaced: false });
     });
   });
 
-  it('finds the conversation of a compaction, or the one that spoke last', () => {
+  it('finds the conversation of a compaction, or the one with the latest request', () => {
     expect(directory.locateCompaction(query('a'))).to.equal(null);
     const one = directory.locate(query('a')).id;
     const two = directory.locate(query('b')).id;
@@ -116,7 +116,7 @@ describe('the directory of conversations', () => {
     expect(directory.locateCompaction(query('a', { session: 'other' }))).to.equal(null);
   });
 
-  it('says who spoke last', () => {
+  it('knows the conversation with the latest request', () => {
     expect(directory.latestOf({ session: SESSION, agent: null })).to.equal(null);
     const one = directory.locate(query('a')).id;
     const two = directory.locate(query('b')).id;
@@ -126,7 +126,7 @@ describe('the directory of conversations', () => {
     expect(directory.latestOf({ session: SESSION, agent: AGENT })).to.equal(null);
   });
 
-  it('forgets, and begins anew', () => {
+  it('forgets a conversation, and starts again', () => {
     const { id } = directory.locate(query('a'));
     directory.locate(query('b'));
     directory.forget(id);
@@ -166,7 +166,7 @@ describe('the directory of conversations', () => {
     );
   });
 
-  it('puts nothing into a name that cannot stand in a header', () => {
+  it('uses only characters that are valid in a header', () => {
     for (const session of ['a\r\nb', '🙂', 'x'.repeat(200), '/../', ' ']) {
       expect(directory.locate(query('a', { session, agent: session })).id).to.match(/^[\w.~+-]{1,100}$/);
     }

@@ -5,8 +5,8 @@ import { KeyedTaskQueue } from '../../../src/conversations/keyed-task-queue.ts';
 const A = conversationId('a');
 const B = conversationId('b');
 
-describe('work on conversations that is under way', () => {
-  it('is waited for, all of it, and of one conversation only', async () => {
+describe('pending work on conversations', () => {
+  it('is awaited completely, for one conversation only', async () => {
     const settling = new KeyedTaskQueue(() => undefined);
     const ends: (() => void)[] = [];
     const work = (): Promise<void> => new Promise((resolve) => ends.push(resolve));
@@ -24,7 +24,7 @@ describe('work on conversations that is under way', () => {
     await settling.settled(conversationId('nobody'));
   });
 
-  it('may fail: that is told, and what comes after goes on', async () => {
+  it('may fail, which is reported and does not stop later work', async () => {
     const told: unknown[] = [];
     const settling = new KeyedTaskQueue((conversation, error) => told.push([conversation, String(error)]));
     settling.add(A, Promise.reject(new Error('one')));

@@ -18,7 +18,7 @@ function sent(messages: readonly Message[]): History {
   return request;
 }
 
-/** The same, which notes the messages that are looked at. */
+/** The same, which records the messages that are read. */
 function watched(messages: readonly Message[]): { readonly history: History; readonly read: number[] } {
   const read: number[] = [];
   const inner = sent(messages);
@@ -51,7 +51,7 @@ describe('the reader of histories', () => {
     expect(await new LineageReader().read(ONE, broken)).to.equal(null);
   });
 
-  it('lets others work in between', async () => {
+  it('lets other work run in between', async () => {
     const messages = Array.from({ length: 400 }, (_, at) => user(`${at} ${'x'.repeat(60_000)}`));
     let turns = 0;
     const timer = setInterval(() => (turns += 1), 1);
@@ -63,7 +63,7 @@ describe('the reader of histories', () => {
     if (took > 20) expect(turns).to.be.greaterThan(1);
   });
 
-  it('finds the same as if it had never read anything, whatever comes after whatever', async () => {
+  it('gives the same result as a new reader, in any order of histories', async () => {
     const next = fc.oneof(
       continuation.map((more) => ({ kind: 'goes on', more }) as const),
       fc.constant({ kind: 'is varied' } as const),
@@ -90,7 +90,7 @@ describe('the reader of histories', () => {
     );
   });
 
-  it('reads only what is new of a history that goes on, whoever asks for it', async () => {
+  it('reads only the new part of a history that continues, for turns and compactions', async () => {
     const reader = new LineageReader(eager);
     await reader.read(ONE, sent(numbered(10)));
     const longer = watched(numbered(12));
@@ -101,7 +101,7 @@ describe('the reader of histories', () => {
     expect(again.read).to.deep.equal([10, 11]);
   });
 
-  it('reads all of it when a byte of its beginning is another', async () => {
+  it('reads the whole history when a byte of its beginning differs', async () => {
     const reader = new LineageReader(eager);
     await reader.read(ONE, sent(numbered(10)));
     const changed = numbered(10).map((message, at) => (at === 3 ? user('message 4') : message));
@@ -110,7 +110,7 @@ describe('the reader of histories', () => {
     expect(read).to.have.length(10);
   });
 
-  it('knows the beginnings of a few conversations only, and forgets one that is over', async () => {
+  it('keeps the beginnings of a few conversations only, and forgets one on request', async () => {
     const reader = new LineageReader(eager);
     const readBy = async (name: string): Promise<number> => {
       const { history, read } = watched(numbered(10));
@@ -127,7 +127,7 @@ describe('the reader of histories', () => {
     expect(await readBy('b')).to.equal(10);
   });
 
-  it('takes nothing from another conversation, and keeps nothing of short histories', async () => {
+  it('uses nothing of another conversation, and keeps nothing of short histories', async () => {
     const reader = new LineageReader({ ...eager, minBytes: 1_000 });
     await reader.read(ONE, sent(numbered(10)));
     const short = watched(numbered(10));

@@ -25,7 +25,7 @@ describe('the state file', () => {
     store.close();
   };
 
-  it('is nobody else’s to read, nor is anything beside it', () => {
+  it('is readable for its owner only, as are its companions', () => {
     const store = rig.open();
     store.saveCheckpoint(checkpoint('cp-1'));
     for (const name of files()) expect(statSync(join(dirname(rig.file), name)).mode & 0o077, name).to.equal(0);
@@ -33,14 +33,14 @@ describe('the state file', () => {
     expect(files()).to.include('dbproxy.sqlite');
   });
 
-  it('loses the rights of others that it had', () => {
+  it('loses permissions of group and others', () => {
     mkdirSync(dirname(rig.file), { recursive: true });
     writeFileSync(rig.file, '', { mode: 0o644 });
     rig.open();
     expect(statSync(rig.file).mode & 0o777).to.equal(0o600);
   });
 
-  it('says of a new file that it is fresh, and of an old one that it is not', () => {
+  it('reports whether the file is new', () => {
     const store = rig.store();
     expect(store.open()).to.deep.equal({ fresh: true });
     store.close();
@@ -104,7 +104,7 @@ describe('the state file', () => {
     };
     const reasons = () => rig.events('store.set_aside').map(({ fields }) => fields['reason']);
 
-    it('is used where that has only added to it: who goes back keeps every checkpoint', () => {
+    it('is used when its steps only add to the schema, so that a downgrade keeps every checkpoint', () => {
       const store = later(
         'ALTER TABLE checkpoints ADD COLUMN mood TEXT',
         "ALTER TABLE conversations ADD COLUMN colour TEXT NOT NULL DEFAULT 'blue'",
@@ -122,7 +122,7 @@ describe('the state file', () => {
       expect(reasons()).to.deep.equal([]);
     });
 
-    it('is set aside where it says that it needs one', () => {
+    it('is set aside when it requires a later version', () => {
       expect(later('UPDATE schema SET needs = 99').checkpoints()).to.deep.equal([]);
       expect(reasons()).to.deep.equal(['a later version wrote it']);
     });
@@ -154,7 +154,7 @@ describe('the state file', () => {
     }
   });
 
-  it('lets two processes not write one file: the second is told what to look for', () => {
+  it('cannot be opened by a second process, whose error says what to do', () => {
     rig.open().saveCheckpoint(checkpoint('cp-1'));
     expect(() => rig.open())
       .to.throw(StoreError)
@@ -163,7 +163,7 @@ describe('the state file', () => {
     expect(asides(), 'and it is nobody’s fault').to.deep.equal([]);
   });
 
-  it('cannot be where no directory can be, and says so', () => {
+  it('cannot be opened when its directory cannot be created, and says so', () => {
     writeFileSync(join(rig.directory, 'a file'), '');
     const store = rig.store(join(rig.directory, 'a file', 'state', 'dbproxy.sqlite'));
     expect(() => store.open())

@@ -27,7 +27,7 @@ describe('a state store whose file fails', () => {
   const fillDisk = () => store.query('PRAGMA max_page_count = 1');
   const freeDisk = () => store.query('PRAGMA max_page_count = 100000');
 
-  it('tells that the disk is full, goes on without it, and writes what it missed once there is room', () => {
+  it('reports a full disk, goes on without it, and writes what it missed once there is space', () => {
     fillDisk();
     for (let at = 2; at < 40; at += 1) store.saveCheckpoint(checkpoint(`cp-${at}`, { summary: 'x'.repeat(5_000) }));
     expect(failures).to.have.length(1);
@@ -64,7 +64,7 @@ describe('a state store whose file fails', () => {
     expect(kept()).to.include('cp-new');
   });
 
-  it('notices that its file is gone, and makes a new one', () => {
+  it('notices that its file was removed, and creates a new one', () => {
     store.checkFile();
     expect(failures).to.deep.equal([]);
     rmSync(dirname(rig.file), { recursive: true });
@@ -75,7 +75,7 @@ describe('a state store whose file fails', () => {
     expect(kept()).to.deep.equal(['cp-2']);
   });
 
-  it('notices that another file stands in its place, and opens that', () => {
+  it('notices that its file was replaced, and opens the new one', () => {
     const other = rig.store(`${rig.file}.other`);
     other.open();
     other.saveCheckpoint(checkpoint('cp-other'));
@@ -86,7 +86,7 @@ describe('a state store whose file fails', () => {
     expect(kept()).to.deep.equal(['cp-other']);
   });
 
-  it('tells a failure once, and nobody who has stopped listening', () => {
+  it('reports a failure once, and not to those who have unsubscribed', () => {
     const heard: string[] = [];
     store.onFailure((error) => heard.push(error.message))();
     fillDisk();

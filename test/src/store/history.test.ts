@@ -20,7 +20,7 @@ describe('the history of compactions', () => {
 
   afterEach(() => rig.close());
 
-  it('tells of a served one all that people ask', () => {
+  it('lists a served one with all its figures', () => {
     store.saveCheckpoint(checkpoint('cp-1'));
     store.addCompaction(compaction('c1'));
     store.updateCompaction({ conversation: ONE, confirmed: true });
@@ -46,7 +46,7 @@ describe('the history of compactions', () => {
     ]);
   });
 
-  it('tells of a forwarded one why', () => {
+  it('lists a forwarded one with its reason', () => {
     const none = milliseconds(0);
     const forwarded = {
       outcome: 'forwarded',
@@ -61,7 +61,7 @@ describe('the history of compactions', () => {
     expect(entry?.tokensAfter).to.equal(null);
   });
 
-  it('takes what follows for the latest compaction of that conversation', () => {
+  it('updates the latest compaction of a conversation', () => {
     store.addCompaction(compaction('c1'));
     store.updateCompaction({ conversation: ONE, tokensAfter: tokens(1) });
     store.addCompaction(compaction('other', { conversation: conversationId('session-2') }));
@@ -72,7 +72,7 @@ describe('the history of compactions', () => {
     expect(history.compactions({ conversation: ONE }).map(({ tokensAfter }) => tokensAfter)).to.deep.equal([2, 1]);
   });
 
-  it('takes a client that took the summary after all at its word', () => {
+  it('is confirmed when the client uses the summary after all', () => {
     store.addCompaction(compaction('c1'));
     store.updateCompaction({ conversation: ONE, confirmed: false });
     expect(history.compactions()[0]?.confirmed).to.equal(false);

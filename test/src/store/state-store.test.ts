@@ -26,14 +26,14 @@ describe('the state store', () => {
     return rig.open();
   };
 
-  it('keeps a conversation as it was', () => {
+  it('restores a conversation as it was saved', () => {
     const store = rig.open();
     const record = conversation('session-1', { served: CP, agent: 'agent-7' });
     store.saveConversation(ONE, () => record);
     expect(reopened(store).conversationsOf({ session: 'session-1', agent: 'agent-7' })).to.deep.equal([record]);
   });
 
-  it('tells speakers apart, also those that did not say who they are', () => {
+  it('distinguishes clients, also those without session or agent', () => {
     const store = rig.open();
     const records = [
       conversation('a', { session: 's' }),
@@ -52,7 +52,7 @@ describe('the state store', () => {
     ]);
   });
 
-  it('writes the state of the moment of writing, once for many changes', () => {
+  it('writes the state at the time of writing, once for many changes', () => {
     const store = rig.open();
     let reads = 0;
     let used = 0;
@@ -67,7 +67,7 @@ describe('the state store', () => {
     expect(store.conversationsOf({ session: 'session-1', agent: null })[0]?.state.used).to.equal(50);
   });
 
-  it('writes by itself, very soon', async () => {
+  it('writes by itself, in the next round of the event loop', async () => {
     const store = rig.open();
     let written = false;
     store.saveConversation(ONE, () => {
@@ -142,7 +142,7 @@ describe('the state store', () => {
   });
 
   describe('when it is opened', () => {
-    it('has forgotten what nobody needed for its time, and nothing else', () => {
+    it('has deleted what was unused for too long, and nothing else', () => {
       const store = rig.open();
       for (const id of ['old', 'young']) {
         const at = timestamp(id === 'old' ? rig.now : rig.now + HOUR);
@@ -158,7 +158,7 @@ describe('the state store', () => {
       expect(again.checkpoints().map((kept) => kept.checkpoint.id)).to.deep.equal(['cp-young']);
     });
 
-    it('has kept a checkpoint that was needed since', () => {
+    it('has kept a checkpoint that was used since', () => {
       const store = rig.open();
       store.saveCheckpoint(checkpoint('cp-1'));
       rig.now += 1.5 * HOUR;
@@ -168,7 +168,7 @@ describe('the state store', () => {
     });
   });
 
-  it('passes over rows that are not what they should be, and says how many', () => {
+  it('skips invalid rows, and logs how many', () => {
     const store = rig.open();
     store.saveConversation(ONE, () => conversation('session-1'));
     store.saveCheckpoint(checkpoint('cp-1'));
@@ -210,14 +210,14 @@ describe('the state store', () => {
     ]);
   });
 
-  it('writes nothing of a state but what it knows', () => {
+  it('writes only known fields of a state', () => {
     const store = rig.open();
     const state = { ...STATE, apiKey: 'sk-ant-canary' };
     store.saveConversation(ONE, () => conversation('session-1', { state }));
     expect(JSON.stringify(store.query('SELECT * FROM conversations'))).not.to.include('canary');
   });
 
-  it('gives one bad write up and makes the others', () => {
+  it('drops one bad write and performs the others', () => {
     const store = rig.open();
     store.saveConversation(conversationId('bad'), () => {
       throw new TypeError('nobody can read this');
@@ -231,7 +231,7 @@ describe('the state store', () => {
     expect(store.isOpen).to.equal(true);
   });
 
-  it('answers nothing and throws nothing while it is not open, and writes later what it was told', () => {
+  it('returns nothing and throws nothing while it is not open, and writes later', () => {
     const store = rig.store();
     store.saveConversation(ONE, () => conversation('session-1'));
     store.saveCheckpoint(checkpoint('cp-1'));

@@ -56,12 +56,12 @@ describe('the store as a service', () => {
     }
   };
 
-  it('says what it has found', () => {
+  it('logs the number of checkpoints when it opens', () => {
     service.start();
     expect(said()).to.deep.equal([['store.opened', { checkpoints: 7 }]]);
   });
 
-  it('says once why it fails, again when the reason changes, once an hour, and that it is over', () => {
+  it('logs a failure once, again when the reason changes, once an hour, and its end', () => {
     refuses = FULL;
     tryAgain(100, 30_000);
     expect(said()).to.deep.equal([['store.failed', { message: FULL, failures: 1 }]]);
@@ -79,13 +79,13 @@ describe('the store as a service', () => {
     expect(said().slice(4), 'another outage').to.deep.equal([['store.failed', { message: FULL, failures: 1 }]]);
   });
 
-  it('has not started when the file fails with what it has missed', () => {
+  it('does not start when the file fails with the first writes', () => {
     written = () => (isOpen = false);
     expect(() => service.start()).to.throw(/failed as soon as it was written/);
     expect(said().map(([event]) => event)).to.deep.equal(['store.failed']);
   });
 
-  it('tells of a failure later, and nobody who has stopped listening', () => {
+  it('reports a later failure, and not to those who have unsubscribed', () => {
     service.start();
     const heard: string[] = [];
     const stop = service.onFailure((error) => heard.push(error.message));
