@@ -210,7 +210,7 @@ export class ClientConnection implements ExchangeConnection {
       if (before === 0 && bytes.length > 0) this.deadline.set(this.options.headMs);
       return;
     }
-    this.deadline.lift();
+    this.deadline.clear();
     try {
       this.begin(parseRequestHead(bytes.subarray(0, end)), bytes, end);
     } catch (error) {

@@ -1,11 +1,10 @@
 /**
- * Names and addresses as they are compared, whatever their spelling, and which of them are nobody's but this machine's.
- * Used for what goes out (upstream/), what comes in (redirector/) and what is asked for (access/). Pure.
+ * Normalises names and addresses for comparison, and tells which belong to this machine only. Pure.
  */
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
 import { domainToASCII } from 'node:url';
 
-/** Where a connection goes to. */
+/** The destination of a connection. */
 export interface HostAndPort {
   /** A name or an address, an IPv6 address without brackets. */
   readonly host: string;
@@ -36,7 +35,7 @@ export function plainHost(host: string): string {
   return isIPv4(bare) ? bare : domainToASCII(bare) || bare;
 }
 
-/** Asks about IPv6 only where a colon says so: the first such question costs Node 20 a sixth of a launch. */
+/** Checks for IPv6 only if there is a colon: the first check costs Node 20 a sixth of a launch. */
 const isAddress = (plain: string): boolean => (plain.includes(':') ? isIPv6(plain) : isIPv4(plain));
 
 /** Family of a plain address, as `BlockList` wants it. */
@@ -50,7 +49,7 @@ function network(...subnets: readonly (readonly [address: string, bits: number])
 
 const LOOPBACK = network(['127.0.0.0', 8], ['::1', 128]);
 const LINK_LOCAL = network(['169.254.0.0', 16], ['fe80::', 10]);
-/** "This host": what connects to it is connected to this machine. */
+/** A connection to such an address ends on this machine. */
 const UNSPECIFIED = network(['0.0.0.0', 8], ['::', 128]);
 
 function isIn(list: BlockList, host: string): boolean {
@@ -64,10 +63,10 @@ export function isLoopback(host: string): boolean {
   return plain === 'localhost' || plain.endsWith('.localhost') || isIn(LOOPBACK, plain);
 }
 
-/** True for 0.0.0.0, `::` and their kin: every address of this machine to listen on, this machine to connect to. */
+/** True for 0.0.0.0, `::` and the like: all addresses to a listener, this machine to a client. */
 export const isUnspecified = (host: string): boolean => isIn(UNSPECIFIED, host);
 
-/** True for what only this machine, or its own wire, has any business with: loopback, link-local, unspecified. */
+/** True for loopback, link-local and unspecified addresses, which other machines must not reach through the proxy. */
 export const isLocalOnlyAddress = (host: string): boolean =>
   isLoopback(host) || isUnspecified(host) || isIn(LINK_LOCAL, host);
 

@@ -1,7 +1,6 @@
 /**
- * The one account of bytes that are kept besides being passed on: bodies of requests while they are read and answered
- * (forwarder/body-copy.ts), and those held for checkpoint calls (conversations/calls.ts).
- * Beyond its limit nothing more is kept. The requests pass all the same: they lose what the proxy adds, nothing else.
+ * The memory limit of copied bytes: request bodies until they are parsed (forwarder/body-copy.ts) and bodies for checkpoint
+ * calls (checkpoint/calls.ts). Beyond the limit nothing is copied; requests are still forwarded, without checkpoints.
  */
 import type { Log } from '../log.ts';
 
@@ -11,11 +10,11 @@ export interface ByteBudgetOptions {
   readonly log: Log;
 }
 
-/** What one owner has kept. */
+/** The bytes of one owner. */
 export interface Reservation {
-  /** Asks for more. False: there is no room, and nothing was added. */
+  /** Reserves more bytes; returns false, without any effect, when the budget is exhausted. */
   grow(bytes: number): boolean;
-  /** Gives everything back. Any number of times. */
+  /** Releases all bytes; may be called repeatedly. */
   release(): void;
 }
 
@@ -28,12 +27,12 @@ export class ByteBudget {
     this.#options = options;
   }
 
-  /** Bytes that are kept now. */
+  /** Number of reserved bytes. */
   get used(): number {
     return this.#used;
   }
 
-  /** An account of its own for one owner, empty at first. */
+  /** Creates an empty reservation for one owner. */
   reserve(): Reservation {
     let mine = 0;
     return {
@@ -56,7 +55,7 @@ export class ByteBudget {
       this.#used += bytes;
       return true;
     }
-    // Said once per crowd.
+    // Logged once until usage has dropped to half.
     if (!this.#full) log.warn('buffer.full', { limit, used: this.#used, effect: 'requests pass, no checkpoints' });
     this.#full = true;
     return false;

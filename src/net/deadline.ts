@@ -1,56 +1,56 @@
 /**
- * A time limit that is set and lifted with every request and hardly ever reached. Setting it writes down a number; there
- * is one timer, which looks at the number when it goes off and goes on waiting where the limit has moved.
+ * A time limit that is set and cleared with every request and rarely reached. Setting it only stores a number: the one
+ * timer compares it when it fires, and is rescheduled when the limit has moved.
  */
 import { performance } from 'node:perf_hooks';
 
 export class Deadline {
-  private readonly reached: () => void;
+  private readonly onReached: () => void;
   private at = Infinity;
   private timer: NodeJS.Timeout | null = null;
   private timerAt = Infinity;
 
-  /** @param reached called when a limit that was set has passed; not called again before the next `set` */
-  constructor(reached: () => void) {
-    this.reached = reached;
+  /** @param onReached called once when the limit has passed, and again only after another `set` */
+  constructor(onReached: () => void) {
+    this.onReached = onReached;
   }
 
-  /** The limit is in `ms` milliseconds, whatever was set before. It does not keep the process alive. */
+  /** Sets the limit to `ms` milliseconds from now. It does not keep the process alive. */
   set(ms: number): void {
     this.at = performance.now() + ms;
-    if (this.timerAt > this.at) this.wait(ms);
+    if (this.timerAt > this.at) this.schedule(ms);
   }
 
-  /** There is no limit any more. The timer stays for the next one. */
-  lift(): void {
+  /** Removes the limit; the timer remains for the next one. */
+  clear(): void {
     this.at = Infinity;
   }
 
-  /** Ends the timer too. */
+  /** Removes the limit and the timer. */
   end(): void {
-    this.lift();
+    this.clear();
     if (this.timer !== null) clearTimeout(this.timer);
     this.timer = null;
     this.timerAt = Infinity;
   }
 
-  private wait(ms: number): void {
+  private schedule(ms: number): void {
     if (this.timer !== null) clearTimeout(this.timer);
     this.timerAt = performance.now() + ms;
-    this.timer = setTimeout(() => this.look(), ms);
+    this.timer = setTimeout(() => this.onTimer(), ms);
     this.timer.unref();
   }
 
-  private look(): void {
+  private onTimer(): void {
     this.timer = null;
     this.timerAt = Infinity;
     if (this.at === Infinity) return;
     // Timers may be early by part of a millisecond.
     const left = Math.ceil(this.at - performance.now());
-    if (left > 0) this.wait(left);
+    if (left > 0) this.schedule(left);
     else {
-      this.lift();
-      this.reached();
+      this.clear();
+      this.onReached();
     }
   }
 }

@@ -1,15 +1,15 @@
-/** What both listeners share: to bind a port, and to notice when a listener stops listening that should. */
+/** A listening socket: binds a port and reports when it stops listening unexpectedly. */
 import type { AddressInfo, Server } from 'node:net';
 import { codeOf, ListenError } from '../errors.ts';
 
 export interface Listener {
-  /** Binds. May be called again after a failure. Rejects with {@link ListenError}; port 0 takes a free one. */
+  /** Binds; may be called again after a failure. Rejects with {@link ListenError}; port 0 picks a free port. */
   listen(host: string, port: number): Promise<AddressInfo>;
-  /** True from the moment it listens until it fails or {@link stop} is called. */
+  /** True while it listens. */
   readonly up: boolean;
-  /** Accepts no more. Open connections are the caller's. */
+  /** Stops listening; the caller closes open connections. */
   stop(): void;
-  /** Called when the listener fails after it began to listen. Returns how to stop being called. */
+  /** Registers a listener for failures. Returns a function that removes it. */
   onFailure(listener: (error: Error) => void): () => void;
 }
 
@@ -39,7 +39,7 @@ export function createListener(server: Server, variable: string): Listener {
           up = true;
           resolve(server.address() as AddressInfo);
         };
-        // An error that did not close the socket: it listens still.
+        // After an error that did not close the socket.
         if (server.listening) {
           bound();
           return;

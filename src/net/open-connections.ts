@@ -1,7 +1,6 @@
 /**
- * The clients' open connections, on both listeners together. Nobody is turned away: beyond the limit new connections
- * get what costs least. A tunnel to the API leads there blindly, as it would without this proxy (redirector/); one that
- * ends here is not kept alive (forwarder/).
+ * Counts the open client connections of both listeners. Beyond the limit none is refused, but tunnels to the API are blind,
+ * as without this proxy (redirector/), and connections to the forwarder are not kept alive (forwarder/).
  */
 import type { Socket } from 'node:net';
 import type { Log } from '../log.ts';
@@ -9,7 +8,7 @@ import type { Log } from '../log.ts';
 export class OpenConnections {
   readonly #options: { readonly limit: number; readonly log: Log };
   readonly #sockets = new Set<Socket>();
-  #told = false;
+  #isLogged = false;
 
   /** @param options `limit`: `DBPROXY_MAX_CONNECTIONS` */
   constructor(options: { readonly limit: number; readonly log: Log }) {
@@ -25,20 +24,20 @@ export class OpenConnections {
     return this.#sockets.size > this.#options.limit;
   }
 
-  /** Counts a connection until it closes. One that both listeners see is one. */
+  /** Counts a connection until it closes, once if both listeners track it. */
   track(socket: Socket): void {
     if (socket.destroyed || this.#sockets.has(socket)) return;
     this.#sockets.add(socket);
     socket.once('close', () => this.#forget(socket));
     const { limit, log } = this.#options;
-    if (!this.overLimit || this.#told) return;
-    this.#told = true;
+    if (!this.overLimit || this.#isLogged) return;
+    this.#isLogged = true;
     log.warn('connections.crowded', { limit, effect: 'new tunnels to the API are blind, no checkpoints in them' });
   }
 
   #forget(socket: Socket): void {
     this.#sockets.delete(socket);
-    // Some way below, so that it is said once per crowd.
-    if (this.#sockets.size <= this.#options.limit * 0.9) this.#told = false;
+    // Below the limit, so that a count around it is logged once.
+    if (this.#sockets.size <= this.#options.limit * 0.9) this.#isLogged = false;
   }
 }

@@ -1,18 +1,18 @@
 /**
- * What holds for TLS on every connection, set explicitly because the environment can lower Node's defaults
+ * TLS settings of all connections, set explicitly because the environment can lower Node's defaults
  * (`NODE_TLS_REJECT_UNAUTHORIZED=0`, `--tls-min-v1.0`): version 1.2 at least, and a certificate is always verified.
  */
 import type { SecureVersion } from 'node:tls';
 
 const MIN_VERSION: SecureVersion = 'TLSv1.2';
 
-/** Where we are the server. */
+/** For connections of clients. */
 export const SERVER_TLS = Object.freeze({ minVersion: MIN_VERSION });
 
-/** Where we are the client. */
+/** For connections to servers. */
 export const CLIENT_TLS = Object.freeze({ minVersion: MIN_VERSION, rejectUnauthorized: true });
 
-/** What an error's `code` says about the other side's TLS, for people; undefined where TLS is not to blame. */
+/** Explains an error's `code` about the other side's TLS to users; undefined for an error that is not about TLS. */
 export function tlsHint(code: string): string | undefined {
   switch (code) {
     case 'CERT_HAS_EXPIRED':
@@ -21,7 +21,7 @@ export function tlsHint(code: string): string | undefined {
     case 'ERR_TLS_CERT_ALTNAME_INVALID':
       return 'its certificate is for another name';
     default:
-      // A network that looks into TLS signs with a CA of its own.
+      // A network that inspects TLS has a CA of its own.
       if (/CERT|ISSUER/.test(code)) return 'check NODE_EXTRA_CA_CERTS';
       return /UNSUPPORTED_PROTOCOL|PROTOCOL_VERSION/.test(code) ? 'it does not speak TLS 1.2 or later' : undefined;
   }

@@ -1,39 +1,39 @@
 /**
- * A blind tunnel: bytes both ways, unread and unchanged.
+ * A blind tunnel: forwards bytes in both directions, unchanged.
  *
  *   client ──CONNECT──▶ redirector ──▶ here ──bytes──▶ destination
  *      ▲                                  ◀──bytes──        │
  *      └──────────────────────────────────────────────────────┘
  *
- * A FIN travels on and the other direction goes on; a reset travels on as a reset, so that a cut-off stream cannot pass
- * for a complete one. A slow reader slows its sender down. No timeout applies: a tunnel may be silent for hours.
+ * A FIN is forwarded while the other direction continues; a reset is forwarded as a reset, so that a truncated stream is
+ * not mistaken for a complete one. Backpressure applies, timeouts do not: a tunnel may be silent for hours.
  */
 import { lookup } from 'node:dns';
 import { connect as netConnect, type LookupFunction, type Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 
-/** Idle time after which TCP asks whether the other side is still there. It finds dead peers and keeps NATs open. */
+/** Idle time before TCP keep-alive probes, which detect dead peers and keep NAT entries open. */
 const KEEP_ALIVE_AFTER_MS = 60_000;
 
-/** A connection in the making. */
+/** A connection that is being opened. */
 export interface PendingConnection {
-  /** Destroying it gives up. */
+  /** Destroying it aborts the attempt. */
   readonly socket: Socket;
-  /** Resolves when the socket is a way to the destination; rejects, the socket destroyed, when it will never be one. */
+  /** Resolves when the socket leads to the destination; rejects, with the socket destroyed, on failure. */
   readonly ready: Promise<void>;
-  /** True when the socket is connected to a proxy, and only that knows the destination's address. */
+  /** True when a proxy connects to the destination, whose address is then unknown here. */
   readonly throughProxy: boolean;
 }
 
-/** Whether a connection to this address may be made. */
+/** Whether connecting to this address is allowed. */
 export type AllowAddress = (address: string) => boolean;
 
-/** `code` of the error when a name leads to no address that may be connected to. */
+/** `code` of the error when a name has no allowed address. */
 export const FORBIDDEN = 'DBPROXY_FORBIDDEN_ADDRESS';
 
 /**
- * Looks a name up as usual and leaves out what may not be connected to. The socket connects to what was looked at here
- * and looks nothing up again, so a name that changes its address in between (DNS rebinding) gains nothing.
+ * Resolves a name and drops addresses that are not allowed. The socket connects to exactly these addresses, so a name
+ * that changes its address in between (DNS rebinding) has no effect.
  */
 export function allowedLookup(allows: AllowAddress): LookupFunction {
   return (hostname, options, done) => {
@@ -49,7 +49,7 @@ export function allowedLookup(allows: AllowAddress): LookupFunction {
   };
 }
 
-/** A socket on its way to `host`:`port`, trying both address families (RFC 8305). */
+/** Connects to `host`:`port`, trying both address families (RFC 8305). */
 export function connectDirectly(host: string, port: number, allows: AllowAddress = () => true): Socket {
   return netConnect({ host, port, autoSelectFamily: true, allowHalfOpen: true, lookup: allowedLookup(allows) });
 }
@@ -60,7 +60,7 @@ export function connectDirectly(host: string, port: number, allows: AllowAddress
  */
 export function connected(destination: Socket, timeoutMs: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    destination.on('error', () => undefined); // for as long as it lives: an error may come at any time
+    destination.on('error', () => undefined); // for the socket's lifetime: an error may come at any time
     if (!destination.connecting && !destination.destroyed) {
       resolve();
       return;
@@ -81,8 +81,8 @@ export function connected(destination: Socket, timeoutMs: number): Promise<void>
 }
 
 /**
- * Joins two connected sockets until both are closed. `head` is what the client sent behind its CONNECT.
- * Both must let a half-closed connection live (`allowHalfOpen`). Errors end the tunnel and are thrown nowhere.
+ * Joins two connected sockets until both are closed. `head` is what the client has already sent after its CONNECT.
+ * Both sockets must have `allowHalfOpen`. Errors end the tunnel and are not thrown.
  */
 export function join(client: Socket, destination: Socket, head: Buffer): void {
   for (const [from, to] of [
@@ -90,34 +90,34 @@ export function join(client: Socket, destination: Socket, head: Buffer): void {
     [destination, client],
   ] as const) {
     prepare(from);
-    from.on('error', () => undefined); // 'close' follows and does what is to be done
+    from.on('error', () => undefined); // handled by `close`
     from.once('close', () => closeOther(from, to));
   }
   if (head.length > 0) client.unshift(head);
   client.pipe(destination);
   destination.pipe(client);
-  // One of them may have closed before anybody listened.
+  // Either may have closed before the listeners were attached.
   if (client.destroyed) closeOther(client, destination);
   if (destination.destroyed) closeOther(destination, client);
 }
 
-/** What holds for both ends of an open tunnel: no delay, no timeout, but a question now and then whether anyone is there. */
+/** Configures one end of a tunnel: no delay, no timeout, keep-alive probes. */
 export function prepare(socket: Socket): void {
   socket.setTimeout(0);
   socket.setNoDelay(true);
   socket.setKeepAlive(true, KEEP_ALIVE_AFTER_MS);
 }
 
-/** `gone` is closed. Had it sent all it had, the other still gets that; else the other is cut off the same way. */
-function closeOther(gone: Socket, other: Socket): void {
-  if (gone.readableEnded) other.destroySoon();
-  else if (gone.errored === null) other.destroy();
+/** Closes `other` after `closed` as `closed` was: after all data, at once, or with a reset. */
+function closeOther(closed: Socket, other: Socket): void {
+  if (closed.readableEnded) other.destroySoon();
+  else if (closed.errored === null) other.destroy();
   else resetConnection(other);
 }
 
-/** Closes with a reset, so that the other side knows that bytes are missing. */
+/** Closes with a reset, which tells the other side that bytes are missing. */
 export function resetConnection(socket: Socket): void {
-  // Only TCP knows resets; on TLS, as to a corporate proxy, Node throws.
+  // Node throws for TLS sockets, as to a corporate proxy: only TCP has resets.
   if (socket instanceof TLSSocket) socket.destroy();
   else socket.resetAndDestroy();
 }

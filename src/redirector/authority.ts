@@ -1,8 +1,8 @@
-/** Where a CONNECT wants to go: its request target, read by RFC 9110, 9.3.6 (`host ":" port`, both required). Pure. */
+/** Parses the target of a CONNECT request: `host ":" port`, both required (RFC 9110, 9.3.6). Pure. */
 import { isIPv6 } from 'node:net';
 import type { HostAndPort } from '../net/addresses.ts';
 
-/** Letters, digits, hyphens and (seen in the wild) underscores between dots; covers IPv4 too. */
+/** Letters, digits, hyphens and (used in practice) underscores between dots; covers IPv4 too. */
 const NAME = /^(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*$/;
 const HOST_AND_PORT = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9_.-]+)):([0-9]{1,5})$/;
 

@@ -1,12 +1,12 @@
 /**
- * The CONNECT proxy: what Claude Code's `HTTPS_PROXY` points at. It decides which way a tunnel takes and nothing else.
+ * The CONNECT proxy that Claude Code's `HTTPS_PROXY` names. It decides where a tunnel leads.
  *
  *   CONNECT api.anthropic.com:443 ──▶ deliver()   our own HTTPS forwarder, in this process
- *   the same, forwarder down      ──▶ tunnel.ts   the real API: nobody may be worse off than without this proxy
- *   the same, too many open       ──▶ tunnel.ts   for the same reason (open-connections.ts)
+ *   the same, forwarder down      ──▶ tunnel.ts   the real API, as without this proxy
+ *   the same, too many open       ──▶ tunnel.ts   the real API (open-connections.ts)
  *   CONNECT anything else         ──▶ tunnel.ts   blind, to the real destination
- *   CONNECT to where none may     ──▶ a refusal   tunnel-policy.ts
- *   all else                      ──▶ a refusal   statuses.ts, answer.ts
+ *   CONNECT to a denied target    ──▶ a refusal   tunnel-policy.ts
+ *   any other request             ──▶ a refusal   statuses.ts, connect-responses.ts
  */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
@@ -18,7 +18,7 @@ import { type Log } from '../log.ts';
 import type { OpenConnections } from '../net/open-connections.ts';
 import { accept, refuse, refuseMethod } from './connect-responses.ts';
 import { parseAuthority } from './authority.ts';
-import { forbidden, refusalOfForbidden, type TunnelDenial, type OwnListener } from './tunnel-policy.ts';
+import { denialOf, refusalOfDenial, type TunnelDenial, type OwnListener } from './tunnel-policy.ts';
 import { refusalOf, refusalOfRequest, type Refusal } from './statuses.ts';
 import {
   connectDirectly,
@@ -35,20 +35,18 @@ export interface RedirectorOptions {
   /** The API's name, whose tunnels on port 443 are delivered: `api.anthropic.com`. */
   readonly apiHost: string;
   /**
-   * Hands a tunnel for the API over, its CONNECT answered. `head` is what the client has already sent into it: whoever
-   * takes the socket puts it back (`socket.unshift(head)`) and owns the socket from then on, errors included.
-   * False: nobody there to take it, the socket is untouched.
+   * Delivers an accepted tunnel for the API to the forwarder, which then owns the socket and its errors. `head` is what
+   * the client has already sent through the tunnel. Returns false, with the socket untouched, when the forwarder is down.
    */
   readonly deliver: (socket: Socket, head: Buffer) => boolean;
-  /** Whether a destination is one of our own listeners, which would be a loop. Asked for names and for the addresses behind them. */
+  /** True for the proxy's own listeners: a tunnel to them would be a loop. Checked for names and resolved addresses. */
   readonly isOwn?: OwnListener;
   /**
-   * Opens the connection of a blind tunnel; directly where it is not given. With `allowHalfOpen`, and to allowed
-   * addresses only. A socket alone is there once it is connected; an {@link PendingConnection} says so itself, and keeps its own
-   * time.
+   * Opens the connection of a blind tunnel, with `allowHalfOpen` and to allowed addresses only. Default: directly. A
+   * {@link PendingConnection} has its own time limit; for a plain socket `connectMs` applies.
    */
   readonly connect?: (host: string, port: number, allows: AllowAddress) => Socket | PendingConnection;
-  /** Counts the clients' connections. Where there are too many, tunnels for the API are blind as well. */
+  /** Counts client connections. Above its limit tunnels for the API are blind too. */
   readonly openConnections?: OpenConnections;
   readonly log: Log;
   readonly timeouts?: Partial<RedirectorTimeouts>;
@@ -56,31 +54,30 @@ export interface RedirectorOptions {
 
 /** All in milliseconds. */
 export interface RedirectorTimeouts {
-  /** For a connection to a destination. Default 30 s. */
+  /** Limit for connecting to a destination. Default 30 s. */
   readonly connectMs: number;
-  /** For a client to send its request header. Default 30 s. */
+  /** Limit for a client's request head. Default 30 s. */
   readonly headersMs: number;
-  /** For open tunnels to end by themselves when the redirector closes. Default 5 s. */
+  /** How long open tunnels may continue after `close`. Default 5 s. */
   readonly drainMs: number;
 }
 
 export interface Redirector {
-  /** Rejects with `ListenError`. Port 0 takes a free one. */
+  /** Rejects with `ListenError`. Port 0 picks a free port. */
   listen(host: string, port: number): Promise<AddressInfo>;
-  /** Accepts no more, lets open tunnels end within `drainMs`, then destroys them. Resolves when no socket is left. */
+  /** Stops listening, lets open tunnels end within `drainMs`, then destroys them. Resolves when no socket is left. */
   close(): Promise<void>;
-  /** Called when the listener fails after it began to listen. Returns how to stop being called. */
-  onFailure(told: (error: Error) => void): () => void;
-  /** Open tunnels by the way they take; those still connecting are blind ones. */
+  /** Registers a listener for failures of the listening socket. Returns a function that removes it. */
+  onFailure(onFailed: (error: Error) => void): () => void;
+  /** Number of open tunnels by destination; those still connecting count as blind. */
   counts(): { readonly delivered: number; readonly blind: number };
 }
 
 const DEFAULTS: RedirectorTimeouts = { connectMs: 30_000, headersMs: 30_000, drainMs: 5000 };
 
-/** Node looks for slow headers this often at most. */
+/** Longest interval at which Node checks for slow request heads. */
 const CHECK_EVERY_MS = 5000;
 
-/** A redirector that listens nowhere yet. */
 export function createRedirector(options: RedirectorOptions): Redirector {
   const timeouts = { ...DEFAULTS, ...options.timeouts };
   const { log, deliver, connect = connectDirectly, isOwn = () => false, openConnections } = options;
@@ -94,7 +91,7 @@ export function createRedirector(options: RedirectorOptions): Redirector {
       headersTimeout: timeouts.headersMs,
       requestTimeout: timeouts.headersMs,
       connectionsCheckingInterval: Math.min(CHECK_EVERY_MS, timeouts.headersMs),
-      requireHostHeader: false, // a client without it gets our 405 and its explanation, not Node's bare 400
+      requireHostHeader: false, // such a client gets the explained 405 instead of Node's 400
       noDelay: true,
     },
     refuseMethod,
@@ -105,7 +102,7 @@ export function createRedirector(options: RedirectorOptions): Redirector {
   });
   server.on('connect', (request, socket: unknown, head) => {
     if (!(socket instanceof Socket)) return;
-    // Node has taken its own listeners off: from here on an error without one of ours would end the process.
+    // Node has removed its own listeners: an error without a listener would end the process.
     socket.on('error', (error) => log.debug('tunnel.client_failed', { code: codeOf(error) }));
     route(request, socket, head).catch((error: unknown) => {
       log.warn('tunnel.failed', {
@@ -130,7 +127,7 @@ export function createRedirector(options: RedirectorOptions): Redirector {
       reject(client, { status: 400, text: 'CONNECT needs host:port' });
       return;
     }
-    const reason = forbidden({ ...authority, client: client.remoteAddress }, isOwn);
+    const reason = denialOf({ ...authority, client: client.remoteAddress }, isOwn);
     if (reason !== null) {
       forbid(client, reason, authority);
       return;
@@ -155,13 +152,13 @@ export function createRedirector(options: RedirectorOptions): Redirector {
     const from = client.remoteAddress;
     let reason = null as TunnelDenial | null;
     const opening = connect(host, port, (address) => {
-      reason = forbidden({ host: address, port, client: from }, isOwn);
+      reason = denialOf({ host: address, port, client: from }, isOwn);
       return reason === null;
     });
     const destination = opening instanceof Socket ? opening : opening.socket;
     track(destinations, destination);
     const abandon = (): void => void destination.destroy();
-    // An accepted client waits for TLS, not for HTTP: a reset is all that it can understand.
+    // An accepted client expects TLS, so an HTTP error would mean nothing to it.
     const fail = (refusal: Refusal, code?: string): void => {
       destination.destroy();
       if (isAccepted) resetConnection(client);
@@ -174,19 +171,19 @@ export function createRedirector(options: RedirectorOptions): Redirector {
       if (error instanceof UpstreamUnreachableError) {
         log.warn('tunnel.failed', { host, port, code: error.code, reason: error.message });
         fail({ status: 502, text: `claude-db-proxy: ${error.message}` }, error.code);
-      } else if (codeOf(error) === FORBIDDEN) fail(told(reason ?? 'private', authority), FORBIDDEN);
+      } else if (codeOf(error) === FORBIDDEN) fail(logDenial(reason ?? 'private', authority), FORBIDDEN);
       else fail(refusalOf(error), codeOf(error));
       return;
     } finally {
       client.off('close', abandon);
     }
-    // Not one byte of the client goes to where it may not, however it came to be connected there.
+    // The policy also applies to the address actually reached, before any byte of the client is sent.
     const reached = opening instanceof Socket || !opening.throughProxy ? destination : undefined;
     if (reached?.remoteAddress !== undefined) {
       const onThisMachine = reached.remoteAddress === reached.localAddress;
-      reason = forbidden({ host: reached.remoteAddress, port, client: from, onThisMachine }, isOwn);
+      reason = denialOf({ host: reached.remoteAddress, port, client: from, onThisMachine }, isOwn);
       if (reason !== null) {
-        fail(told(reason, authority), FORBIDDEN);
+        fail(logDenial(reason, authority), FORBIDDEN);
         return;
       }
     }
@@ -197,13 +194,13 @@ export function createRedirector(options: RedirectorOptions): Redirector {
   }
 
   function forbid(client: Socket, reason: TunnelDenial, to: HostAndPort): void {
-    reject(client, told(reason, to), to, FORBIDDEN);
+    reject(client, logDenial(reason, to), to, FORBIDDEN);
   }
 
-  /** For the client and, as it may be an attack, for the log. */
-  function told(reason: TunnelDenial, to: HostAndPort): Refusal {
+  /** Logs a denial, which may be an attack, and returns the refusal. */
+  function logDenial(reason: TunnelDenial, to: HostAndPort): Refusal {
     log.warn('tunnel.forbidden', { host: to.host, port: to.port, reason });
-    return refusalOfForbidden(reason, to);
+    return refusalOfDenial(reason, to);
   }
 
   function reject(client: Socket, refusal: Refusal, to?: HostAndPort, code?: string): void {
@@ -225,12 +222,12 @@ export function createRedirector(options: RedirectorOptions): Redirector {
       await Promise.all([...sockets, ...destinations].map(untilClosed));
       clearTimeout(deadline);
     },
-    onFailure: (told) => listener.onFailure(told),
+    onFailure: (onFailed) => listener.onFailure(onFailed),
     counts: () => ({ delivered: delivered.size, blind: blind.size }),
   };
 }
 
-/** `socket` is in `set` until it closes. */
+/** Keeps `socket` in `set` until it closes. */
 function track(set: Set<Socket>, socket: Socket): void {
   if (socket.destroyed) return;
   set.add(socket);

@@ -1,7 +1,7 @@
-/** What a client is told when its tunnel cannot be made: one table from socket error to status. Pure. */
+/** Maps errors of opening a tunnel to the response that the client gets. Pure. */
 import { codeOf } from '../errors.ts';
 
-/** A status and one line for whoever reads the client's log. */
+/** A status, and one line for the client's log. */
 export interface Refusal {
   readonly status: 400 | 403 | 405 | 408 | 431 | 502 | 503 | 504;
   readonly text: string;
@@ -22,7 +22,7 @@ const BY_CODE: ReadonlyMap<string, Refusal> = new Map<string, Refusal>(
     EACCES: { status: 502, text: 'not permitted by this machine' },
     EPERM: { status: 502, text: 'not permitted by this machine' },
     ETIMEDOUT: { status: 504, text: 'no answer in time' },
-    // These are this machine's own troubles; the client may try again.
+    // Shortages on this machine: the client may retry.
     EMFILE: { status: 503, text: 'too many open files' },
     ENFILE: { status: 503, text: 'too many open files' },
     ENOBUFS: { status: 503, text: 'out of buffers' },
@@ -31,12 +31,12 @@ const BY_CODE: ReadonlyMap<string, Refusal> = new Map<string, Refusal>(
 
 const UNKNOWN: Refusal = { status: 502, text: 'connection failed' };
 
-/** The refusal for an error of connecting to the destination. */
+/** The refusal for an error while connecting to the destination. */
 export function refusalOf(error: unknown): Refusal {
   return BY_CODE.get(codeOf(error)) ?? UNKNOWN;
 }
 
-/** The refusal for what Node's HTTP parser made of the bytes of a client (`clientError`). */
+/** The refusal for an error of Node's HTTP parser (`clientError`). */
 export function refusalOfRequest(error: unknown): Refusal {
   const code = codeOf(error);
   if (code === 'HPE_HEADER_OVERFLOW') return { status: 431, text: 'the request header is too big' };

@@ -1,30 +1,30 @@
 /**
- * Where no tunnel leads: to our own listeners, which would be a loop, and, for who is not on this machine, to what only
- * this machine should reach. Asked for names before a connection is made and for the addresses behind them. Pure.
+ * Denies tunnels to the proxy's own listeners, which would be a loop, and tunnels of other machines to local-only
+ * addresses. Checked for the name before connecting, and for resolved addresses. Pure.
  */
 import { isLoopback, isLocalOnlyAddress, isUnspecified, plainHost } from '../net/addresses.ts';
 import type { Refusal } from './statuses.ts';
 
 export type TunnelDenial =
-  /** One of our own listeners. */
+  /** One of the proxy's own listeners. */
   | 'own_port'
-  /** Loopback, link-local (cloud metadata above all) or unspecified, asked for from another machine. */
+  /** Loopback, link-local (such as cloud metadata) or unspecified, requested by another machine. */
   | 'private';
 
 /**
- * True when `host`:`port` is one of our listeners.
+ * True when `host`:`port` is one of the proxy's listeners.
  *
- * @param onThisMachine true when a connection to it was seen to end on this machine
+ * @param onThisMachine true when a connection to it has ended on this machine
  */
 export type OwnListener = (host: string, port: number, onThisMachine?: boolean) => boolean;
 
 /**
  * @param bound address that the listeners are bound to, or a name for it
- * @param isOwnPort true for their ports
+ * @param isOwnPort true for the listeners' ports
  */
 export function ownListener(bound: string, isOwnPort: (port: number) => boolean): OwnListener {
   const own = plainHost(bound);
-  // What is connected to "this host" arrives at the loopback.
+  // A connection to an unspecified address arrives at the loopback.
   const onLoopback = isLoopback(own) || isUnspecified(own);
   return (host, port, onThisMachine = false) => {
     if (!isOwnPort(port)) return false;
@@ -36,21 +36,21 @@ export function ownListener(bound: string, isOwnPort: (port: number) => boolean)
 export interface Tunnel {
   readonly host: string;
   readonly port: number;
-  /** Address of who asks; undefined once the client has gone. */
+  /** The client's address; undefined once it has disconnected. */
   readonly client: string | undefined;
-  /** True when a connection to it was seen to end on this machine. */
+  /** True when a connection to it has ended on this machine. */
   readonly onThisMachine?: boolean;
 }
 
-/** Why a tunnel may not be; null when it may. */
-export function forbidden({ host, port, client, onThisMachine }: Tunnel, isOwn: OwnListener): TunnelDenial | null {
+/** Why a tunnel is denied; null when it is allowed. */
+export function denialOf({ host, port, client, onThisMachine }: Tunnel, isOwn: OwnListener): TunnelDenial | null {
   if (isOwn(host, port, onThisMachine)) return 'own_port';
   const isLocal = client !== undefined && isLoopback(client);
   return !isLocal && isLocalOnlyAddress(host) ? 'private' : null;
 }
 
-/** What a client is told. `host` and `port` as it wrote them. */
-export function refusalOfForbidden(reason: TunnelDenial, { host, port }: Pick<Tunnel, 'host' | 'port'>): Refusal {
+/** The response to a denied tunnel; `host` and `port` as requested. */
+export function refusalOfDenial(reason: TunnelDenial, { host, port }: Pick<Tunnel, 'host' | 'port'>): Refusal {
   switch (reason) {
     case 'own_port':
       return { status: 403, text: `${host}:${port} is claude-db-proxy itself` };

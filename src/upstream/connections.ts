@@ -104,7 +104,7 @@ class UpstreamConnection implements Lease {
 
   /** Marks the connection as used. Returns false, and closes it, when it is no longer usable. */
   acquire(): boolean {
-    this.idleDeadline.lift();
+    this.idleDeadline.clear();
     const { destroyed, readableEnded, writable } = this.socket;
     this.reused = true;
     if (!destroyed && writable && !readableEnded) return true;

@@ -53,7 +53,7 @@ describe('a deadline', () => {
 
   it('is not reached once lifted, until it is set again', () => {
     deadline.set(10);
-    deadline.lift();
+    deadline.clear();
     pass(5);
     deadline.set(20);
     pass(19);
@@ -77,7 +77,7 @@ describe('a deadline', () => {
     for (let request = 0; request < 100; request += 1) {
       deadline.set(1_000);
       pass(1);
-      deadline.lift();
+      deadline.clear();
     }
     expect(made.mock.callCount()).to.equal(1);
     deadline.end();

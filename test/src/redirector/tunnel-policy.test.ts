@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { forbidden, ownListener, refusalOfForbidden } from '../../../src/redirector/tunnel-policy.ts';
+import { denialOf, ownListener, refusalOfDenial } from '../../../src/redirector/tunnel-policy.ts';
 
 const OWN = 8443;
 const isOwnOn = (bound: string) => ownListener(bound, (port) => port === OWN);
@@ -33,7 +33,7 @@ describe('our own listeners', () => {
 
 describe('a tunnel is forbidden', () => {
   const isOwn = isOwnOn('0.0.0.0');
-  const ask = (client: string | undefined, host: string, port: number) => forbidden({ host, port, client }, isOwn);
+  const ask = (client: string | undefined, host: string, port: number) => denialOf({ host, port, client }, isOwn);
   for (const client of ['127.0.0.1', '::1', '::ffff:127.0.0.1', '127.9.9.9']) {
     it(`to ${client} for our own ports only`, () => {
       for (const host of [...LOOPBACK, ...THIS, ...MAPPED]) {
@@ -54,7 +54,7 @@ describe('a tunnel is forbidden', () => {
     });
   }
   it('with one line that says why', () => {
-    expect(refusalOfForbidden('own_port', { host: 'localhost', port: 1 }).text).to.match(/^localhost:1 is claude-db-/);
-    expect(refusalOfForbidden('private', { host: 'localhost', port: 1 }).text).to.match(/own machine only$/);
+    expect(refusalOfDenial('own_port', { host: 'localhost', port: 1 }).text).to.match(/^localhost:1 is claude-db-/);
+    expect(refusalOfDenial('private', { host: 'localhost', port: 1 }).text).to.match(/own machine only$/);
   });
 });
