@@ -185,11 +185,6 @@ export function readInstallRecord(layout: DataPaths): InstallRecord | null {
   };
 }
 
-/** @throws FileError */
-export function writeInstallRecord(layout: DataPaths, record: InstallRecord): void {
-  writeJson(layout.install, record);
-}
-
 /** A script of this copy of the program, below cli/posix; undefined where this copy came without scripts. */
 export const posixScript = (path: string): string | undefined =>
   // From `cli/`, and from `dist/cli/` or `dist/chunks/`.

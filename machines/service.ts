@@ -3,17 +3,7 @@
  * watched, restarted with growing pauses when it fails, closed in order. Sockets and files belong to the actors `start`,
  * `watch` and `close`, which the composition root provides; the machine knows only the service's name.
  */
-import {
-  assign,
-  enqueueActions,
-  fromCallback,
-  fromPromise,
-  sendTo,
-  setup,
-  type ActorRef,
-  type ActorRefFrom,
-  type Snapshot,
-} from 'xstate';
+import { assign, enqueueActions, fromCallback, fromPromise, sendTo, setup, type ActorRef, type Snapshot } from 'xstate';
 
 /**
  * `forwarder` and `redirector` listen; nothing works without them. `store` keeps state and `dashboard` shows it; the
@@ -150,5 +140,3 @@ export const serviceMachine = setup({
     closed: { type: 'final', entry: 'reportClosed' },
   },
 });
-
-export type ServiceActor = ActorRefFrom<typeof serviceMachine>;

@@ -8,7 +8,7 @@
  * Stop: both listeners stop accepting and drain at the same time, because the redirector's tunnels end with the
  * forwarder's connections. Then the store writes the last state of the conversations, and they end.
  */
-import { assign, enqueueActions, setup, spawnChild, type ActorRefFrom, type SnapshotFrom } from 'xstate';
+import { assign, enqueueActions, setup, spawnChild, type ActorRefFrom } from 'xstate';
 import { breakerMachine } from './breaker.ts';
 import { conversationMachine } from './conversation.ts';
 import type { ConversationInput } from './conversation-events.ts';
@@ -216,4 +216,3 @@ export const supervisorMachine = setup({
 });
 
 export type SupervisorActor = ActorRefFrom<typeof supervisorMachine>;
-export type SupervisorSnapshot = SnapshotFrom<typeof supervisorMachine>;

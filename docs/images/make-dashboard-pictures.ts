@@ -9,8 +9,15 @@ import { fileURLToPath } from 'node:url';
 import { chromium, type Page } from 'playwright-core';
 import { dashboardUrl } from '../../src/admin/access/access.ts';
 import { ScriptedClient } from '../../src/demo/scripted-client.ts';
-import { AFTERWARDS, LAST_BEFORE, listing, MEANWHILE, messagesOf, OPENING } from '../../src/demo/session.ts';
-import { openStage, type Stage } from '../../src/demo/environment.ts';
+import {
+  AFTER_COMPACTION,
+  BEFORE_COMPACTION,
+  listing,
+  DURING_CHECKPOINT,
+  messagesOf,
+  OPENING,
+} from '../../src/demo/session.ts';
+import { openDemoEnvironment, type DemoEnvironment } from '../../src/demo/environment.ts';
 
 const PACE = 12;
 const SIZE = { width: 1280, height: 800 };
@@ -28,7 +35,7 @@ const OTHERS: readonly (readonly [string, string, string, number, string?])[] = 
 
 const where = (folder: string): string => `Working directory: /home/ada/work/${folder}\n`;
 
-async function playOthers(stage: Stage, ca: string): Promise<ScriptedClient[]> {
+async function playOthers(stage: DemoEnvironment, ca: string): Promise<ScriptedClient[]> {
   const proxy = `http://${stage.config.host}:${stage.proxy.ports.proxy}`;
   const clients: ScriptedClient[] = [];
   for (const [folder, words, model, read, agent] of OTHERS) {
@@ -41,7 +48,7 @@ async function playOthers(stage: Stage, ca: string): Promise<ScriptedClient[]> {
   return clients;
 }
 
-async function playDemo(stage: Stage, turns: typeof OPENING, from: number): Promise<void> {
+async function playDemo(stage: DemoEnvironment, turns: typeof OPENING, from: number): Promise<void> {
   for (const [index, turn] of turns.entries()) {
     const { before, last } = messagesOf(turn, from + index);
     stage.client.messages.push(...before);
@@ -57,7 +64,7 @@ async function takePicture(page: Page, name: string, selector: string): Promise<
 }
 
 const dataDir = mkdtempSync(join(tmpdir(), 'dbproxy-pictures-'));
-const stage = await openStage({ dataDir, pace: PACE, settings: {} });
+const stage = await openDemoEnvironment({ dataDir, pace: PACE, settings: {} });
 const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
 let clients: ScriptedClient[] = [];
 try {
@@ -72,10 +79,10 @@ try {
   );
   // A first cycle that ends with a swap, and half of a second one.
   await playDemo(stage, OPENING, 0);
-  await stage.book.wait('checkpoint.completed', 30_000, AbortSignal.timeout(30_000));
-  await playDemo(stage, [...MEANWHILE, LAST_BEFORE], 100);
+  await stage.events.wait('checkpoint.completed', 30_000, AbortSignal.timeout(30_000));
+  await playDemo(stage, [...DURING_CHECKPOINT, BEFORE_COMPACTION], 100);
   await stage.client.compact();
-  await playDemo(stage, [...AFTERWARDS, ...OPENING.slice(0, -1)], 200);
+  await playDemo(stage, [...AFTER_COMPACTION, ...OPENING.slice(0, -1)], 200);
   clients = await playOthers(stage, readFileSync(stage.proxy.caPath, 'utf8'));
 
   const [conversation] = stage.proxy.dashboard.views.all().filter(({ name }) => name.text.startsWith('The nightly'));
@@ -86,7 +93,7 @@ try {
   }
   await playDemo(stage, OPENING.slice(-1), 300);
   for (const { page } of pages) await page.locator('.conversation-header .phase', { hasText: 'WAL active' }).waitFor();
-  await playDemo(stage, MEANWHILE.slice(0, 2), 400);
+  await playDemo(stage, DURING_CHECKPOINT.slice(0, 2), 400);
   for (const { theme, page } of pages) {
     await takePicture(page, `conversation-${theme}`, '.write-ahead .message');
     await page.goto(`${origin}/dashboard/#/`);
@@ -94,7 +101,7 @@ try {
     await page.goto(`${origin}/dashboard/#/inspector/conversation:${conversation?.id ?? ''}`);
     await page.locator('.state').first().waitFor();
   }
-  await playDemo(stage, [LAST_BEFORE], 500);
+  await playDemo(stage, [BEFORE_COMPACTION], 500);
   for (const { theme, page } of pages)
     await takePicture(page, `inspector-${theme}`, '.transition.taken .label, .line.taken');
 } finally {

@@ -1,9 +1,9 @@
-/** The demo from the first line to the last: opens the stage, plays, shows what was measured, cleans up. */
+/** The demo: starts its environment, runs the session, prints the result, stops everything. */
 import type { Environment } from '../config/config.ts';
 import { VERSION } from '../version.ts';
-import { play, resultLines } from './run.ts';
+import { runSession, resultLines } from './run.ts';
 import type { Screen } from './screen.ts';
-import { openStage, type Stage } from './environment.ts';
+import { openDemoEnvironment, type DemoEnvironment } from './environment.ts';
 import type { Colours } from './timeline.ts';
 
 export interface DemoOptions {
@@ -14,7 +14,7 @@ export interface DemoOptions {
   readonly columns: number;
   /** Leaves everything running until `signal` aborts. */
   readonly keep: boolean;
-  /** Ends the demo, whatever it is doing. */
+  /** Ends the demo at any time. */
   readonly signal: AbortSignal;
   /** How many times faster than life; 1 by default. */
   readonly pace?: number;
@@ -25,7 +25,7 @@ export interface DemoOptions {
 /**
  * Runs the demo.
  *
- * @throws DemoFailure when something that it promises did not happen
+ * @throws DemoFailure when an expected event did not happen
  */
 export async function runDemo(options: DemoOptions): Promise<void> {
   const { dataDir, screen, colours, columns, keep, signal, pace = 1, settings = {} } = options;
@@ -35,27 +35,27 @@ export async function runDemo(options: DemoOptions): Promise<void> {
   );
   screen.line();
   screen.status('making certificates …');
-  const stage = await openStage({ dataDir, pace, settings });
-  const leave = (): void => void stage.close();
+  const environment = await openDemoEnvironment({ dataDir, pace, settings });
+  const leave = (): void => void environment.close();
   signal.addEventListener('abort', leave, { once: true });
   try {
     signal.throwIfAborted();
-    const measured = await play({ stage, screen, colours, columns, pace, signal });
+    const measured = await runSession({ environment, screen, colours, columns, pace, signal });
     screen.line();
     for (const line of resultLines(measured, colours)) screen.line(line);
     if (!keep) return;
     signal.removeEventListener('abort', leave);
     screen.line();
-    for (const line of addressLines(stage, colours)) screen.line(line);
+    for (const line of addressLines(environment, colours)) screen.line(line);
     if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
     screen.line('stopping');
   } finally {
-    await stage.close();
+    await environment.close();
   }
 }
 
-/** Where things are, and how a real client talks to them. */
-function addressLines({ api, config, proxy }: Stage, colours: Colours): string[] {
+/** The addresses, and how to use a real client with them. */
+function addressLines({ api, config, proxy }: DemoEnvironment, colours: Colours): string[] {
   const dashboard = `https://localhost:${proxy.ports.dashboard}`;
   return [
     colours.bold('Still running, until Ctrl-C:'),

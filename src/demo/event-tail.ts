@@ -1,4 +1,4 @@
-/** A log that is read while it is written: how the demo knows what the proxy does. */
+/** A log in memory that can be read while it is written. */
 import { performance } from 'node:perf_hooks';
 import type { Log, LogFields } from '../log.ts';
 
@@ -9,7 +9,7 @@ export interface Entry {
   readonly at: number;
 }
 
-export class LogBook implements Log {
+export class EventTail implements Log {
   readonly #entries: Entry[] = [];
   readonly #readers = new Set<(entry: Entry) => void>();
 
@@ -23,27 +23,27 @@ export class LogBook implements Log {
     return this.#entries.findLast((entry) => entry.event === event);
   }
 
-  /** Calls `reader` for every line to come. Returns how to stop that. */
-  follow(reader: (entry: Entry) => void): () => void {
+  /** Calls `reader` for each later line. Returns a function that ends the subscription. */
+  subscribe(reader: (entry: Entry) => void): () => void {
     this.#readers.add(reader);
     return () => this.#readers.delete(reader);
   }
 
-  /** The first line of an event, past or future; null when there is none within `ms`, or `signal` aborts. */
+  /** The first line of an event, past or future; null when none comes within `ms` or before `signal` aborts. */
   async wait(event: string, ms: number, signal: AbortSignal): Promise<Entry | null> {
     const known = this.#entries.find((entry) => entry.event === event);
     if (known !== undefined || signal.aborted) return known ?? null;
     return new Promise((resolve) => {
       const end = (entry: Entry | null): void => {
         clearTimeout(timer);
-        signal.removeEventListener('abort', leave);
-        unfollow();
+        signal.removeEventListener('abort', onAbort);
+        unsubscribe();
         resolve(entry);
       };
-      const leave = (): void => end(null);
-      const timer = setTimeout(leave, ms);
-      signal.addEventListener('abort', leave, { once: true });
-      const unfollow = this.follow((entry) => {
+      const onAbort = (): void => end(null);
+      const timer = setTimeout(onAbort, ms);
+      signal.addEventListener('abort', onAbort, { once: true });
+      const unsubscribe = this.subscribe((entry) => {
         if (entry.event === event) end(entry);
       });
     });

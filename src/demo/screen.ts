@@ -7,7 +7,7 @@ import { performance } from 'node:perf_hooks';
 export interface Screen {
   /** A line that stays. */
   line(text?: string): void;
-  /** What is going on right now. Call it often: it decides itself what is shown. */
+  /** Sets the status; can be called often, shown at most as often as readable. */
   status(text: string): void;
 }
 

@@ -1,6 +1,6 @@
 /**
- * A client that talks as Claude Code does (2.1.330, wire.md): through CONNECT and TLS, with its headers, its cache marks
- * and its way of compacting. It follows a script where the real one follows a person. Used by the demo and the tests.
+ * A scripted client that sends what Claude Code sends (2.1.330, wire.md): CONNECT and TLS, headers, `cache_control` and
+ * compactions. Used by the demo and the tests.
  */
 import { randomUUID } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
@@ -15,7 +15,7 @@ export interface ScriptedClientOptions {
   readonly proxy?: string;
   /** CA certificate to trust (PEM). */
   readonly ca?: string;
-  /** Where the API is; the real one's name by default. */
+  /** The API's URL; the real one's by default. */
   readonly api?: string;
   readonly model?: string;
   readonly session?: string;
@@ -29,7 +29,6 @@ export interface ScriptedClientOptions {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** What came back. */
 export interface Reply {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
@@ -37,11 +36,11 @@ export interface Reply {
   readonly usage: Usage;
   readonly error: string | null;
   readonly bytes: number;
-  /** From the request's first byte out to the answer's last byte in. */
+  /** Milliseconds from the request's first byte to the answer's last byte. */
   readonly ms: number;
 }
 
-/** The client's own wording, as far as it matters (2.1.330). */
+/** The part of the client's instruction that matters (2.1.330). */
 export const COMPACT_INSTRUCTION = `CRITICAL: Respond with TEXT ONLY. Do NOT call any tools.
 
 Your task is to create a detailed summary of the conversation so far, paying close attention to the user's explicit requests and your previous actions.
@@ -53,7 +52,7 @@ const CONTINUED =
 
 const EPHEMERAL = { type: 'ephemeral' };
 
-/** Puts the cache mark on the newest block, where the client has it; everything else is sent without. */
+/** Sets `cache_control` on the newest block only, as the client does. */
 function marked(messages: readonly Message[], markAt: number): unknown[] {
   return messages.map((message, index) => {
     if (index !== markAt) return message;
@@ -87,7 +86,7 @@ export class ScriptedClient {
       proxy === undefined ? new Agent() : new ProxyAgent({ uri: proxy, requestTls, proxyTunnel: true });
   }
 
-  /** Sends a user message; a good answer becomes part of the history. */
+  /** Sends a user message; a successful answer is added to the history. */
   async say(content: string | readonly Block[]): Promise<Reply> {
     const turn: Message = { role: 'user', content };
     const reply = await this.send([...this.messages, turn], 'main');
@@ -116,7 +115,7 @@ export class ScriptedClient {
     return reply;
   }
 
-  /** A small request beside the conversation, such as one for a title. */
+  /** Sends an auxiliary request, such as one for a title. */
   aside(text: string): Promise<Reply> {
     return this.send([{ role: 'user', content: text }], 'auxiliary');
   }

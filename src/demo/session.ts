@@ -1,22 +1,18 @@
-/**
- * The coding session that the demo plays: what is said, what is read, and the summary of it. Words as people write them;
- * the files that are read are only as long as files are, which is what fills a context window.
- */
+/** The coding session of the demo: its messages, tool results of realistic size, and its summary. */
 
 import type { Block, Message } from '../wire/message-request.ts';
 
-/** One turn: what the user says, what the assistant reads before it answers, and its answer. */
 export interface ScriptedTurn {
   readonly user: string;
   readonly assistant: string;
-  /** What a tool call brought, and how many tokens of it. */
+  /** Name and size in tokens of a tool result before the answer. */
   readonly reads?: { readonly name: string; readonly tokens: number };
 }
 
-/** What the client sends with every request before anything is said: its system prompt and tools. */
+/** Size of the client's system prompt and tools. */
 export const SYSTEM_TOKENS = 20_000;
 
-/** Until the checkpoint threshold (70 %) is passed. */
+/** Turns up to the checkpoint threshold (70 %). */
 export const OPENING: readonly ScriptedTurn[] = [
   {
     user: 'The nightly import loses orders. Start with the reader.',
@@ -55,8 +51,8 @@ export const OPENING: readonly ScriptedTurn[] = [
   },
 ];
 
-/** While the checkpoint is computed. */
-export const MEANWHILE: readonly ScriptedTurn[] = [
+/** Turns while the checkpoint is computed. */
+export const DURING_CHECKPOINT: readonly ScriptedTurn[] = [
   {
     user: 'Write the failing test first.',
     reads: { name: 'the new test, and its run', tokens: 1_400 },
@@ -117,16 +113,16 @@ export const MEANWHILE: readonly ScriptedTurn[] = [
   },
 ];
 
-/** Takes the conversation past the swap threshold (80 %), where the client compacts. */
-export const LAST_BEFORE: ScriptedTurn = {
+/** Exceeds the swap threshold (80 %), where the client compacts. */
+export const BEFORE_COMPACTION: ScriptedTurn = {
   user: 'Show me the whole diff before we go on.',
   reads: { name: 'git diff', tokens: 9_500 },
   assistant:
     'Four files: the reader, its test, the preview and its test. src/types.ts is not among them. Still open: changelog and commit.',
 };
 
-/** After the compaction, from the summary. */
-export const AFTERWARDS: readonly ScriptedTurn[] = [
+/** Turns after the compaction. */
+export const AFTER_COMPACTION: readonly ScriptedTurn[] = [
   {
     user: 'Looks right. What was still open?',
     assistant: 'The line in the changelog, and the commit. src/types.ts is untouched, as you asked at the beginning.',
@@ -143,9 +139,9 @@ export const AFTERWARDS: readonly ScriptedTurn[] = [
   },
 ];
 
-const EVERYTHING = [...OPENING, ...MEANWHILE, LAST_BEFORE, ...AFTERWARDS];
+const EVERYTHING = [...OPENING, ...DURING_CHECKPOINT, BEFORE_COMPACTION, ...AFTER_COMPACTION];
 
-/** What the assistant answers to a user's words in this session; undefined to any other. */
+/** The assistant's answer to a user message of this session; undefined for any other. */
 export function answerTo(words: string): string | undefined {
   return EVERYTHING.find(({ user }) => user === words)?.assistant;
 }
@@ -161,7 +157,7 @@ const LINES = [
   '  yield* splitFields(record, { separator: options.separator, quote: options.quote });',
 ];
 
-/** Text of about `tokens` tokens that stands for what a tool read. */
+/** A tool result of about `tokens` tokens. */
 export function listing(name: string, tokens: number): string {
   const lines = [`--- ${name} ---`];
   let length = lines.join('').length;
@@ -173,7 +169,7 @@ export function listing(name: string, tokens: number): string {
   return lines.join('\n');
 }
 
-/** A turn as it grows the history: what comes before its last request, and that request's own message. */
+/** The messages that a turn adds before its last request, and that request's own message. */
 export function messagesOf(
   { user, reads }: ScriptedTurn,
   number: number,

@@ -1,7 +1,7 @@
-/** The headers that the API puts on every answer, beside those of the answer itself. */
+/** The headers that every answer of the API has. */
 import { type RecordedRequest } from './recorder.ts';
 
-/** Request id and organisation, and for messages what is left of the rate limits. */
+/** Request id and organisation, and for messages the remaining rate limits. */
 export function answerHeaders(record: RecordedRequest, now: number): readonly (readonly [string, string])[] {
   const common = [
     ['request-id', record.requestId],

@@ -1,11 +1,11 @@
 /**
- * How the simulated API can be told to behave: the description of an answer and of a misbehaviour.
- * Plain data, so that it can also be ordered over HTTP.
+ * The behaviour of the simulated API: descriptions of answers and of faults.
+ * Plain data, which can also be sent over HTTP.
  */
 import type { JsonObject } from '../wire/json.ts';
 import { type Usage } from './wire-types.ts';
 
-/** One content block of an answer. Ids and signatures are made up where none is given. */
+/** One content block of an answer. Missing ids and signatures are generated. */
 export type AnswerBlock =
   | { readonly type: 'text'; readonly text: string }
   | { readonly type: 'thinking'; readonly thinking: string; readonly signature?: string }
@@ -26,18 +26,18 @@ export interface Speed {
   readonly tokensPerSecond?: number;
 }
 
-/** The description of an answer. What is left out is filled in as the API would. */
+/** The description of an answer. Missing parts are filled in as the API would. */
 export interface Answer extends Speed {
   /** The content; by default a short text, or a summary where one is asked for. `[]` is an empty answer. */
   readonly blocks?: readonly AnswerBlock[];
-  /** Size of the whole prompt to claim, split into read, written and plain as the cache rules say. */
+  /** Prompt tokens to report, split into cache reads, cache creation and input by the cache's rules. */
   readonly promptTokens?: number;
-  /** Single figures to claim, whatever was counted. */
+  /** Single counts to report instead of the computed ones. */
   readonly usage?: Partial<Usage>;
   readonly stopReason?: string;
   /** Added to the response's headers. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** Misbehaviour of this one answer. */
+  /** A fault of this answer only. */
   readonly fault?: Fault;
   /** Replaces everything above. */
   readonly raw?: RawAnswer;
@@ -46,7 +46,7 @@ export interface Answer extends Speed {
 /** Where in an answer something stops. `mid_stream` is before the event number `afterEvents` (default 3). */
 export type BreakPoint = 'before_head' | 'after_head' | 'mid_stream';
 
-/** A fault that decides how the answer goes, or ends. One answer has at most one of these. */
+/** A fault that replaces or ends an answer. An answer has at most one of these. */
 export type BreakingFault =
   /** An error status; `retryAfter` in seconds; `body` replaces the usual JSON. */
   | {
@@ -62,7 +62,7 @@ export type BreakingFault =
   | { readonly kind: 'prompt_too_long'; readonly tokens?: number; readonly maximum?: number }
   /** An `error` event in a stream that began with 200. */
   | { readonly kind: 'error_event'; readonly afterEvents?: number; readonly type?: string; readonly message?: string }
-  /** The connection goes away; `upload` is while the request is still being sent. How: RST, FIN, or a proper early end. */
+  /** The connection ends, by RST, FIN or a proper early end; `upload`: while the request is being sent. */
   | {
       readonly kind: 'disconnect';
       readonly at: BreakPoint | 'upload';
@@ -71,7 +71,7 @@ export type BreakingFault =
       readonly partial?: boolean;
       readonly how?: 'reset' | 'cut' | 'end';
     }
-  /** Nothing more comes, and the connection stays. */
+  /** Nothing more is sent; the connection stays open. */
   | { readonly kind: 'silence'; readonly at: BreakPoint; readonly afterEvents?: number; readonly partial?: boolean }
   /** Bytes that are no HTTP. */
   | { readonly kind: 'garbage_http'; readonly bytes?: string }
@@ -79,7 +79,7 @@ export type BreakingFault =
   | { readonly kind: 'garbage_sse'; readonly afterEvents?: number; readonly text?: string }
   /** A message without content. */
   | { readonly kind: 'empty_answer' }
-  /** A tool call, whatever was asked. */
+  /** A tool call in any answer. */
   | { readonly kind: 'tool_call'; readonly name?: string }
   /** A scripted answer: for scripts from another process. */
   | { readonly kind: 'answer'; readonly answer: Omit<Answer, 'fault'> };

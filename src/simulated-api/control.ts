@@ -3,7 +3,7 @@
  * faults, requests, speed and reset, as JSON.
  */
 import { type Speed } from './behaviour.ts';
-import { parseFaultOrder } from './fault-input.ts';
+import { parseFaultRequest } from './fault-input.ts';
 import { type RecordedRequest } from './recorder.ts';
 import { type Simulation } from './simulation.ts';
 import { isObject, parseJson } from '../wire/json.ts';
@@ -30,7 +30,7 @@ export function answerControl(simulation: Simulation, method: string, url: strin
   const { pathname, searchParams } = new URL(url, 'http://simulated');
   switch (`${method} ${pathname.slice(PREFIX.length)}`) {
     case 'POST faults': {
-      const order = parseFaultOrder(parseJson(body));
+      const order = parseFaultRequest(parseJson(body));
       if ('problem' in order) return { status: 400, json: { error: order.problem } };
       const { id } = simulation.faults.add(order.fault, order.options);
       return { status: 201, json: { id } };

@@ -1,10 +1,10 @@
-/** One answer on its way out: what is sent at what pace, and which fault strikes at which point of it. */
+/** Sends one answer at its pace, and applies its faults. */
 import { apiError, errorBody, promptTooLong, type ApiError } from './api-errors.ts';
 import { type BreakingFault, type RawAnswer, type Speed } from './behaviour.ts';
 import { formatEvent, type StreamEvent } from './events.ts';
 import { modifier, type FaultPlan } from './faults.ts';
 import { GARBAGE_HTTP, GARBAGE_SSE, noise } from './noise.ts';
-import { AnswerOver, type Outgoing } from './outgoing.ts';
+import { AnswerAborted, type OutgoingResponse } from './outgoing.ts';
 
 /** Events that are sent before a fault in mid-stream where it does not say. */
 const DEFAULT_AFTER_EVENTS = 3;
@@ -15,20 +15,20 @@ type Headers = Readonly<Record<string, string>>;
 
 /** An answer and its faults. */
 export class Delivery {
-  readonly #out: Outgoing;
+  readonly #out: OutgoingResponse;
   readonly #requestId: string;
   #plan: FaultPlan = { breaking: undefined, modifying: [] };
 
-  constructor(out: Outgoing, requestId: string) {
+  constructor(out: OutgoingResponse, requestId: string) {
     this.#out = out;
     this.#requestId = requestId;
   }
 
-  /** What is going to go wrong. Later faults come on top of earlier ones. */
+  /** The faults to apply; later ones are added to earlier ones. */
   misbehave(plan: FaultPlan): void {
     const breaking = this.#plan.breaking ?? plan.breaking;
     this.#plan = { breaking, modifying: [...this.#plan.modifying, ...plan.modifying] };
-    this.#out.manner = {
+    this.#out.mode = {
       chunking: modifier(this.#plan, 'chunking'),
       compression: modifier(this.#plan, 'compression'),
     };
@@ -41,18 +41,18 @@ export class Delivery {
     return { firstByteMs, tokensPerSecond };
   }
 
-  /** Lets a fault strike that leaves no room for an ordinary answer. */
+  /** Applies a fault that replaces the ordinary answer. */
   async strikeBeforeHead(): Promise<void> {
     const fault = this.#plan.breaking;
     switch (fault?.kind) {
       case 'status':
         await this.#faultyStatus(fault);
-        throw new AnswerOver(fault.kind);
+        throw new AnswerAborted(fault.kind);
       case 'prompt_too_long': {
         const { tokens = 200_001, maximum = 200_000 } = fault;
         await this.pause(this.slowed({}).firstByteMs ?? 0);
         await this.error(promptTooLong(tokens, maximum));
-        throw new AnswerOver(fault.kind);
+        throw new AnswerAborted(fault.kind);
       }
       case 'garbage_http':
         return this.#out.garbage(fault.bytes ?? GARBAGE_HTTP);
@@ -101,7 +101,7 @@ export class Delivery {
         await this.#strike(fault, text);
       }
       tokens += event.tokens;
-      // By the clock and not by the last event, so that a long answer takes the time it is meant to take.
+      // By the clock instead of the last event, so that delays do not add up.
       await this.pause(start + (tokens * 1000) / (speed.tokensPerSecond ?? Infinity) - performance.now());
       await this.#out.send(Buffer.from(noisy ? noise(count) + text : text));
       count += 1;
@@ -122,14 +122,14 @@ export class Delivery {
     await this.#out.end();
   }
 
-  /** Waits, unless the client goes. */
+  /** Waits; throws when the client disconnects. */
   pause(ms: number): Promise<void> {
     return this.#out.pause(ms);
   }
 
-  /** The outcome of `work`, unless the client goes before. */
+  /** Awaits `work`; throws when the client disconnects before. */
   unlessGone<Result>(work: Promise<Result>): Promise<Result> {
-    return this.#out.unlessGone(work);
+    return this.#out.raceWithAbort(work);
   }
 
   async #head(status: number, headers: Headers): Promise<void> {
@@ -141,7 +141,7 @@ export class Delivery {
     }
   }
 
-  /** Lets a fault happen here; `next` is the event that would have been sent. */
+  /** Applies a fault; `next` is the event that would have been sent. */
   async #strike(fault: BreakingFault | undefined, next = ''): Promise<void> {
     switch (fault?.kind) {
       case 'error_event': {
@@ -149,7 +149,7 @@ export class Delivery {
         const data = { type: 'error', error: { type, message }, request_id: this.#requestId };
         await this.#out.send(Buffer.from(formatEvent({ name: 'error', data })));
         await this.#out.end();
-        throw new AnswerOver(fault.kind);
+        throw new AnswerAborted(fault.kind);
       }
       case 'garbage_sse':
         return this.#out.send(Buffer.from(fault.text ?? GARBAGE_SSE));

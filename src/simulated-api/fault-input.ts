@@ -1,4 +1,4 @@
-/** Faults that come as JSON: checked field by field, so that a slip of the pen is told and not silently ignored. */
+/** Parses faults from JSON. Every field is checked, so that a mistake is reported instead of ignored. */
 import { type Fault } from './behaviour.ts';
 import { type FaultOptions, type RequestFilter } from './faults.ts';
 import { isObject } from '../wire/json.ts';
@@ -56,11 +56,11 @@ const FILTER: Readonly<Record<keyof RequestFilter, Check>> = {
   header: isStrings,
 };
 
-/** An order for a fault, or what is wrong with it. */
-export type FaultOrder = { readonly fault: Fault; readonly options: FaultOptions } | { readonly problem: string };
+/** A fault to add, or the problem with the request. */
+export type FaultRequest = { readonly fault: Fault; readonly options: FaultOptions } | { readonly problem: string };
 
 /** Reads `{fault, times?, when?}`. */
-export function parseFaultOrder(json: unknown): FaultOrder {
+export function parseFaultRequest(json: unknown): FaultRequest {
   if (!isObject(json)) return { problem: 'expected {"fault": {"kind": …}, "times"?: n, "when"?: {…}}' };
   const { fault, times, when } = json;
   const problem = faultProblem(fault) ?? (when === undefined ? undefined : fieldProblem('when', when, FILTER));

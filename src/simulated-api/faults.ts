@@ -1,8 +1,8 @@
-/** Misbehaviour on command: the queue of what is to go wrong next, and for whom. */
+/** The queue of faults, and the requests that they are for. */
 import { type BreakingFault, type Fault, type ModifyingFault } from './behaviour.ts';
 import { type RecordedRequest } from './recorder.ts';
 
-/** Which requests a fault is for, as data. All that is given must hold. */
+/** The requests that a fault is for. All given fields must match. */
 export interface RequestFilter {
   readonly kind?: string;
   readonly path?: string;
@@ -17,16 +17,16 @@ export interface FaultOptions {
   readonly when?: RequestFilter | ((request: RecordedRequest) => boolean);
 }
 
-/** An ordered fault. */
+/** A queued fault. */
 export interface FaultHandle {
   readonly id: number;
   readonly fault: Fault;
-  /** How many requests it is still for. */
+  /** Number of further requests that it is for. */
   readonly remaining: number;
   cancel(): void;
 }
 
-/** What goes wrong in one answer. */
+/** The faults of one answer. */
 export interface FaultPlan {
   readonly breaking: BreakingFault | undefined;
   readonly modifying: readonly ModifyingFault[];
@@ -52,12 +52,12 @@ export function modifier<Kind extends ModifyingFault['kind']>(
   return plan.modifying.find((fault): fault is Extract<ModifyingFault, { kind: Kind }> => fault.kind === kind);
 }
 
-/** The faults that are ordered and not used up, oldest first. */
+/** The queued faults, oldest first. */
 export class FaultQueue {
   #ordered: Ordered[] = [];
   #lastId = 0;
 
-  /** Orders `fault` for the next matching requests. */
+  /** Queues `fault` for the next matching requests. */
   add(fault: Fault, options: FaultOptions = {}): FaultHandle {
     const id = (this.#lastId += 1);
     const ordered: Ordered = { id, fault, matches: matcher(options.when), remaining: options.times ?? 1 };
@@ -75,7 +75,7 @@ export class FaultQueue {
     };
   }
 
-  /** What is still to come. */
+  /** The faults that are still queued. */
   list(): readonly { readonly id: number; readonly fault: Fault; readonly remaining: number }[] {
     return this.#ordered.map(({ id, fault, remaining }) => ({ id, fault, remaining }));
   }
@@ -91,7 +91,7 @@ export class FaultQueue {
     return next !== undefined;
   }
 
-  /** Takes what is to go wrong with `request`: the oldest breaking fault, and all modifying ones. */
+  /** Takes the faults for `request`: the oldest breaking one, and all modifying ones. */
   take(request: RecordedRequest): FaultPlan {
     let breaking: BreakingFault | undefined;
     const modifying: ModifyingFault[] = [];

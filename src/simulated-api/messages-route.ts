@@ -1,4 +1,4 @@
-/** `POST /v1/messages` and `POST /v1/messages/count_tokens`: check, ask the script, settle the figures, send. */
+/** `POST /v1/messages` and `POST /v1/messages/count_tokens`: validates, gets the scripted answer, computes usage, sends. */
 import { apiError, invalid, promptTooLong, type ApiError } from './api-errors.ts';
 import { defaultBlocks, type Call } from './scripted-answers.ts';
 import { type Answer, type AnswerBlock, type BreakingFault, type Speed } from './behaviour.ts';
@@ -78,7 +78,7 @@ function check(simulation: Simulation, record: RequestRecord, needsMaxTokens: bo
   return { message, blocks, window: windowOf(model, record.headers['anthropic-beta']?.toString() ?? '') };
 }
 
-/** Fills in everything that the description of an answer leaves open. */
+/** Fills in the missing parts of an answer's description. */
 function settle(simulation: Simulation, call: Call, answer: Answer, cached: CachePlan): AnswerMessage {
   const wanted = answer.blocks ?? defaultBlocks(call, simulation.summaryTokens);
   const { blocks, cut } = cutToTokens(wanted, call.message.max_tokens);
@@ -145,7 +145,7 @@ async function answerLean(simulation: Simulation, record: RequestRecord, deliver
   await delivery.json(200, JSON.stringify(messageJson(message)));
 }
 
-/** The answer that a fault puts into the model's mouth. */
+/** The answer that a fault makes the model give. */
 function faultyAnswer(fault: BreakingFault | undefined, call: Call): Answer | undefined {
   switch (fault?.kind) {
     case 'empty_answer':

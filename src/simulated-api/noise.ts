@@ -1,4 +1,4 @@
-/** Bytes that no client asked for: garbage, and what a client has to overlook. */
+/** Garbage bytes, and events that a client has to ignore. */
 import { formatEvent } from './events.ts';
 
 /** In place of an HTTP answer. */
@@ -8,7 +8,7 @@ export const GARBAGE_HTTP = '\u0016\u0003\u0001 this is not HTTP\r\n\r\n';
 export const GARBAGE_SSE =
   'event: content_block_delta\ndata: {"type":"content_block_delta","ind\n\n%%% not an event %%%\n\n';
 
-/** Comments, pings and events of tomorrow, to be sent before the real event number `index`. */
+/** Comments, pings and unknown events, sent before the real event number `index`. */
 export function noise(index: number): string {
   const comment = ': keep-alive\n\n';
   const ping = formatEvent({ name: 'ping', data: { type: 'ping' } });

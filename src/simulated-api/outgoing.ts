@@ -1,6 +1,6 @@
 /**
- * The connection an answer goes out on: bytes in pieces, compressed or not, pauses, and the ways to break off.
- * The only place that writes to a response.
+ * Writes a response: in chunks, compressed or not, with pauses, and with the ways to break it off.
+ * Nothing else writes to a response.
  */
 import { type IncomingMessage, type ServerResponse } from 'node:http';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
@@ -10,19 +10,18 @@ import { BodyEncoder, chooseEncoding } from './body-encoder.ts';
 /** Time for the peer to read what was sent before a reset throws it away. */
 const BEFORE_RESET_MS = 20;
 
-/** Thrown to leave an answer early: the client went, or a fault has ended it. */
-export class AnswerOver extends Error {}
+/** Thrown to end an answer early: the client disconnected, or a fault ended it. */
+export class AnswerAborted extends Error {}
 
-/** How bytes are to leave. */
-export interface Manner {
+export interface DeliveryMode {
   readonly chunking?: Extract<ModifyingFault, { kind: 'chunking' }> | undefined;
   readonly compression?: Extract<ModifyingFault, { kind: 'compression' }> | undefined;
 }
 
-/** A response under way. Every method throws {@link AnswerOver} once the client has gone. */
-export class Outgoing {
-  /** Changed by faults, before the head. */
-  manner: Manner = {};
+/** A response that is being sent. Every method throws {@link AnswerAborted} after the client has disconnected. */
+export class OutgoingResponse {
+  /** Set by faults, before the head is sent. */
+  mode: DeliveryMode = {};
   readonly #response: ServerResponse;
   readonly #acceptEncoding: string;
   readonly #gone = new AbortController();
@@ -46,7 +45,7 @@ export class Outgoing {
 
   /** The encoding that the body will have, if any. */
   get encoding(): Encoding | undefined {
-    const { compression } = this.manner;
+    const { compression } = this.mode;
     return compression === undefined ? undefined : chooseEncoding(this.#acceptEncoding, compression.encoding);
   }
 
@@ -71,7 +70,7 @@ export class Outgoing {
     else await this.#encoder.write(bytes);
   }
 
-  /** Ends the answer properly; resolves when it has left. */
+  /** Ends the answer properly; resolves when it was sent. */
   async end(): Promise<void> {
     await this.#encoder?.end();
     await new Promise<void>((resolve) => {
@@ -80,24 +79,24 @@ export class Outgoing {
     });
   }
 
-  /** Waits, unless the client goes. */
+  /** Waits; throws when the client disconnects. */
   async pause(ms: number): Promise<void> {
     this.#assertThere();
     if (!(ms > 0)) return;
     try {
       await sleep(ms, undefined, { signal: this.#gone.signal });
     } catch (error) {
-      throw new AnswerOver('gone', { cause: error });
+      throw new AnswerAborted('gone', { cause: error });
     }
   }
 
-  /** The outcome of `work`, unless the client goes before. */
-  async unlessGone<Result>(work: Promise<Result>): Promise<Result> {
+  /** Awaits `work`; throws when the client disconnects before. */
+  async raceWithAbort<Result>(work: Promise<Result>): Promise<Result> {
     this.#assertThere();
     const { signal } = this.#gone;
     let leave = (): void => undefined;
     const gone = new Promise<never>((_, reject) => {
-      leave = () => reject(new AnswerOver('gone'));
+      leave = () => reject(new AnswerAborted('gone'));
       signal.addEventListener('abort', leave, { once: true });
     });
     try {
@@ -111,37 +110,37 @@ export class Outgoing {
   garbage(bytes: string): never {
     this.#broken = true;
     this.#response.socket?.end(bytes, 'latin1');
-    throw new AnswerOver('garbage');
+    throw new AnswerAborted('garbage');
   }
 
   /** Breaks the answer off: by RST, by closing, or by ending the body as if it were complete. */
   async breakOff(how: 'reset' | 'cut' | 'end'): Promise<never> {
     this.#broken = true;
-    await nextTurn(); // what was written leaves before the connection does
+    await nextTurn(); // written bytes are sent before the connection ends
     const { socket } = this.#response;
     if (how === 'end' && this.#response.headersSent) await this.end();
     else if (how === 'reset' && socket !== null && !('encrypted' in socket)) {
       await sleep(BEFORE_RESET_MS);
       socket.resetAndDestroy();
     } else socket?.destroy();
-    throw new AnswerOver('disconnect');
+    throw new AnswerAborted('disconnect');
   }
 
-  /** Waits for the client to give up. */
+  /** Waits until the client disconnects. */
   async silence(): Promise<never> {
     const { signal } = this.#gone;
     if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
-    throw new AnswerOver('silence');
+    throw new AnswerAborted('silence');
   }
 
   async #write(bytes: Uint8Array): Promise<void> {
-    const { chunking } = this.manner;
+    const { chunking } = this.mode;
     const size = Math.max(1, chunking?.bytes ?? bytes.length);
     for (let start = 0; start < bytes.length; start += size) {
       this.#assertThere();
       const flowing = this.#response.write(bytes.subarray(start, start + size));
       if (!flowing) await this.#drained();
-      // A turn of the loop between the pieces, or they would leave as one.
+      // One round of the event loop between the chunks; they would be sent as one otherwise.
       if (chunking !== undefined) await nextTurn();
       if (chunking?.delayMs !== undefined) await this.pause(chunking.delayMs);
     }
@@ -161,6 +160,6 @@ export class Outgoing {
   }
 
   #assertThere(): void {
-    if (this.#gone.signal.aborted) throw new AnswerOver('gone');
+    if (this.#gone.signal.aborted) throw new AnswerAborted('gone');
   }
 }

@@ -34,7 +34,7 @@ export interface CachePlan {
 }
 
 /** Whose request it is, and how large the prompt is claimed to be. */
-export interface CacheQuestion {
+export interface CacheQuery {
   /** The credential: no two owners share entries. */
   readonly owner: string;
   readonly request: MessagesRequest;
@@ -66,7 +66,7 @@ export class PromptCache {
   }
 
   /** Splits a prompt into read, written and plain tokens. Changes nothing until `commit`. */
-  plan(question: CacheQuestion): CachePlan {
+  plan(question: CacheQuery): CachePlan {
     const { blocks, scale } = question;
     const ends = tokenEnds(blocks, scale);
     const tokensTo = (position: number): number => ends[position] ?? 0;
@@ -145,7 +145,7 @@ function tokenEnds(blocks: readonly PromptBlock[], scale: number): readonly numb
 }
 
 /** A hash of the exact prefix that ends with each block. */
-function prefixHashes({ owner, request, blocks }: CacheQuestion): readonly string[] {
+function prefixHashes({ owner, request, blocks }: CacheQuery): readonly string[] {
   let previous = sha256(`${owner}\n${request.model}`);
   let inMessages = false;
   return blocks.map((block) => {

@@ -1,4 +1,4 @@
-/** The book of requests: what came in, what became of it, and who waits for what. */
+/** Records requests and their outcome, and notifies those who wait for one. */
 import { type IncomingHttpHeaders } from 'node:http';
 import { isObject, parseJson } from '../wire/json.ts';
 import { type MessagesRequest, type Usage } from './wire-types.ts';
@@ -9,7 +9,7 @@ export type RequestKind = 'messages' | 'count_tokens' | 'models' | 'other';
 /** How a request ended: `aborted` is by the client, `broken` by a fault, `closed` by the end of the simulation. */
 export type Outcome = 'open' | 'answered' | 'aborted' | 'broken' | 'closed';
 
-/** A request as the simulated API saw it. Fields about the answer are filled in as it goes. */
+/** A recorded request. Fields about its answer are set while the answer is sent. */
 export interface RecordedRequest {
   /** Order of arrival, from 1. */
   readonly number: number;
@@ -37,10 +37,10 @@ export interface RecordedRequest {
   readonly requestId: string;
   readonly status: number | undefined;
   readonly usage: Usage | undefined;
-  /** Kinds of the faults that struck. */
+  /** Kinds of the faults that were applied. */
   readonly faults: readonly string[];
   readonly outcome: Outcome;
-  /** The client went before the answer was complete. */
+  /** The client disconnected before the answer was complete. */
   readonly aborted: boolean;
 }
 
@@ -114,14 +114,14 @@ export class RequestRecord implements RecordedRequest {
     return this.outcome === 'aborted';
   }
 
-  /** Lets go of the body; what was learned from it stays. */
+  /** Drops the body; what was parsed from it stays. */
   dropBody(): void {
     this.#isSummary = this.isSummary;
     this.body = Buffer.alloc(0);
   }
 }
 
-/** How much is kept: everything, all heads but no bodies, or the last so many requests with their bodies. */
+/** What is kept: everything, heads without bodies, or the last requests with their bodies. */
 export type Recording = 'all' | 'heads' | number;
 
 /** Even heads alone are bounded. */
@@ -133,7 +133,6 @@ interface Waiter {
   readonly reject: (error: Error) => void;
 }
 
-/** Keeps the requests, and tells those who wait for one. */
 export class Recorder {
   readonly #recording: Recording;
   readonly #waiters = new Set<Waiter>();
@@ -193,7 +192,7 @@ export class Recorder {
     });
   }
 
-  /** Nobody will come any more. */
+  /** Rejects everyone who waits: no more requests come. */
   close(): void {
     for (const waiter of this.#waiters) waiter.reject(new Error('The simulated API was closed'));
   }

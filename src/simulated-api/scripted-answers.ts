@@ -1,12 +1,11 @@
 /**
- * What the simulated model says: scripts that choose an answer,
- * and the plausible answers given where no script has an opinion.
+ * Answers of the simulated model: from a script, or else a default answer.
  */
 import { type Answer, type AnswerBlock } from './behaviour.ts';
 import { type RecordedRequest } from './recorder.ts';
 import { type MessagesRequest } from './wire-types.ts';
 
-/** A valid request in the hands of a script. */
+/** A valid request, as a script gets it. */
 export interface Call {
   readonly request: RecordedRequest;
   readonly message: MessagesRequest;

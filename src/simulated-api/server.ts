@@ -1,4 +1,4 @@
-/** The simulated API as its users hold it: a listener on 127.0.0.1, with or without TLS, and the handles to steer it. */
+/** The simulated API: a listener on 127.0.0.1, with or without TLS, and methods to control it. */
 import { createServer, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { type Socket } from 'node:net';
@@ -29,7 +29,7 @@ export interface SimulatedApi {
   readonly messages: readonly RecordedRequest[];
   /** Connections that are open now, idle ones included. */
   readonly connections: number;
-  /** Orders a misbehaviour, by default for the next request for a message. */
+  /** Queues a fault, by default for the next message request. */
   fault(fault: Fault, options?: FaultOptions): FaultHandle;
   clearFaults(): void;
   /** Sets the script for the requests to come; `undefined` returns to the default answers. */
@@ -45,7 +45,7 @@ export interface SimulatedApi {
 
 const DEFAULT_WAIT_MS = 2_000;
 
-/** Longer than any pool keeps an idle connection, so that it is never us who close it under a request. */
+/** Longer than any pool keeps an idle connection, so that the server never closes one during a request. */
 const KEEP_ALIVE_MS = 120_000;
 
 /** Starts a simulated API. */

@@ -12,7 +12,7 @@ import { newId } from './events.ts';
 import { type FaultPlan } from './faults.ts';
 import { answerCountTokens, answerMessages } from './messages-route.ts';
 import { answerModels, answerOther, headerError, kindOf } from './other-routes.ts';
-import { AnswerOver, Outgoing } from './outgoing.ts';
+import { AnswerAborted, OutgoingResponse } from './outgoing.ts';
 import { RequestRecord } from './recorder.ts';
 import { type Simulation } from './simulation.ts';
 import { readAll, receive } from './upload.ts';
@@ -73,7 +73,7 @@ export class Service {
     const record = this.#record(request, path);
     response.sendDate = true;
     for (const [name, value] of answerHeaders(record, this.#simulation.now())) response.setHeader(name, value);
-    const out = new Outgoing(request, response, () => {
+    const out = new OutgoingResponse(request, response, () => {
       record.status = response.statusCode;
       record.answeredAt = this.#simulation.now();
     });
@@ -81,7 +81,7 @@ export class Service {
     try {
       await this.#answer(request, record, delivery);
     } catch (error) {
-      if (!(error instanceof AnswerOver)) throw error;
+      if (!(error instanceof AnswerAborted)) throw error;
     } finally {
       record.endedAt = this.#simulation.now();
       record.outcome = this.#outcome(response, out);
@@ -102,7 +102,7 @@ export class Service {
     // Speed and script as they are now: who is told of this request may set them for the next.
     const settled = { ...this.#simulation };
     recorder.add(record);
-    if (!upload.complete) throw new AnswerOver('gone');
+    if (!upload.complete) throw new AnswerAborted('gone');
     const plan = faults.take(record);
     record.faults = [...(plan.breaking === undefined ? [] : [plan.breaking]), ...plan.modifying].map(
       ({ kind }) => kind,
@@ -140,7 +140,7 @@ export class Service {
     return new RequestRecord(head, this.#simulation.isSummaryRequest);
   }
 
-  #outcome(response: ServerResponse, out: Outgoing): RequestRecord['outcome'] {
+  #outcome(response: ServerResponse, out: OutgoingResponse): RequestRecord['outcome'] {
     if (out.broken) return 'broken';
     if (response.writableFinished) return 'answered';
     return this.#closing ? 'closed' : 'aborted';

@@ -1,4 +1,4 @@
-/** What one simulated API knows between requests: its settings, its script and its memory. */
+/** The state of a simulated API: settings, script, recorded requests, faults and cache. */
 import { asksForSummary, type Responder } from './scripted-answers.ts';
 import { type Speed } from './behaviour.ts';
 import { FaultQueue } from './faults.ts';
@@ -48,7 +48,7 @@ export interface Simulation {
 /** The documented limit of a request body. */
 const MAX_BODY_BYTES = 32 * 1024 * 1024;
 
-/** A simulation that has seen nothing yet. */
+/** Creates a simulation without requests. */
 export function createSimulation(options: SimulationOptions = {}): Simulation {
   const now = options.now ?? Date.now;
   return {

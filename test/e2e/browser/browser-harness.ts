@@ -7,14 +7,14 @@ import { dashboardUrl } from '../../../src/admin/access/access.ts';
 import { parseConfig } from '../../../src/config/config.ts';
 import { ScriptedClient } from '../../../src/demo/scripted-client.ts';
 import { messagesOf, type ScriptedTurn } from '../../../src/demo/session.ts';
-import { openStage, type Stage } from '../../../src/demo/environment.ts';
+import { openDemoEnvironment, type DemoEnvironment } from '../../../src/demo/environment.ts';
 import { startProxy, type Proxy } from '../../../src/proxy.ts';
 
 /** The demo's speed, in times real time: a checkpoint takes about three seconds. */
 const PACE = 3;
 
 export interface BrowserHarness {
-  readonly environment: Stage;
+  readonly environment: DemoEnvironment;
   readonly origin: string;
   readonly token: string;
   readonly ca: string;
@@ -44,7 +44,7 @@ export async function openBrowserHarness(): Promise<BrowserHarness> {
   const dataDir = mkdtempSync(join(tmpdir(), 'dbproxy-browser-'));
   const [proxyPort, dashboardPort] = [await freePort(), await freePort()];
   const ports = { DBPROXY_PROXY_PORT: String(proxyPort), DBPROXY_DASHBOARD_PORT: String(dashboardPort) };
-  const environment = await openStage({ dataDir, pace: PACE, settings: ports });
+  const environment = await openDemoEnvironment({ dataDir, pace: PACE, settings: ports });
   const ca = readFileSync(environment.proxy.caPath, 'utf8');
   const origin = `https://localhost:${dashboardPort}`;
   const { token } = environment.proxy.access;
@@ -78,7 +78,7 @@ export async function openBrowserHarness(): Promise<BrowserHarness> {
     stop,
     async start() {
       const env = { HOME: dataDir, DBPROXY_DATA_DIR: dataDir, DBPROXY_UPSTREAM_URL: environment.api.url, ...ports };
-      proxy = await startProxy({ config: parseConfig(env), log: environment.book });
+      proxy = await startProxy({ config: parseConfig(env), log: environment.events });
     },
     async close() {
       await Promise.all(clients.map((client) => client.close()));

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
-import { AFTERWARDS, LAST_BEFORE, MEANWHILE, OPENING } from '../../../src/demo/session.ts';
+import { AFTER_COMPACTION, BEFORE_COMPACTION, DURING_CHECKPOINT, OPENING } from '../../../src/demo/session.ts';
 import type { Recording } from '../../../web/contract.ts';
 import { axeViolations } from './axe.ts';
 import { externalUrls, openBrowser, openPage, type OpenedPage } from './browser.ts';
@@ -98,7 +98,7 @@ describe('a demo session in a real browser', function () {
     expect(page.url()).to.match(/#\/c\/.+/);
     await page.getByRole('region', { name: 'Summary' }).getByText('A new function splitRecords() walks').waitFor();
     await page.getByText('Messages appear with the next request').waitFor();
-    for (const turn of MEANWHILE.slice(0, 3)) await harness.turn(turn);
+    for (const turn of DURING_CHECKPOINT.slice(0, 3)) await harness.turn(turn);
     await page.locator('.write-ahead .message').first().waitFor();
     expect(await page.locator('.boundary').textContent()).to.match(/messages above are summarized · write-ahead/);
     await page.getByRole('img', { name: /^Tokens in use after \d+ answers.*checkpoint ready/ }).waitFor();
@@ -107,11 +107,11 @@ describe('a demo session in a real browser', function () {
 
   it('shows the swap and the time it saved', async () => {
     const { page } = list;
-    for (const turn of [...MEANWHILE.slice(3), LAST_BEFORE]) await harness.turn(turn);
+    for (const turn of [...DURING_CHECKPOINT.slice(3), BEFORE_COMPACTION]) await harness.turn(turn);
     await phase(page, 'Swap ready').waitFor();
     const reply = await harness.environment.client.compact();
     expect(reply.headers['x-double-buffer-served']).to.equal('checkpoint');
-    for (const turn of AFTERWARDS) await harness.turn(turn);
+    for (const turn of AFTER_COMPACTION) await harness.turn(turn);
     await phase(page, 'Idle').waitFor();
     await page.getByText('Claude Code accepted it and continued from it.').waitFor();
     await page.locator('.time-saved', { hasText: /\d m?s saved/ }).waitFor();

@@ -1,11 +1,11 @@
 import { expect } from 'chai';
-import { LogBook } from '../../../src/demo/event-tail.ts';
+import { EventTail } from '../../../src/demo/event-tail.ts';
 
 const never = new AbortController().signal;
 
 describe("the demo's log book", () => {
   it('finds what was written before, and waits for what comes', async () => {
-    const book = new LogBook();
+    const book = new EventTail();
     book.info('phase.changed', { to: 'IDLE' });
     expect((await book.wait('phase.changed', 1_000, never))?.fields).to.deep.equal({ to: 'IDLE' });
     const coming = book.wait('checkpoint.completed', 1_000, never);
@@ -17,7 +17,7 @@ describe("the demo's log book", () => {
   });
 
   it('gives up after a while, or when it is told to', async () => {
-    const book = new LogBook();
+    const book = new EventTail();
     expect(await book.wait('never', 5, never)).to.equal(null);
     const stopping = new AbortController();
     const waiting = book.wait('never', 60_000, stopping.signal);
