@@ -94,11 +94,11 @@ describe('labels and errors', () => {
       expect(proxied.status).to.equal(direct.status);
       expect(proxied.text).to.equal((await direct.text()).replace(other, requestId));
       expect(proxied.header('request-id')).to.equal(requestId);
-      for (const [name, value] of direct.headers) {
+      direct.headers.forEach((value, name) => {
         if (/^(retry-after|x-should-retry|content-|anthropic-)/.test(name) && !name.endsWith('-reset')) {
           expect(valuesOf(proxied.headers, name), name).to.deep.equal([value]);
         }
-      }
+      });
       expect(proxied.header('anthropic-ratelimit-requests-remaining')).to.equal('3999');
       expect(proxied.header('anthropic-ratelimit-requests-reset')).to.match(/^\d{4}-/);
       expect(Object.keys(labelsOf(proxied))).to.have.length(2);
