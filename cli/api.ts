@@ -21,11 +21,11 @@ export type ApiAnswer =
   | { readonly status: 0; readonly json: null };
 
 /** `GET path`, parsed. Never rejects. */
-export async function askApi(layout: DataPaths, at: Endpoint, path: string, patienceMs: number): Promise<ApiAnswer> {
+export async function askApi(layout: DataPaths, at: Endpoint, path: string, timeoutMs: number): Promise<ApiAnswer> {
   try {
     const token = readToken(layout);
     const headers = token === null ? [] : [`Authorization: Bearer ${token}`];
-    const question = { host: at.address, port: at.port, patienceMs };
+    const question = { host: at.address, port: at.port, timeoutMs };
     const answer = await ask(question, readFileSync(layout.ca), request(path, headers));
     if (typeof answer === 'string') return { status: 0, json: null };
     return { status: answer.status, json: JSON.parse(answer.body) };

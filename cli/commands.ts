@@ -36,41 +36,41 @@ function build(): Command {
     .configureHelp({ subcommandTerm: (command) => command.name() })
     .addHelpText('after', AFTER_HELP);
 
-  command(program, 'status', 'whether the proxy runs, since when, with which conversations, and the time it saved')
-    .option('--json', 'for programs')
+  command(program, 'status', 'show whether the proxy runs, its conversations and the time it saved')
+    .option('--json', 'print JSON')
     .action(async ({ json }: { json?: boolean }) => (await import('./status.ts')).status(env, { json: isTrue(json) }));
   command(program, 'start', 'start the proxy, without claude').action(async () =>
     (await import('./start-stop.ts')).start(env),
   );
-  command(program, 'stop', 'stop the proxy; requests under way may end').action(async () =>
+  command(program, 'stop', 'stop the proxy after the requests in progress have ended').action(async () =>
     (await import('./start-stop.ts')).stop(env),
   );
-  command(program, 'logs', 'the structured log')
-    .option('-f, --follow', 'go on as it is written')
-    .option('--json', 'as it is written, one object a line')
-    .option('-n, --lines <number>', 'how many lines of what there is', '50')
+  command(program, 'logs', 'print the log')
+    .option('-f, --follow', 'keep printing new lines')
+    .option('--json', 'print the log as it is: one JSON object per line')
+    .option('-n, --lines <number>', 'how many of the last lines', '50')
     .action(async (options: { follow?: boolean; json?: boolean; lines: string }) => {
       const { follow, json, lines } = options;
       await (await import('./logs.ts')).logs(env, { follow: isTrue(follow), json: isTrue(json), lines });
     });
-  command(program, 'history', 'the compactions of the last 90 days: what they cost, and the time they saved')
-    .option('--json', 'for programs')
-    .option('-n, --number <number>', 'how many, the newest first')
+  command(program, 'history', 'list the compactions of the last 90 days with their cost and the time saved')
+    .option('--json', 'print JSON')
+    .option('-n, --number <number>', 'how many compactions, newest first')
     .action(async ({ json, number }: { json?: boolean; number?: string }) => {
       const { history } = await import('./history/history.ts');
       await history(env, { json: isTrue(json), ...(number === undefined ? {} : { number }) });
     });
-  command(program, 'dashboard', "the dashboard's address, with the token that lets you in")
+  command(program, 'dashboard', "print the dashboard's address with its access token")
     .option('--open', 'open it in a browser')
     .action(async ({ open }: { open?: boolean }) =>
       (await import('./dashboard.ts')).dashboard(env, { open: isTrue(open) }),
     );
-  prefixedCommand(program, 'doctor', 'look for what can go wrong, and say what to do about it')
-    .option('--json', 'for programs')
+  prefixedCommand(program, 'doctor', 'check the installation and suggest fixes')
+    .option('--json', 'print JSON')
     .action(async ({ json }: { json?: boolean }) =>
       (await import('./doctor/doctor.ts')).doctor(env, { json: isTrue(json) }),
     );
-  prefixedCommand(program, 'update', 'get the newest version; goes back if that does not become healthy').action(
+  prefixedCommand(program, 'update', 'install the newest version; go back if it does not become healthy').action(
     async () => (await import('./installer.ts')).runInstaller(['proxy-update'], env),
   );
   command(program, 'uninstall', 'remove everything that was installed, and restore what was changed')
@@ -82,18 +82,18 @@ function build(): Command {
     .option('--keep', 'leave the proxy and the simulated API running afterwards')
     .action(async ({ keep }: { keep?: boolean }) => (await import('./demo.ts')).demo({ keep: isTrue(keep) }));
   command(program, 'serve', 'run the proxy in the foreground (settings: DBPROXY_* variables)')
-    .option('--no-record', 'do not write down that it runs: for containers, and for whoever does that himself')
+    .option('--no-record', 'do not write runtime.json: for containers and process managers')
     .action(async ({ record }: { record: boolean }) => {
       const stopping = firstSignal();
       await (await import('./serve.ts')).serve(env, { record, stopping });
     });
-  command(program, 'statusline', "for Claude Code's statusLine: reads its JSON from stdin").action(async () =>
-    (await import('./status-line/status-line.ts')).statusline(env),
+  command(program, 'statusline', "print a line for Claude Code's statusLine; reads its JSON from stdin").action(
+    async () => (await import('./status-line/status-line.ts')).statusline(env),
   );
   prefixedCommand(program, 'version', 'print the version of claude-db-proxy').action(
     () => void process.stdout.write(`${VERSION}\n`),
   );
-  prefixedCommand(program, 'help', 'print this').action(() => program.outputHelp());
+  prefixedCommand(program, 'help', 'print this help').action(() => program.outputHelp());
   return program;
 }
 

@@ -26,12 +26,12 @@ export type Trouble =
 export type HealthCheck =
   { readonly healthy: true; readonly health: Health } | { readonly healthy: false; readonly trouble: Trouble };
 
-export interface Question {
+export interface CheckTarget {
   /** Address of the redirector. */
   readonly host: string;
   readonly port: number;
   /** For the whole of it, in milliseconds. */
-  readonly patienceMs: number;
+  readonly timeoutMs: number;
 }
 
 /** A thousand compactions and a thousand checkpoints; anything else is short. */
@@ -53,7 +53,7 @@ export function reachableAddress(host: string): string {
 }
 
 /** Asks the proxy behind a redirector. Never rejects. */
-export async function checkHealth(layout: DataPaths, question: Question): Promise<HealthCheck> {
+export async function checkHealth(layout: DataPaths, question: CheckTarget): Promise<HealthCheck> {
   let ca: Buffer;
   try {
     ca = readFileSync(layout.ca);
@@ -78,12 +78,12 @@ export interface PageAnswer {
 }
 
 /** Sends `text` through a tunnel of the redirector to our forwarder; resolves with the answer, or with why there is none. */
-export async function ask(question: Question, ca: Buffer, text: string): Promise<PageAnswer | Trouble> {
-  const { host, port, patienceMs } = question;
+export async function ask(question: CheckTarget, ca: Buffer, text: string): Promise<PageAnswer | Trouble> {
+  const { host, port, timeoutMs } = question;
   // Loaded here: it takes as long as a third of a launch, which seldom needs it.
   const { connect: connectTls } = await import('node:tls');
   const tcp = connectTcp({ host, port });
-  const timer = setTimeout(() => tcp.destroy(new Unhealthy('silent')), patienceMs);
+  const timer = setTimeout(() => tcp.destroy(new Unhealthy('silent')), timeoutMs);
   const secure = (): TLSSocket =>
     // The certificate names the API: nobody but the holder of our CA's key can show it and be believed here.
     connectTls({ socket: tcp, servername: API_NAME, ca, minVersion: 'TLSv1.2' });

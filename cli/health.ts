@@ -18,7 +18,7 @@ function setting(name: string, fallback: string): string {
 const layout = layoutOf({ dataDir: setting('DBPROXY_DATA_DIR', join(homedir(), '.local/share/claude-db-proxy')) });
 const port = Number(setting('DBPROXY_PROXY_PORT', '8080'));
 
-void checkHealth(layout, { host: '127.0.0.1', port, patienceMs: PATIENCE_MS }).then((check) => {
+void checkHealth(layout, { host: '127.0.0.1', port, timeoutMs: PATIENCE_MS }).then((check) => {
   if (check.healthy) return;
   process.stderr.write(`unhealthy: port ${port}: ${check.trouble}\n`);
   process.exitCode = 1;

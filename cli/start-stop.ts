@@ -23,10 +23,10 @@ export async function start(env: Environment): Promise<void> {
     'starting the proxy',
     before === null ? ensureRunning(options) : replaceIfOlder(options, before),
   );
-  const { record, place } = running;
+  const { record, endpoint } = running;
   const isNew = before?.record.since !== record.since;
   say(`The proxy ${isNew ? 'is running' : 'was running already'} (${whereItRuns(record)}).`);
-  say(`  HTTPS_PROXY  ${place.url}`);
+  say(`  HTTPS_PROXY  ${endpoint.url}`);
   say(`  dashboard    https://localhost:${record.ports.dashboard}/dashboard`);
 }
 

@@ -19,7 +19,7 @@ export async function status(env: Environment, options: { readonly json: boolean
   const site = contextOf(env);
   const found = await findRunning(site);
   const { running } = found;
-  const answer = running === null ? null : await askApi(site.layout, running.place, '/api/status', PATIENCE_MS);
+  const answer = running === null ? null : await askApi(site.layout, running.endpoint, '/api/status', PATIENCE_MS);
   const details = answer?.status === 200 ? readStatus(answer.json) : null;
   if (options.json) process.stdout.write(`${JSON.stringify(asJson(site, found, details), null, 2)}\n`);
   else process.stdout.write(asText(site, found, details, pc.createColors(wantsColours(process.stdout, env))));
@@ -69,7 +69,7 @@ function asText(site: CliContext, found: ProbeResult, details: StatusAnswer | nu
     ['since', `${ageText(running)} (${running.record.since})`],
     ['runtime', whereItRuns(running.record)],
     ['version', running.health.version],
-    ['proxy', running.place.url],
+    ['proxy', running.endpoint.url],
     ['dashboard', `https://localhost:${running.record.ports.dashboard}/dashboard`],
     ['data', site.layout.dataDir],
     ...(running.health.passthrough

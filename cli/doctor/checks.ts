@@ -135,8 +135,8 @@ async function checkProxy(site: CliContext, running: Running | null): Promise<re
       warning('proxy', `the proxy is not running${other}`, 'start it: claude-db-proxy start (claude does as well)'),
     ];
   }
-  const { health, place } = running;
-  const found = [well('proxy', `the proxy answers through ${place.url}, version ${health.version}`)];
+  const { health, endpoint } = running;
+  const found = [well('proxy', `the proxy answers through ${endpoint.url}, version ${health.version}`)];
   if (isOlder(health.version)) {
     const remedy = 'it is replaced as soon as it is idle; or: claude-db-proxy stop, then start';
     found.push(warning('version', `the proxy is ${health.version}, older than this ${VERSION}`, remedy));
@@ -168,7 +168,7 @@ async function checkTrust(
   const users = env['NODE_EXTRA_CA_CERTS'] ?? '';
   if (users !== '' && !isOurBundle(layout, users)) findings.push(checkUsersBundle(users));
   if (running !== null) {
-    const reason = await handshakeFault(running.place, caBundle(layout, users === '' ? undefined : users));
+    const reason = await handshakeFault(running.endpoint, caBundle(layout, users === '' ? undefined : users));
     findings.push(
       reason === null
         ? well('ca-trust', `a client that trusts ${layout.ca} reaches ${API_NAME} through the proxy`)

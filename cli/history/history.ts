@@ -11,11 +11,11 @@ import { historyText } from './history-text.ts';
 
 /** The state file may be large, and the disk busy. */
 const PATIENCE_MS = 10_000;
-/** As many as the proxy tells at once. */
+/** The most that the proxy sends in one answer. */
 const MOST = 1_000;
-/** What people see at once. */
+/** The default for a terminal. */
 const SHOWN = 20;
-/** Where nobody looks at the width. */
+/** Columns where the output is no terminal. */
 const WIDE = 200;
 
 export interface HistoryOptions {
@@ -33,7 +33,7 @@ export async function history(env: Environment, options: HistoryOptions): Promis
   const site = contextOf(env);
   const { running } = await findRunning(site);
   if (running === null) throw notRunning();
-  const answer = await askApi(site.layout, running.place, `/api/history?limit=${limit}`, PATIENCE_MS);
+  const answer = await askApi(site.layout, running.endpoint, `/api/history?limit=${limit}`, PATIENCE_MS);
   if (answer.status !== 200) throw new RuntimeError(whyNot(answer.status));
   const told = answer.json as HistoryAnswer;
   if (options.json) process.stdout.write(`${JSON.stringify(told, null, 2)}\n`);
@@ -44,7 +44,7 @@ export async function history(env: Environment, options: HistoryOptions): Promis
 }
 
 function whyNot(status: number): string {
-  if (status === 0) return 'the proxy did not tell its history; see `claude-db-proxy logs`';
+  if (status === 0) return 'the proxy did not send its history; see `claude-db-proxy logs`';
   if (status === 401) return 'the token was not accepted; restart the proxy: claude-db-proxy stop, then start';
-  return `the proxy did not tell its history (${status}); it is of another version: claude-db-proxy stop, then start`;
+  return `the proxy did not send its history (${status}); it is of another version: claude-db-proxy stop, then start`;
 }

@@ -1,6 +1,6 @@
 /**
- * One file of CA certificates for `NODE_EXTRA_CA_CERTS`, which names one file only: ours and those that the user had in
- * that variable. Made anew whenever either changes.
+ * `NODE_EXTRA_CA_CERTS` names a single file: this module joins the proxy's CA certificate and the user's own bundle into
+ * one, and writes it again when either changes.
  */
 import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,15 +18,14 @@ function textOf(path: string): string | null {
 }
 
 /**
- * The file to name.
+ * The path of that file.
  *
- * @param users the user's own `NODE_EXTRA_CA_CERTS`; undefined for none. One that cannot be read counts for nothing, as
- *   it does for Node and for Claude Code
- * @throws FileError; the file system's error where our own CA cannot be read
+ * @param users the user's own `NODE_EXTRA_CA_CERTS`; a file that cannot be read is ignored, as Node and Claude Code do
+ * @throws FileError; the file system's error where the proxy's CA cannot be read
  */
 export function caBundle(layout: DataPaths, users: string | undefined): string {
   if (users === undefined || users.trim() === '') return layout.ca;
-  // A launch within a launch: that is ours already.
+  // A launch within a launch: the bundle is joined already.
   if (users === layout.ca || users.startsWith(join(layout.state, PREFIX))) return users;
   let theirs: string;
   try {
@@ -34,7 +33,7 @@ export function caBundle(layout: DataPaths, users: string | undefined): string {
   } catch {
     return layout.ca;
   }
-  // Loaded here: most launches have no bundle to name.
+  // Loaded here: most launches have no bundle to join.
   const { createHash } = process.getBuiltinModule('node:crypto');
   const name = createHash('sha256').update(theirs).digest('hex').slice(0, 12);
   const path = join(layout.state, `${PREFIX}${name}.pem`);
@@ -46,11 +45,11 @@ export function caBundle(layout: DataPaths, users: string | undefined): string {
   return path;
 }
 
-/** When a file was changed last, by whatever means (`cp -p` keeps another time than this one); -1 where there is none. */
+/** When a file changed last; -1 for none. The change time, because `cp -p` keeps the modification time. */
 function changedAt(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.ctimeMs ?? -1;
 }
 
-/** The user's own bundle, for whoever starts the proxy from within a launch; undefined where it is ours. */
+/** True for the proxy's CA file and for the bundles written here. */
 export const isOurBundle = (layout: DataPaths, path: string): boolean =>
   path === layout.ca || path.startsWith(join(layout.state, PREFIX));

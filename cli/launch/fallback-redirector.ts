@@ -1,7 +1,6 @@
 /**
- * Stands in for the proxy on its port when there is none: `claude` was told that port for as long as it runs. Everything
- * goes through a blind tunnel to its real destination, the API too, as if there were no proxy. Gives the port back as
- * soon as somebody starts a proxy.
+ * Replaces the proxy on its port while none runs, because a running `claude` keeps that address. Every connection, to the
+ * API too, becomes a blind tunnel to its destination, as without a proxy. Releases the port when a proxy is started.
  */
 import type { Config } from '../../src/config/config.ts';
 import { silentLog } from '../../src/log.ts';
@@ -10,14 +9,14 @@ import { ownListener } from '../../src/redirector/tunnel-policy.ts';
 import { OutboundTunnels } from '../../src/upstream/outbound-tunnel.ts';
 import { API_NAME } from '../../src/certificates/names.ts';
 
-/** Open tunnels stay open when the port is given back: as long as timers can count. */
+/** Open tunnels outlive the listener: the longest delay of a timer. */
 const NEVER_MS = 2 ** 31 - 1;
 
 export class FallbackRedirector {
   readonly #config: Config;
   readonly #host: string;
   readonly #port: number;
-  #listening: Redirector | null = null;
+  #redirector: Redirector | null = null;
 
   constructor(config: Config, host: string, port: number) {
     this.#config = config;
@@ -25,13 +24,13 @@ export class FallbackRedirector {
     this.#port = port;
   }
 
-  get up(): boolean {
-    return this.#listening !== null;
+  get isListening(): boolean {
+    return this.#redirector !== null;
   }
 
-  /** Takes the port; false where somebody else has it. */
-  async takeOver(): Promise<boolean> {
-    if (this.#listening !== null) return true;
+  /** Listens on the port; false where another process does. */
+  async start(): Promise<boolean> {
+    if (this.#redirector !== null) return true;
     const isOwn = ownListener(this.#host, (port) => port === this.#port);
     const tunnels = new OutboundTunnels({ proxy: this.#config.outboundProxy, isOwn });
     const redirector = createRedirector({
@@ -44,16 +43,16 @@ export class FallbackRedirector {
     });
     try {
       await redirector.listen(this.#host, this.#port);
-      this.#listening = redirector;
+      this.#redirector = redirector;
       return true;
     } catch {
       return false;
     }
   }
 
-  /** Accepts no more; tunnels that are open go on. */
-  giveBack(): void {
-    void this.#listening?.close();
-    this.#listening = null;
+  /** Stops listening; open tunnels stay open. */
+  stop(): void {
+    void this.#redirector?.close();
+    this.#redirector = null;
   }
 }

@@ -83,10 +83,10 @@ async function prepare(env: Environment, early: Health | null): Promise<Prepared
     const config = parseConfig(env);
     const layout = layoutOf(config);
     const running = await proxyFor({ config, layout, env }, early);
-    const { health, place, record } = running;
+    const { health, endpoint, record } = running;
     const swap = (env['DBPROXY_SWAP_THRESHOLD'] ?? '').trim() === '' ? health.swapThreshold : config.thresholds.swap;
     const variables = launchEnvironment(env, {
-      proxyUrl: place.url,
+      proxyUrl: endpoint.url,
       caFile: caBundle(layout, env['NODE_EXTRA_CA_CERTS']),
       swap,
     });
@@ -121,13 +121,13 @@ async function runThrough(
   const { config, layout, running, variables } = prepared;
   const late: string[] = [];
   // In the middle of a full-screen program a line of ours would be noise: it comes when that has ended.
-  const tell = isatty(STDERR) ? (message: string) => late.push(message) : warn;
+  const notify = isatty(STDERR) ? (message: string) => late.push(message) : warn;
   let stop: (() => void) | undefined;
   let begin: NodeJS.Timeout | undefined;
   const ending = await runAsForegroundChild(claude, args, { ...env, ...variables }, () => {
     // Not at once: claude has its own start to make.
     begin = setTimeout(() => {
-      void import('./watch.ts').then(({ watch }) => (stop = watch({ config, layout, env, running, tell })));
+      void import('./watch.ts').then(({ watch }) => (stop = watch({ config, layout, env, running, notify })));
     }, WATCH_AFTER_MS);
   });
   clearTimeout(begin);

@@ -1,9 +1,9 @@
 /**
- * Watches the proxy while `claude` runs, because `claude` cannot be told another address any more:
+ * Watches the proxy while `claude` runs, because a running `claude` cannot change its proxy address:
  *
- *   it died, or hangs        started again, on the same ports
- *   it was stopped on purpose, or cannot be started    fallback-redirector.ts on its port: no summaries, but nobody is cut off
- *   it is older than we are  replaced as soon as it is idle
+ *   it died, or hangs        starts it again, on the same ports
+ *   it was stopped on purpose, or cannot be started    fallback-redirector.ts listens on its port: no summaries, but connections work
+ *   it is older than this version    replaces it as soon as it is idle
  */
 import { connect } from 'node:net';
 import { messageOf } from '../../src/errors.ts';
@@ -17,27 +17,27 @@ import { FallbackRedirector } from './fallback-redirector.ts';
 export interface WatchOptions extends CliContext {
   readonly env: Environment;
   readonly running: Running;
-  /** Hears once of each thing that the user should know. */
-  readonly tell: (message: string) => void;
+  /** Shows a message to the user; called once per message. */
+  readonly notify: (message: string) => void;
 }
 
-/** Between two looks at the port: a start takes about a second, and two are allowed for both. */
-const LOOK_MS = 300;
-/** Every so many looks, the whole question is asked. */
-const LOOKS_PER_CHECK = 33;
+/** Between two polls of the port: detection and a start of about a second must fit into two seconds. */
+const POLL_MS = 300;
+/** One health check per this many polls. */
+const POLLS_PER_CHECK = 33;
 const PROBE_MS = 1_000;
 const CHECK_MS = 5_000;
-/** A proxy that accepts connections and says nothing, so many checks in a row, is taken for dead. */
-const MAX_SILENCE = 3;
-const REVIVAL_MS = 20_000;
+/** A proxy that accepts connections but fails this many checks in a row counts as dead. */
+const MAX_FAILED_CHECKS = 3;
+const RESTART_MS = 20_000;
 /** After a start that failed. */
-const REST_MS = 15_000;
+const RETRY_DELAY_MS = 15_000;
 
-/** True when somebody accepts a connection. */
+/** True when a process accepts a connection. */
 function accepts(host: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ host, port });
-    const timer = setTimeout(() => end(true), PROBE_MS); // busy is not dead
+    const timer = setTimeout(() => end(true), PROBE_MS); // a busy proxy is alive
     const end = (accepted: boolean): void => {
       clearTimeout(timer);
       socket.destroy();
@@ -56,119 +56,121 @@ export function watch(options: WatchOptions): () => void {
 class Watcher {
   readonly #options: WatchOptions;
   readonly #ports: Ports;
-  readonly #standIn: FallbackRedirector;
+  readonly #fallback: FallbackRedirector;
   readonly #stopping = new AbortController();
   #running: Running;
-  #looks = 0;
-  #silent = 0;
-  #restUntil = 0;
-  readonly #told = new Set<string>();
+  #polls = 0;
+  #failedChecks = 0;
+  #nextStartAt = 0;
+  readonly #notified = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: WatchOptions) {
     this.#options = options;
     this.#running = options.running;
     this.#ports = options.running.record.ports;
-    this.#standIn = new FallbackRedirector(options.config, options.running.place.address, this.#ports.proxy);
-    this.#next();
+    this.#fallback = new FallbackRedirector(options.config, options.running.endpoint.address, this.#ports.proxy);
+    this.#schedule();
   }
 
   stop(): void {
     this.#stopping.abort();
     clearTimeout(this.#timer);
-    this.#standIn.giveBack();
+    this.#fallback.stop();
   }
 
-  #next(): void {
+  #schedule(): void {
     if (this.#stopping.signal.aborted) return;
     this.#timer = setTimeout(() => {
-      void this.#look()
-        .catch((error: unknown) => this.#tell(messageOf(error)))
-        .then(() => this.#next());
-    }, LOOK_MS);
+      void this.#poll()
+        .catch((error: unknown) => this.#notify(messageOf(error)))
+        .then(() => this.#schedule());
+    }, POLL_MS);
   }
 
-  async #look(): Promise<void> {
+  async #poll(): Promise<void> {
     const { layout } = this.#options;
-    if (this.#standIn.up) {
-      // Somebody starts a proxy, and wants the port.
-      if (isStartLocked(layout)) this.#standIn.giveBack();
-      else if (!this.#wasStopped() && Date.now() >= this.#restUntil) await this.#revive();
+    if (this.#fallback.isListening) {
+      // A start of the proxy needs the port.
+      if (isStartLocked(layout)) this.#fallback.stop();
+      else if (!this.#wasStopped() && Date.now() >= this.#nextStartAt) await this.#restart();
       return;
     }
-    if (!(await accepts(this.#running.place.address, this.#ports.proxy))) {
-      await this.#takeCare();
+    if (!(await accepts(this.#running.endpoint.address, this.#ports.proxy))) {
+      await this.#handleClosedPort();
       return;
     }
-    this.#looks += 1;
-    if (this.#looks % LOOKS_PER_CHECK === 0) await this.#check();
+    this.#polls += 1;
+    if (this.#polls % POLLS_PER_CHECK === 0) await this.#check();
   }
 
-  /** Nobody listens. */
-  async #takeCare(): Promise<void> {
+  /** No process listens on the port. */
+  async #handleClosedPort(): Promise<void> {
     const { layout } = this.#options;
     if (isStartLocked(layout)) return; // it is being started, stopped or replaced
-    if (this.#wasStopped()) await this.#standBy('the proxy was stopped: claude goes to the API directly');
-    else if (Date.now() >= this.#restUntil) await this.#revive();
-    else await this.#standBy('the proxy cannot be started again: claude goes to the API directly');
+    if (this.#wasStopped()) await this.#useFallback('the proxy was stopped: claude goes to the API directly');
+    else if (Date.now() >= this.#nextStartAt) await this.#restart();
+    else await this.#useFallback('the proxy cannot be started again: claude goes to the API directly');
   }
 
-  /** The whole question: a proxy may listen and be of no use. */
+  /** Health check: a proxy may listen without working. */
   async #check(): Promise<void> {
-    const { address: host, port } = this.#running.place;
-    const check = await checkHealth(this.#options.layout, { host, port, patienceMs: CHECK_MS });
+    const { address: host, port } = this.#running.endpoint;
+    const check = await checkHealth(this.#options.layout, { host, port, timeoutMs: CHECK_MS });
     if (check.healthy) {
-      this.#silent = 0;
+      this.#failedChecks = 0;
       const now = { ...this.#running, health: check.health };
       this.#running = await replaceIfOlder(this.#ensuring(), now);
       return;
     }
-    this.#silent += 1;
-    if (this.#silent < MAX_SILENCE || this.#wasStopped()) return;
-    this.#silent = 0;
-    await this.#revive();
+    this.#failedChecks += 1;
+    if (this.#failedChecks < MAX_FAILED_CHECKS || this.#wasStopped()) return;
+    this.#failedChecks = 0;
+    await this.#restart();
   }
 
-  async #revive(): Promise<void> {
-    this.#standIn.giveBack();
+  async #restart(): Promise<void> {
+    this.#fallback.stop();
     try {
       const running = await ensureRunning(this.#ensuring());
       if (running.record.ports.proxy === this.#ports.proxy) this.#running = running;
-      else await this.#leaveBehind();
+      else await this.#handleMovedProxy();
     } catch (error) {
       if (this.#stopping.signal.aborted) return;
-      this.#restUntil = Date.now() + REST_MS;
+      this.#nextStartAt = Date.now() + RETRY_DELAY_MS;
       const reason = messageOf(error);
-      await this.#standBy(`the proxy died and cannot be started again (${reason}): claude goes to the API directly`);
+      await this.#useFallback(
+        `the proxy died and cannot be started again (${reason}): claude goes to the API directly`,
+      );
     }
   }
 
-  /** The proxy is elsewhere now, where this `claude` cannot follow it. */
-  async #leaveBehind(): Promise<void> {
-    this.#restUntil = Infinity;
+  /** The proxy has another port now, which this `claude` does not know. */
+  async #handleMovedProxy(): Promise<void> {
+    this.#nextStartAt = Infinity;
     const restart = 'start claude again to go through it';
-    if (await this.#standIn.takeOver()) {
-      this.#tell(`the proxy has another port now: claude goes to the API directly; ${restart}`);
-    } else this.#tell(`another process has taken the port of the proxy: claude reaches nothing any more; ${restart}`);
+    if (await this.#fallback.start()) {
+      this.#notify(`the proxy has another port now: claude goes to the API directly; ${restart}`);
+    } else this.#notify(`another process has taken the port of the proxy: claude reaches nothing any more; ${restart}`);
   }
 
   #ensuring() {
     const { config, layout, env } = this.#options;
-    const signal = AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(REVIVAL_MS)]);
+    const signal = AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(RESTART_MS)]);
     return { config, layout, env, signal, ports: this.#ports };
   }
 
-  async #standBy(message: string): Promise<void> {
-    if (await this.#standIn.takeOver()) this.#tell(message);
+  async #useFallback(message: string): Promise<void> {
+    if (await this.#fallback.start()) this.#notify(message);
   }
 
   #wasStopped(): boolean {
     return readRuntimeRecord(this.#options.layout)?.running === false;
   }
 
-  #tell(message: string): void {
-    if (this.#told.has(message)) return;
-    this.#told.add(message);
-    this.#options.tell(message);
+  #notify(message: string): void {
+    if (this.#notified.has(message)) return;
+    this.#notified.add(message);
+    this.#options.notify(message);
   }
 }

@@ -15,14 +15,14 @@ import { posixScript } from '../installation.ts';
 import { lastLine, runCommand, type CommandResult, type Engine } from './engine.ts';
 import type { Availability, Runtime, Started, StartOptions } from './runtime.ts';
 
-/** A look at the engine. */
-const LOOK_MS = 5_000;
+/** For a query to the engine. */
+const QUERY_MS = 5_000;
 /** To make a container and start it; a virtual machine that sleeps is slow to wake. */
 const START_MS = 60_000;
-/** How often a container that is not healthy yet is looked at. */
-const WATCH_MS = 250;
+/** Between two looks at a container that is not healthy yet. */
+const POLL_MS = 250;
 /** What an engine needs on top of the grace to end a container by force. */
-const FORCE_MS = 10_000;
+const KILL_MS = 10_000;
 
 const PORT_TAKEN = /EADDRINUSE|address already in use|port is already allocated|is in use by another process/i;
 
@@ -51,7 +51,7 @@ interface Inspected {
 /** Looks at a container by name; null where there is none, or no engine to ask. */
 async function inspect(engine: Engine, name: string): Promise<Inspected | null> {
   const format = `{{.State.Status}}\n{{.RestartCount}}\n{{index .Config.Labels "claude-db-proxy.data-dir"}}`;
-  const looked = await runCommand(engine, ['container', 'inspect', '--format', format, name], { timeoutMs: LOOK_MS });
+  const looked = await runCommand(engine, ['container', 'inspect', '--format', format, name], { timeoutMs: QUERY_MS });
   if (looked.code !== 0) return null;
   const [status = '', restarts = '', dataDir = ''] = looked.stdout.trimEnd().split('\n');
   return { status, restarts: Number(restarts), dataDir };
@@ -66,7 +66,7 @@ async function remove(engine: Engine, name: string, dataDir: string): Promise<vo
       `a container ${name} that is not ours is in the way; rename it: ${engine} rename ${name} <name>`,
     );
   }
-  const removed = await runCommand(engine, ['rm', '--force', name], { timeoutMs: FORCE_MS });
+  const removed = await runCommand(engine, ['rm', '--force', name], { timeoutMs: KILL_MS });
   if (removed.code !== 0 && (await inspect(engine, name)) !== null) {
     throw new RuntimeError(`${engine} cannot remove the container ${name}: ${lastLine(removed)}`);
   }
@@ -75,12 +75,12 @@ async function remove(engine: Engine, name: string, dataDir: string): Promise<vo
 async function isAvailable(engine: Engine): Promise<Availability> {
   const unusable = (reason: string): Availability => ({ usable: false, reason });
   const image = imageOf(process.env);
-  const looked = await runCommand(engine, ['image', 'inspect', '--format', '{{.Id}}', image], { timeoutMs: LOOK_MS });
+  const looked = await runCommand(engine, ['image', 'inspect', '--format', '{{.Id}}', image], { timeoutMs: QUERY_MS });
   if (looked.code === 0) return { usable: true };
   if (looked.fault === 'missing')
     return unusable(`${engine} is not installed; install it, or set DBPROXY_RUNTIME=node`);
   if (looked.fault !== null) return unusable(`${engine} does not answer; start it, or set DBPROXY_RUNTIME=node`);
-  const engineLives = await runCommand(engine, ['info', '--format', '{{.Host}}{{.ID}}'], { timeoutMs: LOOK_MS });
+  const engineLives = await runCommand(engine, ['info', '--format', '{{.Host}}{{.ID}}'], { timeoutMs: QUERY_MS });
   return /no such image|image not known|failed to find image/i.test(looked.stderr) || engineLives.code === 0
     ? unusable(`${engine} has no image ${image}; run the installer again (sh install.sh), or set DBPROXY_RUNTIME=node`)
     : unusable(`${engine} cannot be used: ${lastLine(looked)}`);
@@ -100,11 +100,11 @@ async function watch(engine: Engine, name: string, options: StartOptions, releas
   for (;;) {
     const found = await inspect(engine, name);
     const runs = found !== null && found.restarts === 0 && ['created', 'running', 'starting'].includes(found.status);
-    if (released.aborted) return { portTaken: false, message: 'nobody waits any more' };
+    if (released.aborted) return { portTaken: false, message: 'the start was given up' };
     if (!runs) break;
-    await pause(WATCH_MS, undefined, { signal: released }).catch(() => undefined);
+    await pause(POLL_MS, undefined, { signal: released }).catch(() => undefined);
   }
-  const said = await runCommand(engine, ['logs', '--tail', '50', name], { timeoutMs: LOOK_MS });
+  const said = await runCommand(engine, ['logs', '--tail', '50', name], { timeoutMs: QUERY_MS });
   replaceFileSync(layout.output, `${said.stdout}${said.stderr}`);
   await remove(engine, name, layout.dataDir);
   return failureOf(said, engine);
@@ -159,7 +159,7 @@ export function containerRuntime(engine: Engine): Runtime {
       const found = await inspect(engine, name);
       if (found?.dataDir !== layout.dataDir) return;
       const grace = Math.ceil(graceMs / 1_000);
-      await runCommand(engine, ['stop', '-t', String(grace), name], { timeoutMs: graceMs + FORCE_MS });
+      await runCommand(engine, ['stop', '-t', String(grace), name], { timeoutMs: graceMs + KILL_MS });
       await remove(engine, name, layout.dataDir);
     },
     async state(record, layout) {

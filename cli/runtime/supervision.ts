@@ -24,7 +24,7 @@ export interface CliContext {
 export interface Running {
   readonly record: RuntimeRecord;
   readonly health: Health;
-  readonly place: Endpoint;
+  readonly endpoint: Endpoint;
 }
 
 export interface EnsureOptions extends CliContext {
@@ -36,16 +36,16 @@ export interface EnsureOptions extends CliContext {
 }
 
 /** For one question to a proxy that is expected to be there. */
-const PATIENCE_MS = 2_000;
+const CHECK_TIMEOUT_MS = 2_000;
 /** … before it is taken for dead: on a busy machine a healthy one may be slow, and ending it would cost its clients. */
-const LAST_PATIENCE_MS = 10_000;
+const FINAL_CHECK_TIMEOUT_MS = 10_000;
 const POLL_MS = 50;
 /** A proxy that does not answer is asked to end, and ended after this. */
-const HUNG_MS = 2_000;
+const HUNG_GRACE_MS = 2_000;
 /** Requests under way may end; the proxy itself drains for 8 s. */
-const STOP_MS = 12_000;
+const STOP_GRACE_MS = 12_000;
 /** Whoever stands in for the proxy on its port (launch/fallback-redirector.ts) gives way to a start within this. */
-const STAND_IN_MS = 1_000;
+const FALLBACK_STOP_MS = 1_000;
 /** Ports can be taken between looking and listening. */
 const MAX_TRIES = 5;
 
@@ -91,16 +91,16 @@ export type ProbeResult =
   | { readonly running: null; readonly trouble: Trouble; readonly record: RuntimeRecord };
 
 /** Looks where the proxy was last, and where the settings want it. Never rejects. */
-export async function findRunning(site: CliContext, patienceMs: number = PATIENCE_MS): Promise<ProbeResult> {
+export async function findRunning(site: CliContext, timeoutMs: number = CHECK_TIMEOUT_MS): Promise<ProbeResult> {
   const { config } = site;
   const record = lastKnownRecord(site);
-  const there = await checkAt(site, record, patienceMs);
+  const there = await checkAt(site, record, timeoutMs);
   if (there.healthy) return { running: runningAt(site, record, there.health) };
   const asked = wantedPorts(config);
   if (!samePorts(asked, record.ports) && asked.proxy !== 0) {
     // Not started by us: `serve` by hand, or a container that compose runs.
     const other = unknownRecord(config);
-    const here = await checkAt(site, other, patienceMs);
+    const here = await checkAt(site, other, timeoutMs);
     if (here.healthy) return { running: runningAt(site, other, here.health) };
   }
   return { running: null, trouble: there.trouble, record };
@@ -110,18 +110,18 @@ export async function findRunning(site: CliContext, patienceMs: number = PATIENC
 export const foundHealthy = (site: CliContext, health: Health): Running =>
   runningAt(site, lastKnownRecord(site), health);
 
-function checkAt(site: CliContext, record: RuntimeRecord, patienceMs: number): Promise<HealthCheck> {
+function checkAt(site: CliContext, record: RuntimeRecord, timeoutMs: number): Promise<HealthCheck> {
   if (record.ports.proxy === 0) return Promise.resolve({ healthy: false, trouble: 'nobody' });
   const { address: host, port } = endpointOf(site, record);
-  return checkHealth(site.layout, { host, port, patienceMs });
+  return checkHealth(site.layout, { host, port, timeoutMs });
 }
 
 function runningAt(site: CliContext, record: RuntimeRecord, health: Health): Running {
-  const place = endpointOf(site, record);
+  const endpoint = endpointOf(site, record);
   const { pid, uptimeSeconds: uptime, version } = health;
-  if (record.running) return { record: { ...record, version }, health, place };
+  if (record.running) return { record: { ...record, version }, health, endpoint };
   const since = new Date(Date.now() - uptime * 1_000).toISOString();
-  return { record: { ...record, running: true, version, since, pid: pid > 1 ? pid : null }, health, place };
+  return { record: { ...record, running: true, version, since, pid: pid > 1 ? pid : null }, health, endpoint };
 }
 
 /**
@@ -137,7 +137,7 @@ export async function ensureRunning(options: EnsureOptions): Promise<Running> {
     const unlock = await lock(layout);
     if (unlock !== null) {
       try {
-        const other = await findRunning(options, LAST_PATIENCE_MS);
+        const other = await findRunning(options, FINAL_CHECK_TIMEOUT_MS);
         return other.running ?? (await start(options));
       } finally {
         unlock();
@@ -196,12 +196,13 @@ async function start(options: EnsureOptions): Promise<Running> {
   const { freePorts, isFree } = await import('./free-ports.ts');
   const before = readRuntimeRecord(layout);
   // It does not answer, or is too old: it makes way.
-  if (before?.running === true) await (await runtimeNamed(before.runtime)).stop(before, { layout, graceMs: HUNG_MS });
+  if (before?.running === true)
+    await (await runtimeNamed(before.runtime)).stop(before, { layout, graceMs: HUNG_GRACE_MS });
   const runtime = await usableRuntime(config, layout);
   const host = addressOf(config, runtime.name);
   const wanted = wantedPorts(config);
   const remembered = options.ports ?? (before !== null && samePorts(before.wanted, wanted) ? before.ports : null);
-  if (remembered !== null) await within(STAND_IN_MS, () => isFree(host, remembered.proxy));
+  if (remembered !== null) await within(FALLBACK_STOP_MS, () => isFree(host, remembered.proxy));
 
   const taken = new Set<number>();
   for (let tries = 1; ; tries += 1) {
@@ -217,7 +218,7 @@ async function start(options: EnsureOptions): Promise<Running> {
       const { health } = outcome;
       const written = { ...record, version: health.version };
       writeRuntimeRecord(layout, written);
-      return { record: written, health, place: endpointOf(options, written) };
+      return { record: written, health, endpoint: endpointOf(options, written) };
     }
     if (!outcome.portTaken || tries === MAX_TRIES) throw new RuntimeError(outcome.message);
     for (const port of [ports.proxy, ports.dashboard]) if (!(await isFree(host, port))) taken.add(port);
@@ -226,7 +227,7 @@ async function start(options: EnsureOptions): Promise<Running> {
 
 async function healthy(options: EnsureOptions, record: RuntimeRecord): Promise<{ readonly health: Health }> {
   for (;;) {
-    const check = await checkAt(options, record, PATIENCE_MS);
+    const check = await checkAt(options, record, CHECK_TIMEOUT_MS);
     if (check.healthy) return { health: check.health };
     const { layout } = options;
     await pause(options.signal, `the proxy did not become healthy in time; see ${layout.output} and ${layout.log}`);
@@ -258,7 +259,7 @@ export async function stopRunning(site: CliContext, signal: AbortSignal): Promis
     const was = running !== null || (await runtime.state(record, layout)).running;
     // Before it has ended: launches that are connected must know that nobody is to start it again.
     writeRuntimeRecord(layout, { ...record, running: false });
-    await runtime.stop(record, { layout, graceMs: STOP_MS });
+    await runtime.stop(record, { layout, graceMs: STOP_GRACE_MS });
     if (running !== null && (await findRunning(site)).running !== null) {
       throw new RuntimeError('it was not started by claude-db-proxy and runs on; stop it where it was started');
     }

@@ -91,7 +91,7 @@ async function benchRevival(installed: Installed): Promise<Figure> {
 async function revival(installed: Installed): Promise<number> {
   const { pid, ports } = installed;
   if (pid === null) throw new Error('no process is written down');
-  const question = { host: '127.0.0.1', port: ports.proxy, patienceMs: 1_000 };
+  const question = { host: '127.0.0.1', port: ports.proxy, timeoutMs: 1_000 };
   const began = performance.now();
   process.kill(pid, 'SIGKILL');
   while (!(await checkHealth(installed.layout, question)).healthy) {

@@ -37,7 +37,7 @@ export class Stage {
   readonly tap: Tap;
   readonly rig: Rig;
   /** How long {@link lookOver} waits for what ends by itself. */
-  patienceMs = 5_000;
+  timeoutMs = 5_000;
   readonly #parts: Map<string, Part>;
   #resting: Handles = { sockets: 0, servers: 0, timers: 0 };
   #lines = 0;
@@ -87,7 +87,7 @@ export class Stage {
     await eventually(
       () => this.#leftOver() === '',
       () => this.#leftOver(),
-      this.patienceMs,
+      this.timeoutMs,
     );
     const lines = this.rig.log.slice(this.#lines);
     this.#lines = this.rig.log.length;
@@ -115,7 +115,7 @@ export class Stage {
     await eventually(
       () => open().length === 0,
       () => `requests are still open at the API: ${open().join(', ')}`,
-      this.patienceMs,
+      this.timeoutMs,
     );
   }
 

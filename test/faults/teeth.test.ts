@@ -29,7 +29,7 @@ describe('the fault suite notices', () => {
     stage = await Stage.open();
     part = stage.part('part');
     await part.open();
-    stage.patienceMs = 300;
+    stage.timeoutMs = 300;
   });
   afterEach(() => stage.close());
 
@@ -111,7 +111,7 @@ describe('the fault suite notices', () => {
     part.keepsHolding = true;
     expect(await complaint(() => stage.lookOver([part]))).to.match(/still open at the API/);
     part.release();
-    stage.patienceMs = 5_000;
+    stage.timeoutMs = 5_000;
     expect(await complaint(() => stage.lookOver([part]))).to.equal('');
   });
 

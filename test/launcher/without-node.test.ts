@@ -134,7 +134,7 @@ describe('the launcher on a machine without Node', function () {
     const killed = performance.now();
     engine.kill();
     const healthy = async (): Promise<boolean> =>
-      (await checkHealth(host.layout, { host: '127.0.0.1', port: ports.proxy, patienceMs: 1_000 })).healthy;
+      (await checkHealth(host.layout, { host: '127.0.0.1', port: ports.proxy, timeoutMs: 1_000 })).healthy;
     while (!(await healthy())) expect(performance.now() - killed).to.be.below(20_000);
     expect(performance.now() - killed, 'milliseconds until it served again').to.be.below(REVIVED_MS);
     expect(engine.pid).not.to.equal(before);

@@ -132,7 +132,7 @@ describe('claude-db-proxy as claude', function () {
       socket.on('data', () => socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\n\r\n${body}`));
     }));
     const ports = { DBPROXY_PROXY_PORT: String(other.port) };
-    const question = { host: '127.0.0.1', port: other.port, patienceMs: 2_000 };
+    const question = { host: '127.0.0.1', port: other.port, timeoutMs: 2_000 };
     expect(await checkHealth(world.layout, question)).to.deep.equal({ healthy: false, trouble: 'stranger' });
     await world.ended([], ports);
     const port = world.record?.ports.proxy ?? 0;

@@ -14,7 +14,7 @@ describe('claude-db-proxy while claude runs', function () {
   const healthy = (world: World, port: number): Promise<true> =>
     eventually(
       async () => {
-        const check = await checkHealth(world.layout, { host: '127.0.0.1', port, patienceMs: 5_000 });
+        const check = await checkHealth(world.layout, { host: '127.0.0.1', port, timeoutMs: 5_000 });
         return check.healthy ? true : null;
       },
       'no healthy proxy',

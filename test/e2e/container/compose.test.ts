@@ -40,7 +40,7 @@ describe('compose.yaml', function () {
     try {
       const up = compose('up', '--detach', '--no-build');
       expect(up.status, up.stderr).to.equal(0);
-      const question = { host: '127.0.0.1', port: ports.proxy, patienceMs: 2_000 };
+      const question = { host: '127.0.0.1', port: ports.proxy, timeoutMs: 2_000 };
       for (const deadline = Date.now() + 30_000; ;) {
         const check = await checkHealth(layoutOf(machine), question);
         if (check.healthy) break;

@@ -43,7 +43,7 @@ describe('the container', function () {
     const check = await checkHealth(layoutOf(machine), {
       host: '127.0.0.1',
       port: machine.ports.proxy,
-      patienceMs: 2_000,
+      timeoutMs: 2_000,
     });
     return check.healthy;
   };
